@@ -1,0 +1,137 @@
+//! Is every byte of the log what it was when it was signed? Hashes everything on disk again.
+
+use std::iter::Peekable;
+
+use timemark_verify::merkle::{Hash, leaf_hash};
+use timemark_verify::{Claim, Leaf};
+
+use crate::claims::{Checkpoints, CheckpointsReader};
+use crate::sequencer::{Entry, checkpoints_path, read_tile};
+use crate::tile::TileId;
+use crate::tree::Edge;
+use crate::{Log, LogError};
+
+/// What an audit looked at, and what it found wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditReport {
+    /// Entries hashed.
+    pub entries: u64,
+    /// Entries whose claim was erased.
+    pub claims_erased: u64,
+    /// Tiles compared with what the entries give.
+    pub tiles: u64,
+    /// Checkpoints whose signature and root were checked.
+    pub checkpoints: u64,
+    /// What is wrong, one sentence each. Empty means that all is as it was signed.
+    pub findings: Vec<String>,
+}
+
+impl Log {
+    /// Hashes every entry, compares every tile, claim and signed checkpoint with the result, and hands each
+    /// entry to `seen`. Memory does not grow with the log.
+    ///
+    /// Only what makes going on impossible is an error; everything else is a finding.
+    pub fn audit(&self, seen: &mut dyn FnMut(&Entry)) -> Result<AuditReport, LogError> {
+        let mut report = AuditReport::default();
+        let mut notes = Checkpoints::read_all(&checkpoints_path(self.dir()))?.peekable();
+        let mut edge = Edge::default();
+        self.audit_checkpoints(&mut notes, &edge, &mut report)?;
+        loop {
+            let entries = match self.entries_from(edge.size()) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    report.findings.push(format!("from entry {} on: {error}", edge.size()));
+                    return Ok(report);
+                }
+            };
+            if entries.is_empty() {
+                break;
+            }
+            for entry in entries {
+                // The first checkpoint that covers the entry is that of its batch.
+                let batch = notes.peek().and_then(|note| note.as_ref().ok()).map(|(at, _)| *at);
+                if batch != Some(entry.checkpoint_at) {
+                    let fault = "it does not point to the checkpoint of its batch";
+                    report.findings.push(format!("entry {}: {fault}", entry.index));
+                }
+                self.audit_entry(&entry, &mut edge, &mut report);
+                self.audit_checkpoints(&mut notes, &edge, &mut report)?;
+                seen(&entry);
+            }
+        }
+        for (id, hashes) in edge.partial_tiles() {
+            compare_tile(self, id, hashes, &mut report);
+        }
+        if notes.next().is_some() {
+            report
+                .findings
+                .push("a checkpoint was signed for more entries than there are".to_owned());
+        }
+        let (checkpoint, _) = self.signed(&self.checkpoint().to_string())?;
+        if (checkpoint.size, checkpoint.root) != (edge.size(), edge.root()) {
+            report.findings.push("the newest checkpoint is not of the tree on disk".to_owned());
+        }
+        Ok(report)
+    }
+
+    /// Checks the checkpoints that were signed when the tree ended at this edge. A log signs sizes in
+    /// ascending order.
+    fn audit_checkpoints(
+        &self,
+        notes: &mut Peekable<CheckpointsReader>,
+        edge: &Edge,
+        report: &mut AuditReport,
+    ) -> Result<(), LogError> {
+        let due = |note: &Result<(u64, String), LogError>| {
+            note.as_ref().map_or(true, |(_, note)| signed_size(note) <= Some(edge.size()))
+        };
+        while let Some(note) = notes.next_if(due) {
+            let (at, note) = note?;
+            report.checkpoints += 1;
+            let fault = match self.signed(&note) {
+                Ok((signed, _)) if (signed.size, signed.root) == (edge.size(), edge.root()) => {
+                    continue;
+                }
+                Ok(_) => "it is not of the tree on disk".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            report.findings.push(format!("the signed checkpoint at byte {at}: {fault}"));
+        }
+        Ok(())
+    }
+
+    fn audit_entry(&self, entry: &Entry, edge: &mut Edge, report: &mut AuditReport) {
+        report.entries += 1;
+        let mut full = Vec::new();
+        edge.push(leaf_hash(&entry.leaf), &mut |id, hashes| full.push((id, hashes.to_vec())));
+        for (id, hashes) in full {
+            compare_tile(self, id, &hashes, report);
+        }
+        let Some(claim) = &entry.claim else {
+            report.claims_erased += 1;
+            return;
+        };
+        let fault = match (Leaf::parse(&entry.leaf), Claim::parse(claim)) {
+            (Err(error), _) => error.to_string(),
+            (Ok(None), _) => return, // of a later kind
+            (_, Err(error)) => error.to_string(),
+            (Ok(Some(leaf)), Ok(claim)) if leaf == Leaf::of(&claim) => return,
+            _ => "its claim is not the one that the leaf commits to".to_owned(),
+        };
+        report.findings.push(format!("entry {}: {fault}", entry.index));
+    }
+}
+
+fn compare_tile(log: &Log, id: TileId, expected: &[Hash], report: &mut AuditReport) {
+    report.tiles += 1;
+    match read_tile(log.dir(), id.level, id.index, u64::from(id.width)) {
+        Ok(hashes) if hashes == expected => {}
+        Ok(_) => report.findings.push(format!("{} is not what the entries give", id.path())),
+        Err(error) => report.findings.push(error.to_string()),
+    }
+}
+
+/// The size that a note's text states, whoever signed it.
+fn signed_size(note: &str) -> Option<u64> {
+    note.lines().nth(1)?.parse().ok()
+}

@@ -1,0 +1,299 @@
+//! What has been acknowledged: batches that one flush each made durable.
+//!
+//! The file is a sequence of records, `u32 BE length ‖ payload ‖ SHA-256(payload)`. The first one names
+//! the checkpoint up to which everything lies safely elsewhere; each further one is a batch. Every record
+//! is flushed before the next is written, so only the last can be torn.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::LogError;
+use crate::disk::{self, io_at};
+
+const BASE: u8 = 0;
+const BATCH: u8 = 1;
+const DIGEST_BYTES: usize = 32;
+
+/// Up to where the rest of the folder is durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Base {
+    /// Length of the file of checkpoints.
+    pub checkpoints_bytes: u64,
+    /// The newest checkpoint at that time.
+    pub note: String,
+}
+
+/// Entries that were sequenced together, and the checkpoint that covers them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// Number of the first entry.
+    pub first: u64,
+    /// The signed checkpoint after the last entry.
+    pub note: String,
+    /// The entries.
+    pub entries: Vec<BatchEntry>,
+}
+
+/// An entry with the claim behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BatchEntry {
+    /// The bytes that the log publishes.
+    pub leaf: Vec<u8>,
+    /// The text that it does not.
+    pub claim: String,
+}
+
+pub(crate) struct Journal {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Journal {
+    /// Starts a journal in place of whatever was there, durably.
+    pub fn start(path: &Path, base: &Base) -> Result<Journal, LogError> {
+        let mut payload = vec![BASE];
+        payload.extend(base.checkpoints_bytes.to_be_bytes());
+        put_bytes(&mut payload, base.note.as_bytes());
+        disk::replace_durably(path, &frame(&payload))?;
+        Journal::open_for_append(path)
+    }
+
+    /// Opens a journal and reads it. What a crash tore off at the end was never acknowledged and is cut.
+    pub fn open(path: &Path) -> Result<(Journal, Base, Vec<Batch>), LogError> {
+        let file = disk::read(path)?;
+        let damaged = |reason: &str| LogError::damaged(path, reason);
+        let (payload, mut rest) =
+            next_frame(&file).ok_or_else(|| damaged("it does not begin with a base record"))?;
+        let base = parse_base(payload).ok_or_else(|| damaged("its base record makes no sense"))?;
+        let mut batches = Vec::new();
+        while let Some((payload, after)) = next_frame(rest) {
+            batches.push(parse_batch(payload).ok_or_else(|| damaged("a batch makes no sense"))?);
+            rest = after;
+        }
+        if (1..rest.len())
+            .any(|at| next_frame(&rest[at..]).is_some_and(|(p, _)| p.first() == Some(&BATCH)))
+        {
+            return Err(damaged("a batch in its middle does not match its digest"));
+        }
+        let mut journal = Journal::open_for_append(path)?;
+        journal.cut_back_to((file.len() - rest.len()) as u64)?;
+        Ok((journal, base, batches))
+    }
+
+    fn open_for_append(path: &Path) -> Result<Journal, LogError> {
+        let file = OpenOptions::new().append(true).open(path).map_err(io_at(path))?;
+        // The second half of "one process": even where the lock file was deleted, two processes cannot
+        // both hold the journal itself.
+        if file.try_lock().is_err() {
+            return Err(LogError::Busy { path: path.to_owned() });
+        }
+        let bytes = file.metadata().map_err(io_at(path))?.len();
+        Ok(Journal { file, path: path.to_owned(), bytes })
+    }
+
+    /// Length of the file.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends a batch, if the journal still ends where this process left it, and makes it durable.
+    ///
+    /// An error of kind [`AppendError::NotWritten`] left the journal as it was.
+    pub fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        self.compare().map_err(AppendError::Unknown)?;
+        let record = frame(&batch_payload(batch));
+        if let Err(e) = self.file.write_all(&record) {
+            let error = io_at(&self.path)(e);
+            return match self.cut_back_to(self.bytes) {
+                Ok(()) => Err(AppendError::NotWritten(error)),
+                Err(_) => Err(AppendError::Unknown(error)),
+            };
+        }
+        self.file.sync_data().map_err(|e| AppendError::Unknown(io_at(&self.path)(e)))?;
+        self.bytes += record.len() as u64;
+        Ok(())
+    }
+
+    /// The compare of the compare-and-swap: nobody else wrote to the journal or replaced it.
+    fn compare(&self) -> Result<(), LogError> {
+        let at_path = std::fs::metadata(&self.path).map_err(io_at(&self.path))?;
+        let ours = self.file.metadata().map_err(io_at(&self.path))?;
+        #[cfg(unix)]
+        let same_file = {
+            use std::os::unix::fs::MetadataExt;
+            (at_path.dev(), at_path.ino()) == (ours.dev(), ours.ino())
+        };
+        #[cfg(not(unix))]
+        let same_file = at_path.len() == ours.len();
+        if same_file && ours.len() == self.bytes {
+            Ok(())
+        } else {
+            Err(LogError::damaged(
+                &self.path,
+                "another process changed it while this one had it open",
+            ))
+        }
+    }
+
+    fn cut_back_to(&mut self, bytes: u64) -> Result<(), LogError> {
+        if self.file.metadata().map_err(io_at(&self.path))?.len() != bytes {
+            self.file.set_len(bytes).map_err(io_at(&self.path))?;
+            self.file.sync_all().map_err(io_at(&self.path))?;
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+}
+
+/// How an append failed.
+pub(crate) enum AppendError {
+    /// Nothing of the batch is in the journal.
+    NotWritten(LogError),
+    /// The batch may or may not be there after a restart.
+    Unknown(LogError),
+}
+
+fn frame(payload: &[u8]) -> Vec<u8> {
+    let mut record = Vec::with_capacity(4 + payload.len() + DIGEST_BYTES);
+    put_bytes(&mut record, payload);
+    record.extend(Sha256::digest(payload));
+    record
+}
+
+/// The payload of the record at the start of these bytes, and what follows it.
+fn next_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = bytes;
+    let payload = take_bytes(&mut rest)?;
+    let (digest, after) = rest.split_at_checked(DIGEST_BYTES)?;
+    (payload.len() > 1 && Sha256::digest(payload)[..] == *digest).then_some((payload, after))
+}
+
+fn batch_payload(batch: &Batch) -> Vec<u8> {
+    let mut payload = vec![BATCH];
+    payload.extend(batch.first.to_be_bytes());
+    put_bytes(&mut payload, batch.note.as_bytes());
+    for entry in &batch.entries {
+        put_bytes(&mut payload, &entry.leaf);
+        put_bytes(&mut payload, entry.claim.as_bytes());
+    }
+    payload
+}
+
+fn parse_base(payload: &[u8]) -> Option<Base> {
+    let mut rest = payload.strip_prefix(&[BASE])?;
+    let checkpoints_bytes = take_u64(&mut rest)?;
+    let note = take_text(&mut rest)?;
+    rest.is_empty().then_some(Base { checkpoints_bytes, note })
+}
+
+fn parse_batch(payload: &[u8]) -> Option<Batch> {
+    let mut rest = payload.strip_prefix(&[BATCH])?;
+    let first = take_u64(&mut rest)?;
+    let note = take_text(&mut rest)?;
+    let mut entries = Vec::new();
+    while !rest.is_empty() {
+        let leaf = take_bytes(&mut rest)?.to_vec();
+        entries.push(BatchEntry { leaf, claim: take_text(&mut rest)? });
+    }
+    Some(Batch { first, note, entries })
+}
+
+/// `u32 BE length ‖ bytes`. Batches are far below 4 GiB: a claim has at most 1 MiB.
+pub(crate) fn put_bytes(to: &mut Vec<u8>, bytes: &[u8]) {
+    to.extend((bytes.len() as u32).to_be_bytes());
+    to.extend(bytes);
+}
+
+pub(crate) fn take_bytes<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let (length, rest) = from.split_first_chunk::<4>()?;
+    let (bytes, rest) = rest.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    *from = rest;
+    Some(bytes)
+}
+
+pub(crate) fn take_u64(from: &mut &[u8]) -> Option<u64> {
+    let (number, rest) = from.split_first_chunk::<8>()?;
+    *from = rest;
+    Some(u64::from_be_bytes(*number))
+}
+
+fn take_text(from: &mut &[u8]) -> Option<String> {
+    String::from_utf8(take_bytes(from)?.to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base() -> Base {
+        Base { checkpoints_bytes: 7, note: "base\n".into() }
+    }
+
+    fn batch(first: u64) -> Batch {
+        let entry = BatchEntry { leaf: vec![1; 65], claim: "claim\n".into() };
+        Batch { first, note: format!("note {first}\n"), entries: vec![entry; 3] }
+    }
+
+    fn journal_of(batches: &[Batch]) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let mut journal = Journal::start(&path, &base()).unwrap();
+        for batch in batches {
+            assert!(journal.append(batch).is_ok());
+        }
+        (dir, path)
+    }
+
+    #[test]
+    fn batches_come_back() {
+        let (_dir, path) = journal_of(&[batch(0), batch(3)]);
+        let (_, found, batches) = Journal::open(&path).unwrap();
+        assert_eq!((found, batches), (base(), vec![batch(0), batch(3)]));
+    }
+
+    #[test]
+    fn a_torn_end_is_cut_and_the_rest_stays() {
+        let (_dir, path) = journal_of(&[batch(0), batch(3)]);
+        let whole = std::fs::read(&path).unwrap();
+        let first_two = whole.len() - frame(&batch_payload(&batch(3))).len();
+        for cut in first_two..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let (journal, _, batches) = Journal::open(&path).unwrap();
+            assert_eq!((batches, journal.bytes()), (vec![batch(0)], first_two as u64));
+        }
+    }
+
+    #[test]
+    fn damage_before_the_end_is_no_torn_end() {
+        let (_dir, path) = journal_of(&[batch(0), batch(3)]);
+        let whole = std::fs::read(&path).unwrap();
+        let last = frame(&batch_payload(&batch(3))).len();
+        for at in 0..whole.len() - last {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x10;
+            std::fs::write(&path, &flipped).unwrap();
+            assert!(matches!(Journal::open(&path), Err(LogError::Damaged { .. })), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn somebody_elses_write_is_noticed() {
+        let (_dir, path) = journal_of(&[batch(0)]);
+        let (mut journal, _, _) = Journal::open(&path).unwrap();
+        let mut other = OpenOptions::new().append(true).open(&path).unwrap();
+        other.write_all(b"x").unwrap();
+        assert!(matches!(journal.append(&batch(3)), Err(AppendError::Unknown(_))));
+        let (mut journal, _, _) = {
+            drop(journal);
+            Journal::open(&path).unwrap()
+        };
+        std::fs::copy(&path, path.with_extension("copy")).unwrap();
+        std::fs::rename(path.with_extension("copy"), &path).unwrap();
+        assert!(matches!(journal.append(&batch(3)), Err(AppendError::Unknown(_))));
+        assert!(Journal::open(&path).is_ok_and(|(_, _, batches)| batches.len() == 1));
+    }
+}

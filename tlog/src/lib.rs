@@ -1,0 +1,90 @@
+//! A transparency log in a folder. This room does not know works, pictures or who may register.
+//!
+//! | path | what | who may see it |
+//! |---|---|---|
+//! | `tiles/checkpoint`, `tiles/tile/…` | the tree, exactly as c2sp.org/tlog-tiles lays it out | everybody |
+//! | `claims/…` | the claims behind the entries, 256 a file, each erasable | the operator |
+//! | `checkpoints` | every checkpoint the log ever signed, in order | the operator |
+//! | `journal` | what has been acknowledged and may not yet be on disk elsewhere | the operator |
+//! | `lock` | held by the one process that may append | |
+//!
+//! A batch of entries becomes durable with one flush of the journal; tiles, claims and checkpoints follow
+//! without a flush and are replayed from the journal when the log is opened.
+
+mod audit;
+mod claims;
+mod disk;
+mod journal;
+mod key;
+mod sequencer;
+pub mod tile;
+pub mod tree;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use timemark_verify::FormatError;
+
+pub use audit::AuditReport;
+pub use key::SigningKey;
+pub use sequencer::{Entry, FlushWorks, Log};
+
+/// Why the log could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Another process has the log open.
+    #[error("another process is using this archive ({path})", path = .path.display())]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The disk said no.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// A file does not hold what the log wrote.
+    #[error("{path} is damaged: {reason}", path = .path.display())]
+    Damaged {
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The works of a batch could not be made durable, so that nothing of it was appended.
+    #[error("the works could not be made durable: {0}")]
+    Works(Box<dyn std::error::Error + Send + Sync>),
+    /// An earlier write failed in a way that only a fresh start can settle.
+    #[error("the log stopped after an earlier failure ({reason}); open it again")]
+    Stopped {
+        /// The earlier failure.
+        reason: String,
+    },
+    /// The batch in which this entry stood failed.
+    #[error(transparent)]
+    Batch(Arc<LogError>),
+    /// There is no entry of this number.
+    #[error("the log has no entry {index}: it holds {size}")]
+    NoEntry {
+        /// The number asked for.
+        index: u64,
+        /// How many entries there are.
+        size: u64,
+    },
+    /// What should be appended is no claim that a reader would accept.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    NoRandomness,
+}
+
+impl LogError {
+    pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> LogError {
+        LogError::Damaged { path: path.to_owned(), reason: reason.into() }
+    }
+}

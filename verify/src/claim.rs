@@ -1,0 +1,417 @@
+//! What a claimant says of a work. It travels in the receipt; the log publishes only its digest.
+//!
+//! The text is lines of `key value` in a fixed order, an absent value being an absent line:
+//!
+//! ```text
+//! timemark-claim v1
+//! sha256 <64 hex>            of the work
+//! sha512 <128 hex>
+//! sm3 <64 hex>
+//! length <decimal>           bytes
+//! media-type image/jpeg      told by content
+//! fingerprint <kind> <value> none or more, by ascending kind
+//! title, claimant, created, rights, path      optional; spelled by text.rs
+//! creator ed25519 <64 hex> <128 hex>          optional: key and signature
+//! salt <64 hex>
+//! ```
+//!
+//! It says what is *claimed*: who made a work, and when, is the claimant's word.
+
+use std::fmt::Write;
+
+use data_encoding::HEXLOWER;
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use crate::text::{escape, unescape};
+use crate::{Fingerprint, FormatError, WorkDigests};
+
+const HEADER: &str = "timemark-claim v1";
+const CREATOR_HEADER: &str = "timemark-creator v1";
+
+/// A claim, version 1. Its text has one spelling, and [`Claim::digest`] is the digest of that text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The work: three digests and a length.
+    pub work: WorkDigests,
+    /// What the bytes are, as told by their content, such as `image/png`.
+    pub media_type: String,
+    /// What the work looks like, by kind, in ascending order of kind.
+    pub fingerprints: Vec<ClaimFingerprint>,
+    /// The work's title.
+    pub title: Option<String>,
+    /// Who claims.
+    pub claimant: Option<String>,
+    /// When the work was made, in the claimant's words.
+    pub created: Option<String>,
+    /// Under which terms the work may be used.
+    pub rights: Option<String>,
+    /// The path under which the work was registered, as given; bytes, because a path need not be text.
+    pub path: Option<Vec<u8>>,
+    /// The creator's own signature.
+    pub creator: Option<CreatorSignature>,
+    /// Keyed digest of the rest of the claim under a secret of the archive, so that nobody can test
+    /// guesses of a claim against the log, and the same claim gives the same receipt.
+    pub salt: [u8; 32],
+}
+
+/// A fingerprint in a claim: a kind and its value, both printable ASCII.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimFingerprint {
+    kind: String,
+    value: String,
+}
+
+impl ClaimFingerprint {
+    /// The kind of a PDQ code; its value is 64 hex digits, a space and the quality (0 to 100).
+    pub const PDQ: &str = "pdq";
+
+    /// A PDQ code with its quality (0 to 100).
+    pub fn pdq(code: Fingerprint, quality: u8) -> ClaimFingerprint {
+        ClaimFingerprint { kind: Self::PDQ.to_owned(), value: format!("{code} {quality}") }
+    }
+
+    /// A fingerprint of some kind (`a-z`, `0-9`, `-`) with a printable ASCII value.
+    pub fn new(kind: &str, value: &str) -> Result<ClaimFingerprint, FormatError> {
+        let bad = |reason: &str| FormatError::new("fingerprint", format!("{kind}: {reason}"));
+        let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        if kind.is_empty() || !kind.bytes().all(lower) {
+            return Err(bad("a kind is of a-z, 0-9 and -"));
+        }
+        let words_ok =
+            value.split(' ').all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_graphic()));
+        if !words_ok || value.len() > Claim::TEXT_BYTES_MAX {
+            return Err(bad("a value is words of printable ASCII, one space between them"));
+        }
+        let fingerprint = ClaimFingerprint { kind: kind.to_owned(), value: value.to_owned() };
+        if kind == Self::PDQ && fingerprint.as_pdq().is_none() {
+            return Err(bad("64 hex digits and a quality from 0 to 100 are needed"));
+        }
+        Ok(fingerprint)
+    }
+
+    /// The kind, such as `pdq`.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The value, whose meaning the kind tells.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// The code and quality, where this is a PDQ fingerprint.
+    pub fn as_pdq(&self) -> Option<(Fingerprint, u8)> {
+        let (code, quality) = self.value.split_once(' ')?;
+        let quality = decimal(quality).ok().filter(|&quality| quality <= 100)?;
+        (self.kind == Self::PDQ).then_some((code.parse().ok()?, quality as u8))
+    }
+}
+
+/// The creator's Ed25519 signature over what the claim says, made with a key that never leaves the
+/// creator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreatorSignature {
+    /// The public key.
+    pub key: [u8; 32],
+    /// The signature over [`Claim::creator_message`] (RFC 8032).
+    pub signature: [u8; 64],
+}
+
+impl Claim {
+    /// Longest text value in bytes, as spelled on its line.
+    pub const TEXT_BYTES_MAX: usize = 16 << 10;
+    /// Longest claim in bytes.
+    pub const BYTES_MAX: usize = 1 << 20;
+
+    /// The claim's text, the exact bytes that [`Claim::digest`] covers.
+    pub fn to_text(&self) -> String {
+        let mut text = self.unsalted_text();
+        line(&mut text, "salt", &HEXLOWER.encode(&self.salt));
+        text
+    }
+
+    /// The claim's text without its last line: what the salt is computed from.
+    pub fn unsalted_text(&self) -> String {
+        let mut text = format!("{HEADER}\n");
+        self.write_statement(&mut text);
+        if let Some(creator) = &self.creator {
+            let key = HEXLOWER.encode(&creator.key);
+            let signature = HEXLOWER.encode(&creator.signature);
+            line(&mut text, "creator", &format!("ed25519 {key} {signature}"));
+        }
+        text
+    }
+
+    /// What the creator signs: everything the claim says, under a header of its own.
+    pub fn creator_message(&self) -> String {
+        let mut text = format!("{CREATOR_HEADER}\n");
+        self.write_statement(&mut text);
+        text
+    }
+
+    /// SHA-256 of the claim's text; the log publishes it in the leaf.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.to_text().as_bytes()).into()
+    }
+
+    /// The PDQ code and quality, where the work is a picture.
+    pub fn pdq(&self) -> Option<(Fingerprint, u8)> {
+        self.fingerprints.iter().find_map(ClaimFingerprint::as_pdq)
+    }
+
+    /// Whether the creator's signature, if there is one, is genuine.
+    pub fn creator_signature_holds(&self) -> bool {
+        self.creator.is_none_or(|creator| {
+            VerifyingKey::from_bytes(&creator.key).is_ok_and(|key| {
+                let signature = Signature::from_bytes(&creator.signature);
+                key.verify_strict(self.creator_message().as_bytes(), &signature).is_ok()
+            })
+        })
+    }
+
+    fn write_statement(&self, text: &mut String) {
+        line(text, "sha256", &HEXLOWER.encode(&self.work.sha256));
+        line(text, "sha512", &HEXLOWER.encode(&self.work.sha512));
+        line(text, "sm3", &HEXLOWER.encode(&self.work.sm3));
+        line(text, "length", &self.work.length.to_string());
+        line(text, "media-type", &self.media_type);
+        for fingerprint in &self.fingerprints {
+            line(text, "fingerprint", &format!("{} {}", fingerprint.kind, fingerprint.value));
+        }
+        for (key, value) in [
+            ("title", self.title.as_deref().map(str::as_bytes)),
+            ("claimant", self.claimant.as_deref().map(str::as_bytes)),
+            ("created", self.created.as_deref().map(str::as_bytes)),
+            ("rights", self.rights.as_deref().map(str::as_bytes)),
+            ("path", self.path.as_deref()),
+        ] {
+            if let Some(value) = value {
+                line(text, key, &escape(value));
+            }
+        }
+    }
+
+    /// Reads a claim's text. Whatever [`Claim::to_text`] would not write is refused.
+    pub fn parse(text: &str) -> Result<Claim, FormatError> {
+        if text.len() > Claim::BYTES_MAX {
+            return Err(bad(format!("longer than {} bytes", Claim::BYTES_MAX)));
+        }
+        let mut lines = Lines { rest: text };
+        lines.exactly(HEADER)?;
+        let work = WorkDigests {
+            sha256: hex(lines.value("sha256")?)?,
+            sha512: hex(lines.value("sha512")?)?,
+            sm3: hex(lines.value("sm3")?)?,
+            length: decimal(lines.value("length")?)?,
+        };
+        let media_type = lines.value("media-type")?.to_owned();
+        if !is_media_type(&media_type) {
+            return Err(bad(format!("{media_type:?} is not a media type")));
+        }
+        let mut fingerprints: Vec<ClaimFingerprint> = Vec::new();
+        while let Some(value) = lines.optional("fingerprint") {
+            let (kind, value) =
+                value.split_once(' ').ok_or_else(|| bad("fingerprint without value"))?;
+            let fingerprint = ClaimFingerprint::new(kind, value)?;
+            if fingerprints.last().is_some_and(|last| last.kind > fingerprint.kind) {
+                return Err(bad("fingerprints are not in ascending order of kind"));
+            }
+            fingerprints.push(fingerprint);
+        }
+        let claim = Claim {
+            work,
+            media_type,
+            fingerprints,
+            title: lines.optional_text("title")?,
+            claimant: lines.optional_text("claimant")?,
+            created: lines.optional_text("created")?,
+            rights: lines.optional_text("rights")?,
+            path: lines.optional_bytes("path")?,
+            creator: lines.optional("creator").map(parse_creator).transpose()?,
+            salt: hex(lines.value("salt")?)?,
+        };
+        if lines.rest.is_empty() { Ok(claim) } else { Err(bad("something follows the salt")) }
+    }
+}
+
+/// Whether a text can stand as a media type in a claim: `type/subtype` of lower-case RFC 6838 names.
+pub(crate) fn is_media_type(text: &str) -> bool {
+    let name = |part: &str| {
+        (1..=127).contains(&part.len())
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$&-^_.+".contains(&b))
+    };
+    text.split_once('/').is_some_and(|(kind, subtype)| name(kind) && name(subtype))
+}
+
+fn line(text: &mut String, key: &str, value: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{key} {value}");
+}
+
+fn bad(reason: impl Into<String>) -> FormatError {
+    FormatError::new("claim", reason)
+}
+
+fn hex<const N: usize>(digits: &str) -> Result<[u8; N], FormatError> {
+    let bytes = HEXLOWER.decode(digits.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| bad(format!("{digits:?} is not {} lower-case hex digits", 2 * N)))
+}
+
+/// A decimal number without sign or leading zeros.
+pub(crate) fn decimal(digits: &str) -> Result<u64, FormatError> {
+    let number = digits.parse::<u64>().ok().filter(|number| number.to_string() == digits);
+    number.ok_or_else(|| bad(format!("{digits:?} is not a decimal number")))
+}
+
+fn parse_creator(value: &str) -> Result<CreatorSignature, FormatError> {
+    match value.split(' ').collect::<Vec<_>>()[..] {
+        ["ed25519", key, signature] => {
+            Ok(CreatorSignature { key: hex(key)?, signature: hex(signature)? })
+        }
+        _ => Err(bad("creator is not `ed25519 KEY SIGNATURE`")),
+    }
+}
+
+struct Lines<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Lines<'a> {
+    fn exactly(&mut self, expected: &str) -> Result<(), FormatError> {
+        match self.rest.split_once('\n') {
+            Some((line, rest)) if line == expected => {
+                self.rest = rest;
+                Ok(())
+            }
+            _ => Err(bad(format!("it does not begin with {expected:?}"))),
+        }
+    }
+
+    fn optional(&mut self, key: &str) -> Option<&'a str> {
+        let (line, rest) = self.rest.split_once('\n')?;
+        let value = line.strip_prefix(key)?.strip_prefix(' ')?;
+        self.rest = rest;
+        Some(value)
+    }
+
+    fn value(&mut self, key: &str) -> Result<&'a str, FormatError> {
+        self.optional(key).ok_or_else(|| bad(format!("a line `{key} …` is missing or misplaced")))
+    }
+
+    fn optional_bytes(&mut self, key: &str) -> Result<Option<Vec<u8>>, FormatError> {
+        let Some(value) = self.optional(key) else { return Ok(None) };
+        if value.is_empty() || value.len() > Claim::TEXT_BYTES_MAX {
+            return Err(bad(format!(
+                "{key} is empty or longer than {} bytes",
+                Claim::TEXT_BYTES_MAX
+            )));
+        }
+        unescape(value).map(Some)
+    }
+
+    fn optional_text(&mut self, key: &str) -> Result<Option<String>, FormatError> {
+        let Some(bytes) = self.optional_bytes(key)? else { return Ok(None) };
+        String::from_utf8(bytes).map(Some).map_err(|_| bad(format!("{key} is not UTF-8")))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::option;
+    use proptest::prelude::*;
+
+    pub(crate) fn sample() -> Claim {
+        Claim {
+            work: WorkDigests::of(b"a work"),
+            media_type: "image/jpeg".to_owned(),
+            fingerprints: vec![ClaimFingerprint::pdq(Fingerprint([1, 2, 3, u64::MAX]), 100)],
+            title: Some("山水".to_owned()),
+            claimant: Some("Zhang Wei".to_owned()),
+            created: Some("2026-11-22".to_owned()),
+            rights: Some("All rights reserved\nNo AI training".to_owned()),
+            path: Some(b"works/\xFF.jpg".to_vec()),
+            creator: None,
+            salt: [9; 32],
+        }
+    }
+
+    #[test]
+    fn the_text_is_what_a_person_reads() {
+        let text = sample().to_text();
+        assert!(text.starts_with("timemark-claim v1\nsha256 "));
+        assert!(text.contains("\ntitle 山水\nclaimant Zhang Wei\ncreated 2026-11-22\n"));
+        assert!(
+            text.contains("\nrights All rights reserved%0ANo AI training\npath works/%FF.jpg\n")
+        );
+        assert_eq!(Claim::parse(&text).unwrap(), sample());
+    }
+
+    #[test]
+    fn one_spelling_only() {
+        let text = sample().to_text();
+        for (from, to) in [
+            ("timemark-claim v1", "timemark-claim v2"),
+            ("length 6", "length 06"),
+            ("length 6", "length +6"),
+            ("length 6", "length 6 "),
+            ("title 山水", "title "),
+            ("title 山水\n", "title 山水\ntitle 山水\n"),
+            ("title 山水\nclaimant Zhang Wei\n", "claimant Zhang Wei\ntitle 山水\n"),
+            ("title", "Title"),
+            ("path works/%FF.jpg", "path works/%ff.jpg"),
+            ("media-type image/jpeg", "media-type image"),
+            ("media-type image/jpeg", "media-type Image/jpeg"),
+            ("media-type", "note x\nmedia-type"),
+            (" 100\n", " 101\n"),
+            (" 100\n", "  100\n"),
+            ("fingerprint pdq", "fingerprint PDQ"),
+            ("salt ", "salt 00"),
+        ] {
+            let other = text.replacen(from, to, 1);
+            assert_ne!(text, other, "{from}");
+            assert!(Claim::parse(&other).is_err(), "{to:?}");
+        }
+        assert!(Claim::parse(text.trim_end()).is_err());
+        assert!(Claim::parse(&format!("{text}\n")).is_err());
+        assert!(Claim::parse(&text.replace('\n', "\r\n")).is_err());
+    }
+
+    #[test]
+    fn kinds_of_fingerprints_ascend_and_unknown_ones_stay() {
+        let mut claim = sample();
+        claim.fingerprints.insert(0, ClaimFingerprint::new("audio-v9", "deadbeef 7").unwrap());
+        assert_eq!(Claim::parse(&claim.to_text()).unwrap(), claim);
+        claim.fingerprints.swap(0, 1);
+        assert!(Claim::parse(&claim.to_text()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_claim_comes_back(
+            content in any::<Vec<u8>>(),
+            title in option::of(".{1,20}"),
+            rights in option::of("(?s).{1,20}"),
+            path in option::of(proptest::collection::vec(1u8.., 1..20)),
+            salt in any::<[u8; 32]>(),
+        ) {
+            let claim = Claim { work: WorkDigests::of(&content), title, rights, path, salt, ..sample() };
+            prop_assert_eq!(Claim::parse(&claim.to_text()).unwrap(), claim);
+        }
+
+        #[test]
+        fn no_text_panics_and_what_parses_is_the_only_spelling(
+            at in 0usize..700, byte in any::<u8>(), cut in any::<bool>(),
+        ) {
+            let mut bytes = sample().to_text().into_bytes();
+            let at = at % bytes.len();
+            if cut { bytes.truncate(at) } else { bytes[at] = byte }
+            if let Ok(text) = String::from_utf8(bytes) && let Ok(claim) = Claim::parse(&text) {
+                prop_assert_eq!(claim.to_text(), text);
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Timemark's ground floor: what the files mean and whether they prove anything.
+//!
+//! Bytes come in, a [`Verdict`] or a [`Refusal`] goes out. This library opens no file or socket,
+//! reads no clock and draws no random number, so that the same code can run in a court's terminal,
+//! in a browser and in forty years.
+//!
+//! | what | where | source |
+//! |---|---|---|
+//! | the name of a work, its digests | [`ContentId`], [`WorkDigests`] | FIPS 180-4, GB/T 32905, CIDv1 |
+//! | what a claimant says, what the log publishes | [`Claim`], [`Leaf`] | docs/formats.md |
+//! | Merkle hashes and proofs | [`merkle`] | RFC 6962 section 2.1 |
+//! | signed notes and verifier keys | [`Note`], [`VerifierKey`] | c2sp.org/signed-note |
+//! | checkpoints and cosignatures | [`Checkpoint`] | c2sp.org/tlog-checkpoint, tlog-cosignature |
+//! | whom to trust | [`Policy`] | c2sp.org/tlog-policy |
+//! | the receipt file | [`Receipt`], [`Anchor`] | docs/formats.md, c2sp.org/tlog-proof |
+
+mod checkpoint;
+mod claim;
+mod content;
+mod fingerprint;
+mod leaf;
+pub mod merkle;
+mod note;
+mod policy;
+mod receipt;
+mod text;
+mod verdict;
+
+pub use checkpoint::{Checkpoint, Cosignature};
+pub use claim::{Claim, ClaimFingerprint, CreatorSignature};
+pub use content::{ContentId, WorkDigests, WorkHasher};
+pub use fingerprint::Fingerprint;
+pub use leaf::Leaf;
+pub use note::{KeyKind, Note, NoteSignature, VerifierKey};
+pub use policy::{Policy, Rule, Witness};
+pub use receipt::{Anchor, OtherSection, Receipt};
+pub use text::{escape, unescape};
+pub use verdict::{Consistency, Refusal, Verdict, WitnessTime, check_consistency, verify};
+
+/// Bytes that cannot be read as what they should be. It says nothing about truth or trust.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}: {reason}")]
+pub struct FormatError {
+    what: &'static str,
+    reason: String,
+}
+
+impl FormatError {
+    /// An error in a `what`, for this reason (a sentence without a full stop).
+    pub fn new(what: &'static str, reason: impl Into<String>) -> FormatError {
+        FormatError { what, reason: reason.into() }
+    }
+}

@@ -1,0 +1,324 @@
+//! Signed notes and the keys that verify them (c2sp.org/signed-note).
+
+use std::fmt;
+use std::str::FromStr;
+
+use data_encoding::{BASE64, HEXLOWER};
+use ed25519_dalek::{Signature, VerifyingKey};
+use sha2::{Digest, Sha256};
+
+use crate::{FormatError, text};
+
+/// A text with its signatures, none of which has been checked yet. `Display` gives the exact note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    text: String,
+    signatures: Vec<NoteSignature>,
+}
+
+/// One signature line: who is said to have signed, and the bytes that should show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteSignature {
+    /// The key's name.
+    pub name: String,
+    /// The first four bytes of a digest over name, type and key; a hint, not a proof.
+    pub key_id: [u8; 4],
+    /// The signature itself; the key's type tells its form.
+    pub bytes: Vec<u8>,
+}
+
+impl Note {
+    /// Longest note in bytes. 64 signatures of ML-DSA-44 are about 210 KB.
+    pub const BYTES_MAX: usize = 256 << 10;
+    /// Most signatures of a note; the specification asks for 16 at least.
+    pub const SIGNATURES_MAX: usize = 64;
+
+    /// A note over this text, which must end in a line break and hold no other control character.
+    pub fn new(text: String, signatures: Vec<NoteSignature>) -> Result<Note, FormatError> {
+        if !text.ends_with('\n') || text.contains(|c: char| c < ' ' && c != '\n') {
+            return Err(bad("a text of whole lines without control characters is needed"));
+        }
+        Ok(Note { text, signatures })
+    }
+
+    /// The text that the signatures are about, with its last line break.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The signatures in the order of the note.
+    pub fn signatures(&self) -> &[NoteSignature] {
+        &self.signatures
+    }
+
+    /// The signatures that claim to be by this key.
+    pub fn signatures_by<'a>(
+        &'a self,
+        key: &'a VerifierKey,
+    ) -> impl Iterator<Item = &'a NoteSignature> {
+        self.signatures.iter().filter(|s| s.name == key.name && s.key_id == key.key_id)
+    }
+
+    /// Reads a note. Bytes that `Display` would not write are refused.
+    pub fn parse(note: &str) -> Result<Note, FormatError> {
+        if note.len() > Note::BYTES_MAX {
+            return Err(bad(format!("longer than {} bytes", Note::BYTES_MAX)));
+        }
+        // The last empty line stands between text and signatures.
+        let (text, lines) = note.rsplit_once("\n\n").ok_or_else(|| bad("it has no signatures"))?;
+        let lines = lines.strip_suffix('\n').ok_or_else(|| bad("its last line has no end"))?;
+        let signatures =
+            lines.split('\n').map(NoteSignature::parse).collect::<Result<Vec<_>, _>>()?;
+        if signatures.len() > Note::SIGNATURES_MAX {
+            return Err(bad(format!("more than {} signatures", Note::SIGNATURES_MAX)));
+        }
+        Note::new(format!("{text}\n"), signatures)
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        self.signatures.iter().try_for_each(|signature| writeln!(f, "{signature}"))
+    }
+}
+
+impl NoteSignature {
+    fn parse(line: &str) -> Result<NoteSignature, FormatError> {
+        let fault = || bad(format!("{line:?} is not a signature line"));
+        let (name, base64) =
+            line.strip_prefix("— ").and_then(|l| l.split_once(' ')).ok_or_else(fault)?;
+        let bytes = text::base64(base64).ok_or_else(fault)?;
+        let (key_id, bytes) = bytes.split_first_chunk::<4>().ok_or_else(fault)?;
+        if !is_key_name(name) || bytes.is_empty() {
+            return Err(fault());
+        }
+        Ok(NoteSignature { name: name.to_owned(), key_id: *key_id, bytes: bytes.to_vec() })
+    }
+}
+
+impl fmt::Display for NoteSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = [&self.key_id[..], &self.bytes[..]].concat();
+        write!(f, "— {} {}", self.name, BASE64.encode(&bytes))
+    }
+}
+
+/// What a key signs and how: the type byte of a verifier key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyKind {
+    /// 0x01: Ed25519 over the note's text; how a log signs.
+    Ed25519,
+    /// 0x04: Ed25519 over the text and a time; how a witness cosigns (c2sp.org/tlog-cosignature).
+    CosignatureV1,
+}
+
+impl KeyKind {
+    /// The type byte of c2sp.org/signed-note.
+    pub const fn byte(self) -> u8 {
+        match self {
+            KeyKind::Ed25519 => 0x01,
+            KeyKind::CosignatureV1 => 0x04,
+        }
+    }
+}
+
+/// A public key with its name: `name+hex(key id)+base64(type ‖ key)`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct VerifierKey {
+    name: String,
+    key_id: [u8; 4],
+    kind: KeyKind,
+    key: VerifyingKey,
+}
+
+impl VerifierKey {
+    /// The key of this name, kind and 32 public bytes.
+    pub fn new(name: &str, kind: KeyKind, key: &[u8; 32]) -> Result<VerifierKey, FormatError> {
+        if !is_key_name(name) {
+            return Err(bad_key(format!("{name:?} cannot be a key's name")));
+        }
+        let verifying = VerifyingKey::from_bytes(key)
+            .ok()
+            .filter(|key| !key.is_weak())
+            .ok_or_else(|| bad_key("the bytes are no strong Ed25519 key"))?;
+        let key_id = key_id(name, kind.byte(), key);
+        Ok(VerifierKey { name: name.to_owned(), key_id, kind, key: verifying })
+    }
+
+    /// The key's name; a log's is its origin.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The short id that signature lines carry.
+    pub const fn key_id(&self) -> [u8; 4] {
+        self.key_id
+    }
+
+    /// What the key signs.
+    pub const fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
+    /// The public key itself.
+    pub fn key_bytes(&self) -> &[u8; 32] {
+        self.key.as_bytes()
+    }
+
+    /// Whether these are the key's signature bytes over this message (RFC 8032, strict).
+    pub fn holds(&self, message: &[u8], signature: &[u8]) -> bool {
+        Signature::from_slice(signature)
+            .is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
+    }
+}
+
+impl fmt::Display for VerifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = [&[self.kind.byte()], &self.key.as_bytes()[..]].concat();
+        write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.key_id), BASE64.encode(&key))
+    }
+}
+
+impl fmt::Debug for VerifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for VerifierKey {
+    type Err = FormatError;
+
+    fn from_str(vkey: &str) -> Result<VerifierKey, FormatError> {
+        let fault = || bad_key(format!("{vkey:?} is not `name+id+key`"));
+        // Neither name nor id holds a plus sign; base64 may.
+        let [name, _, base64] = vkey.splitn(3, '+').collect::<Vec<_>>()[..] else {
+            return Err(fault());
+        };
+        let bytes = text::base64(base64).ok_or_else(fault)?;
+        let (&kind, key) = bytes.split_first().ok_or_else(fault)?;
+        let kind = match kind {
+            0x01 => KeyKind::Ed25519,
+            0x04 => KeyKind::CosignatureV1,
+            other => {
+                return Err(bad_key(format!(
+                    "keys of type {other:#04x} are not supported: {vkey}"
+                )));
+            }
+        };
+        let key = VerifierKey::new(name, kind, key.try_into().map_err(|_| fault())?)?;
+        if key.to_string() == vkey { Ok(key) } else { Err(fault()) }
+    }
+}
+
+/// The first four bytes of SHA-256 over `name ‖ 0x0A ‖ type ‖ key`.
+fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
+    let digest =
+        Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key).finalize();
+    let digest: [u8; 32] = digest.into();
+    [digest[0], digest[1], digest[2], digest[3]]
+}
+
+fn is_key_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+' || c < ' ')
+}
+
+fn bad(reason: impl Into<String>) -> FormatError {
+    FormatError::new("signed note", reason)
+}
+
+fn bad_key(reason: impl Into<String>) -> FormatError {
+    FormatError::new("verifier key", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::{Signer, SigningKey};
+    use proptest::prelude::*;
+
+    const GO_VKEY: &str = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
+
+    /// The example of c2sp.org/signed-note.
+    const POEM: &str = "Ognuno sta solo sul cuor della terra\ntrafitto da un raggio di sole:\n\n\
+        ed è subito sera.\n\n— quasimodo.example/salvatore \
+        NnugSzTjtVAewIS+Z/iJhUPeFDkO/5QQ2i5ddnGITLlC+EhfLW9oJKONrMouFSQU0xMcXxj99ihAQwaqP3ZekRwNtIc=\n";
+
+    #[test]
+    fn a_key_made_by_go_is_read() {
+        let key: VerifierKey = GO_VKEY.parse().unwrap();
+        assert_eq!((key.name(), key.kind()), ("example.com/foo", KeyKind::Ed25519));
+        assert_eq!(key.to_string(), GO_VKEY);
+    }
+
+    #[test]
+    fn other_spellings_of_a_key_are_refused() {
+        for bad in [
+            &GO_VKEY.replace("530d903a", "530D903A"),
+            &GO_VKEY.replace("530d903a", "530d903b"),
+            &GO_VKEY.replace("foo", "f o"),
+            &GO_VKEY.replace("+A", "+B"),
+            &format!("{GO_VKEY}="),
+            &GO_VKEY[..GO_VKEY.len() - 4],
+            "a+b",
+            "",
+        ] {
+            assert!(bad.parse::<VerifierKey>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_specifications_example_reads_and_writes() {
+        let note = Note::parse(POEM).unwrap();
+        assert!(note.text().ends_with("\n\ned è subito sera.\n"), "the last empty line splits");
+        assert_eq!(note.signatures()[0].name, "quasimodo.example/salvatore");
+        assert_eq!(note.to_string(), POEM);
+    }
+
+    #[test]
+    fn a_signature_holds_for_its_text_only() {
+        let secret = SigningKey::from_bytes(&[3; 32]);
+        let public = secret.verifying_key();
+        let key = VerifierKey::new("a.example", KeyKind::Ed25519, public.as_bytes()).unwrap();
+        let signature = secret.sign(b"text\n").to_bytes();
+        assert!(key.holds(b"text\n", &signature));
+        assert!(!key.holds(b"texT\n", &signature));
+        assert!(!key.holds(b"text\n", &signature[..63]));
+    }
+
+    #[test]
+    fn malformed_notes_are_refused() {
+        for bad in [
+            "",
+            "text\n",
+            "text\n\n",
+            "text\n\n— a AAAAAAA=",
+            "text\n\n- a AAAAAAA=\n",
+            "text\n\n— a AAAAAA==\n",
+            "text\n\n—  AAAAAAA=\n",
+            "text\n\n— a AAAAAAB=\n",
+            "te\txt\n\n— a AAAAAAA=\n",
+            "text\n\n— a+b AAAAAAA=\n",
+            "text\n\n— a AAAAAAA=\n\n",
+        ] {
+            assert!(Note::parse(bad).is_err(), "{bad:?}");
+        }
+        let sixteen = "text\n\n".to_owned() + &"— a AAAAAAA=\n".repeat(16);
+        assert_eq!(Note::parse(&sixteen).unwrap().signatures().len(), 16);
+        let flood = "text\n\n".to_owned() + &"— a AAAAAAA=\n".repeat(65);
+        assert!(Note::parse(&flood).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_the_only_spelling(at in any::<usize>(), c in any::<char>(), cut in any::<bool>()) {
+            let mut text: Vec<char> = POEM.chars().collect();
+            let at = at % text.len();
+            if cut { text.truncate(at) } else { text[at] = c }
+            let text: String = text.into_iter().collect();
+            if let Ok(note) = Note::parse(&text) {
+                prop_assert_eq!(note.to_string(), text);
+            }
+        }
+    }
+}

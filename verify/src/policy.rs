@@ -1,0 +1,292 @@
+//! Whom to trust: known logs, known witnesses, and which of them must agree (c2sp.org/tlog-policy).
+
+use std::collections::{HashMap, HashSet};
+
+use crate::claim::decimal;
+use crate::{FormatError, KeyKind, VerifierKey};
+
+/// A trust policy: a checkpoint counts when any one of the logs signed it and the quorum cosigned it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    logs: Vec<VerifierKey>,
+    witnesses: Vec<Witness>,
+    quorum: Rule,
+}
+
+/// A witness as the policy names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The name within the policy.
+    pub name: String,
+    /// The key it cosigns with.
+    pub key: VerifierKey,
+}
+
+/// Which witnesses must have cosigned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// No witness is asked for.
+    None,
+    /// The witness at this position of [`Policy::witnesses`].
+    Witness(usize),
+    /// At least `k` of these.
+    AtLeast(usize, Vec<Rule>),
+}
+
+impl Rule {
+    /// Whether the rule is met by the witnesses for which `cosigned` is true.
+    pub fn met(&self, cosigned: &dyn Fn(usize) -> bool) -> bool {
+        match self {
+            Rule::None => true,
+            Rule::Witness(witness) => cosigned(*witness),
+            Rule::AtLeast(k, members) => members.iter().filter(|m| m.met(cosigned)).count() >= *k,
+        }
+    }
+}
+
+impl Policy {
+    /// Longest policy in bytes.
+    pub const BYTES_MAX: usize = 1 << 20;
+    /// Most logs, most witnesses and groups together; the specification asks for 32 of each at least.
+    pub const DEFINITIONS_MAX: usize = 1024;
+
+    /// Trust in one log alone, without witnesses.
+    pub fn trusting(log: VerifierKey) -> Policy {
+        Policy { logs: vec![log], witnesses: Vec::new(), quorum: Rule::None }
+    }
+
+    /// The trusted logs.
+    pub fn logs(&self) -> &[VerifierKey] {
+        &self.logs
+    }
+
+    /// The known witnesses.
+    pub fn witnesses(&self) -> &[Witness] {
+        &self.witnesses
+    }
+
+    /// The rule that says which witnesses suffice.
+    pub const fn quorum(&self) -> &Rule {
+        &self.quorum
+    }
+
+    /// Reads a policy file: octets, because names and comments need not be UTF-8.
+    pub fn parse(file: &[u8]) -> Result<Policy, FormatError> {
+        if file.len() > Policy::BYTES_MAX {
+            return Err(bad(format!("longer than {} bytes", Policy::BYTES_MAX)));
+        }
+        let mut draft = Draft::default();
+        for (number, line) in file.split(|&b| b == b'\n').enumerate() {
+            draft.take(line).map_err(|reason| bad(format!("line {}: {reason}", number + 1)))?;
+        }
+        let quorum = draft.quorum.ok_or_else(|| bad("it has no quorum line"))?;
+        Ok(Policy { logs: draft.logs, witnesses: draft.witnesses, quorum })
+    }
+}
+
+#[derive(Default)]
+struct Draft<'a> {
+    logs: Vec<VerifierKey>,
+    witnesses: Vec<Witness>,
+    /// Witnesses and groups share one name space.
+    rules: HashMap<&'a [u8], Rule>,
+    /// A name may be a member of one group only, so that no witness counts twice.
+    members: HashSet<&'a [u8]>,
+    quorum: Option<Rule>,
+}
+
+impl<'a> Draft<'a> {
+    fn take(&mut self, line: &'a [u8]) -> Result<(), String> {
+        if let Some(b) = line.iter().find(|&&b| (b < b' ' && b != b'\t') || b == 0x7F) {
+            return Err(format!("control character {b:#04x}"));
+        }
+        let words: Vec<&[u8]> =
+            line.split(|b| b" \t".contains(b)).filter(|word| !word.is_empty()).collect();
+        match words[..] {
+            [] => Ok(()),
+            [first, ..] if first.starts_with(b"#") => Ok(()),
+            [b"log", key] | [b"log", key, _] => self.log(key),
+            [b"witness", name, key] | [b"witness", name, key, _] => self.witness(name, key),
+            [b"group", name, threshold, ref members @ ..] => self.group(name, threshold, members),
+            [b"quorum", name] => self.set_quorum(name),
+            [first, ..] => Err(format!("{:?} is no complete policy line", lossy(first))),
+        }
+    }
+
+    fn log(&mut self, key: &[u8]) -> Result<(), String> {
+        let key = parse_key(key, KeyKind::Ed25519)?;
+        if self.logs.iter().any(|known| known.key_bytes() == key.key_bytes()) {
+            return Err("the same log key stands twice".to_owned());
+        }
+        if self.logs.len() >= Policy::DEFINITIONS_MAX {
+            return Err(format!("more than {} logs", Policy::DEFINITIONS_MAX));
+        }
+        self.logs.push(key);
+        Ok(())
+    }
+
+    fn witness(&mut self, name: &'a [u8], key: &[u8]) -> Result<(), String> {
+        let key = parse_key(key, KeyKind::CosignatureV1)?;
+        if self.witnesses.iter().any(|known| known.key.key_bytes() == key.key_bytes()) {
+            return Err("the same witness key stands twice".to_owned());
+        }
+        self.define(name, Rule::Witness(self.witnesses.len()))?;
+        self.witnesses.push(Witness { name: lossy(name), key });
+        Ok(())
+    }
+
+    fn group(
+        &mut self,
+        name: &'a [u8],
+        threshold: &[u8],
+        names: &[&'a [u8]],
+    ) -> Result<(), String> {
+        let threshold = match threshold {
+            b"any" => 1,
+            b"all" => names.len(),
+            digits => decimal(&lossy(digits)).map_err(|e| e.to_string())? as usize,
+        };
+        if !(1..=names.len()).contains(&threshold) {
+            return Err(format!("a group of {} cannot need {threshold}", names.len()));
+        }
+        let mut members = Vec::with_capacity(names.len());
+        for member in names {
+            let rule = self.rules.get(member).cloned();
+            members.push(rule.ok_or_else(|| format!("{:?} is not defined above", lossy(member)))?);
+            if !self.members.insert(member) {
+                return Err(format!("{:?} is a member twice", lossy(member)));
+            }
+        }
+        self.define(name, Rule::AtLeast(threshold, members))
+    }
+
+    fn set_quorum(&mut self, name: &[u8]) -> Result<(), String> {
+        let rule = match name {
+            b"none" => Some(Rule::None),
+            name => self.rules.get(name).cloned(),
+        };
+        let rule = rule.ok_or_else(|| format!("{:?} is not defined above", lossy(name)))?;
+        if self.quorum.replace(rule).is_some() {
+            return Err("a second quorum line".to_owned());
+        }
+        Ok(())
+    }
+
+    fn define(&mut self, name: &'a [u8], rule: Rule) -> Result<(), String> {
+        if self.rules.len() >= Policy::DEFINITIONS_MAX {
+            return Err(format!("more than {} witnesses and groups", Policy::DEFINITIONS_MAX));
+        }
+        if name == b"none" || self.rules.insert(name, rule).is_some() {
+            return Err(format!("the name {:?} is taken", lossy(name)));
+        }
+        Ok(())
+    }
+}
+
+fn parse_key(key: &[u8], kind: KeyKind) -> Result<VerifierKey, String> {
+    let key: VerifierKey = lossy(key).parse().map_err(|e: FormatError| e.to_string())?;
+    if key.kind() != kind {
+        return Err(format!(
+            "{key} is of type {:#04x}, which does not belong here",
+            key.kind().byte()
+        ));
+    }
+    Ok(key)
+}
+
+fn lossy(octets: &[u8]) -> String {
+    String::from_utf8_lossy(octets).into_owned()
+}
+
+fn bad(reason: impl Into<String>) -> FormatError {
+    FormatError::new("policy", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ed25519_dalek::SigningKey;
+
+    fn key(seed: u8, kind: KeyKind) -> String {
+        let public = SigningKey::from_bytes(&[seed; 32]).verifying_key();
+        VerifierKey::new(&format!("k{seed}.example"), kind, public.as_bytes()).unwrap().to_string()
+    }
+
+    /// The example of c2sp.org/tlog-policy, with keys.
+    fn example() -> String {
+        let w = |seed| key(seed, KeyKind::CosignatureV1);
+        format!(
+            "# who counts\nlog {} https://log.example/\n\n\
+             witness X1 {}\nwitness X2 {}\n  witness\tX3  {} https://x3.example \ngroup X-witnesses 2 X1 X2 X3\n\n\
+             witness Y1 {}\nwitness Y2 {}\nwitness Y3 {}\ngroup Y-witnesses any Y1 Y2 Y3\n\n\
+             group X-and-Y all X-witnesses Y-witnesses\nquorum X-and-Y\n",
+            key(1, KeyKind::Ed25519),
+            w(11),
+            w(12),
+            w(13),
+            w(21),
+            w(22),
+            w(23),
+        )
+    }
+
+    #[test]
+    fn the_specifications_example_decides_as_it_says() {
+        let policy = Policy::parse(example().as_bytes()).unwrap();
+        assert_eq!(policy.logs()[0].name(), "k1.example");
+        for (cosigned, met) in [
+            (&[0, 1, 3][..], true),
+            (&[1, 2, 5], true),
+            (&[0, 1, 2], false),
+            (&[0, 3, 4, 5], false),
+            (&[], false),
+        ] {
+            assert_eq!(policy.quorum().met(&|w| cosigned.contains(&w)), met, "{cosigned:?}");
+        }
+    }
+
+    #[test]
+    fn a_policy_without_witnesses() {
+        let policy = Policy::parse(b"quorum none").unwrap();
+        assert!(policy.logs().is_empty() && policy.quorum().met(&|_| false));
+    }
+
+    #[test]
+    fn what_the_specification_forbids() {
+        let log = key(1, KeyKind::Ed25519);
+        let wit = |seed| key(seed, KeyKind::CosignatureV1);
+        let (w1, w2) = (wit(11), wit(12));
+        for bad in [
+            String::new(),
+            format!("log {log}\n"),
+            format!("log {log}\nlog {log}\nquorum none\n"),
+            "quorum none\nquorum none\n".to_owned(),
+            "quorum W\n".to_owned(),
+            format!("quorum W\nwitness W {w1}\n"),
+            format!("witness W {w1}\nwitness W {w2}\nquorum W\n"),
+            format!("witness W {w1}\nwitness V {w1}\nquorum W\n"),
+            format!("witness none {w1}\nquorum none\n"),
+            format!("witness W {w1}\ngroup G 2 W\nquorum G\n"),
+            format!("witness W {w1}\ngroup G 0 W\nquorum G\n"),
+            format!("witness W {w1}\ngroup G 01 W\nquorum G\n"),
+            format!("witness W {w1}\ngroup G any\nquorum G\n"),
+            format!("witness W {w1}\ngroup G any W W\nquorum G\n"),
+            format!("witness W {w1}\ngroup G any W\ngroup H any W\nquorum G\n"),
+            format!("witness W {w1}\ngroup G any G\nquorum G\n"),
+            format!("witness W {log}\nquorum W\n"),
+            format!("log {w1}\nquorum none\n"),
+            "quorum none\r\n".to_owned(),
+            "trust me\nquorum none\n".to_owned(),
+        ] {
+            assert!(Policy::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_octets() {
+        let mut file = b"witness \xFF ".to_vec();
+        file.extend(key(11, KeyKind::CosignatureV1).bytes());
+        file.extend(b"\nquorum \xFF\n# \xFE\n");
+        assert!(Policy::parse(&file).is_ok());
+    }
+}

@@ -1,0 +1,437 @@
+//! Does this receipt prove anything about this work? Four numbered steps, one answer.
+
+use crate::merkle::{self, ProofError};
+use crate::{Anchor, Cosignature, Leaf, Note, Policy, Receipt, Rule, VerifierKey, WorkDigests};
+
+/// What a receipt proves under a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The trusted log that holds the leaf.
+    pub log: VerifierKey,
+    /// Position of the leaf in that log.
+    pub index: u64,
+    /// The work existed by this time (seconds since 1970): by then the policy's quorum of witnesses had
+    /// cosigned. `None` means that the time is only the log's word, which proves nothing.
+    pub existed_by: Option<u64>,
+    /// The witnesses that cosigned, with the times they state.
+    pub witnesses: Vec<WitnessTime>,
+}
+
+/// A witness that cosigned the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessTime {
+    /// The witness's name in the policy.
+    pub name: String,
+    /// When it cosigned, by its clock, in seconds since 1970; `None` where it states no time.
+    pub time: Option<u64>,
+}
+
+/// What holds of a receipt whatever one trusts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consistency {
+    /// Name and id of every key that is said to have signed a checkpoint in the receipt, unchecked:
+    /// `name+id` is how its verifier key begins.
+    pub unchecked_signers: Vec<String>,
+}
+
+/// Why a receipt proves nothing about a work: the first check that failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Step 1: the file is not the claimed work.
+    #[error("the file is not the work of this receipt: its {what} differs from the claim's")]
+    OtherWork {
+        /// Which of the four facts about the bytes differs first.
+        what: &'static str,
+    },
+    /// Step 2: the leaf commits to something else.
+    #[error("the log entry does not commit to this claim: its {what} differs")]
+    OtherClaim {
+        /// Which of the two digests differs.
+        what: &'static str,
+    },
+    /// Step 2: the claim bears a signature that its creator did not make.
+    #[error("the creator's signature in the claim is not genuine")]
+    CreatorSignature,
+    /// Step 3: the proof does not lead from the leaf to the checkpoint.
+    #[error("anchor {anchor}: the inclusion proof fails: {source}")]
+    Inclusion {
+        /// Which anchor, counted from 1.
+        anchor: usize,
+        /// What is wrong with the proof.
+        source: ProofError,
+    },
+    /// Step 4: a signature said to be by a trusted key is not.
+    #[error("anchor {anchor}: the signature by {signer} on the checkpoint is not genuine")]
+    Signature {
+        /// Which anchor, counted from 1.
+        anchor: usize,
+        /// The key's name in the note.
+        signer: String,
+    },
+    /// Step 4: no checkpoint is signed by a trusted log.
+    #[error("no log that the policy trusts signed this receipt; it names {}", .named.join(", "))]
+    UntrustedLog {
+        /// The keys that the receipt names instead.
+        named: Vec<String>,
+    },
+    /// Step 4: a trusted log signed, but fewer witnesses cosigned than the policy asks for.
+    #[error("the log's signature is genuine, but the policy's quorum of witnesses is missing")]
+    QuorumMissing,
+}
+
+impl Refusal {
+    /// Whether nothing speaks against the receipt and only evidence is missing.
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self, Refusal::QuorumMissing)
+    }
+}
+
+/// Decides whether `receipt` proves, under `policy`, that a log holds the claim upon this work.
+///
+/// Nothing but the arguments is looked at: no network, no clock.
+pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<Verdict, Refusal> {
+    check_consistency(work, receipt)?; // steps 1 to 3
+    let mut verdict: Option<Verdict> = None;
+    let mut quorum_missing = false;
+    for (number, anchor) in (1..).zip(&receipt.anchors) {
+        // 4. A trusted log signed the checkpoint, and the quorum cosigned it.
+        let Some(log) = trusted_log(number, anchor, policy)? else { continue };
+        let witnesses = cosigned(number, anchor, policy)?;
+        if !policy.quorum().met(&|w| witnesses.iter().any(|(position, _)| *position == w)) {
+            quorum_missing = true;
+            continue;
+        }
+        let found = Verdict {
+            log: log.clone(),
+            index: anchor.index,
+            existed_by: quorum_time(policy.quorum(), &witnesses),
+            witnesses: witnesses.into_iter().map(|(_, witness)| witness).collect(),
+        };
+        // Anchors are only ever added, so the earliest proven time stands.
+        let earlier = |best: &Verdict| {
+            found.existed_by.is_some_and(|t| best.existed_by.is_none_or(|earliest| t < earliest))
+        };
+        if verdict.as_ref().is_none_or(earlier) {
+            verdict = Some(found);
+        }
+    }
+    match verdict {
+        Some(verdict) => Ok(verdict),
+        None if quorum_missing => Err(Refusal::QuorumMissing),
+        None => Err(Refusal::UntrustedLog { named: unchecked_signers(receipt) }),
+    }
+}
+
+/// Checks all that needs no trust: that file, claim, leaf, proofs and checkpoints belong together.
+pub fn check_consistency(work: &WorkDigests, receipt: &Receipt) -> Result<Consistency, Refusal> {
+    // 1. The file is the work that the claim is about.
+    let claimed = &receipt.claim.work;
+    let facts = [
+        ("length", work.length == claimed.length),
+        ("SHA-256", work.sha256 == claimed.sha256),
+        ("SHA-512", work.sha512 == claimed.sha512),
+        ("SM3", work.sm3 == claimed.sm3),
+    ];
+    if let Some((what, _)) = facts.into_iter().find(|(_, same)| !same) {
+        return Err(Refusal::OtherWork { what });
+    }
+    // 2. The leaf commits to that claim, and the creator, if named, signed it.
+    let leaf = Leaf::of(&receipt.claim);
+    if receipt.leaf.content != leaf.content {
+        return Err(Refusal::OtherClaim { what: "content digest" });
+    }
+    if receipt.leaf.claim != leaf.claim {
+        return Err(Refusal::OtherClaim { what: "claim digest" });
+    }
+    if !receipt.claim.creator_signature_holds() {
+        return Err(Refusal::CreatorSignature);
+    }
+    // 3. Each anchor's proof leads from the leaf to the root of its checkpoint.
+    let leaf_hash = merkle::leaf_hash(&leaf.to_bytes());
+    for (number, anchor) in (1..).zip(&receipt.anchors) {
+        let root = merkle::root_from_inclusion(
+            anchor.index,
+            anchor.checkpoint.size,
+            leaf_hash,
+            &anchor.proof,
+        );
+        root.and_then(|root| {
+            if root == anchor.checkpoint.root { Ok(()) } else { Err(ProofError::WrongRoot) }
+        })
+        .map_err(|source| Refusal::Inclusion { anchor: number, source })?;
+    }
+    Ok(Consistency { unchecked_signers: unchecked_signers(receipt) })
+}
+
+/// The trusted log that signed this anchor's checkpoint; its name must be the checkpoint's origin.
+fn trusted_log<'a>(
+    number: usize,
+    anchor: &Anchor,
+    policy: &'a Policy,
+) -> Result<Option<&'a VerifierKey>, Refusal> {
+    let mut found = None;
+    for log in policy.logs().iter().filter(|log| log.name() == anchor.checkpoint.origin) {
+        for signature in anchor.note.signatures_by(log) {
+            // A known key whose signature fails spoils the note (c2sp.org/signed-note).
+            if !log.holds(anchor.note.text().as_bytes(), &signature.bytes) {
+                return Err(bad_signature(number, log));
+            }
+            found = Some(log);
+        }
+    }
+    Ok(found)
+}
+
+/// The known witnesses whose cosignatures hold: position in the policy, name and time.
+fn cosigned(
+    number: usize,
+    anchor: &Anchor,
+    policy: &Policy,
+) -> Result<Vec<(usize, WitnessTime)>, Refusal> {
+    let mut found: Vec<(usize, WitnessTime)> = Vec::new();
+    for (position, witness) in policy.witnesses().iter().enumerate() {
+        let times = cosignature_times(&anchor.note, &witness.key)
+            .ok_or_else(|| bad_signature(number, &witness.key))?;
+        if let Some(&earliest) = times.iter().min_by_key(|time| time.unwrap_or(u64::MAX)) {
+            found.push((position, WitnessTime { name: witness.name.clone(), time: earliest }));
+        }
+    }
+    Ok(found)
+}
+
+/// The times of the cosignatures by this key; `None` if one of them does not hold.
+fn cosignature_times(note: &Note, key: &VerifierKey) -> Option<Vec<Option<u64>>> {
+    note.signatures_by(key)
+        .map(|signature| {
+            let cosignature = Cosignature::of(signature)?;
+            let message = Cosignature::message(cosignature.time, note.text());
+            let holds = key.holds(message.as_bytes(), &cosignature.signature);
+            holds.then_some(Some(cosignature.time).filter(|&time| time > 0))
+        })
+        .collect()
+}
+
+/// The moment by which the quorum had cosigned. A quorum of nobody proves no time.
+fn quorum_time(quorum: &Rule, witnesses: &[(usize, WitnessTime)]) -> Option<u64> {
+    if *quorum == Rule::None {
+        return None;
+    }
+    let mut times: Vec<u64> = witnesses.iter().filter_map(|(_, witness)| witness.time).collect();
+    times.sort_unstable();
+    times.into_iter().find(|&by| {
+        quorum.met(&|w| {
+            let in_time = |witness: &WitnessTime| witness.time.is_some_and(|time| time <= by);
+            witnesses.iter().any(|(position, witness)| *position == w && in_time(witness))
+        })
+    })
+}
+
+fn unchecked_signers(receipt: &Receipt) -> Vec<String> {
+    let mut named = Vec::new();
+    for signature in receipt.anchors.iter().flat_map(|anchor| anchor.note.signatures()) {
+        let id = data_encoding::HEXLOWER.encode(&signature.key_id);
+        let name = format!("{}+{id}", signature.name);
+        if !named.contains(&name) {
+            named.push(name);
+        }
+    }
+    named
+}
+
+fn bad_signature(anchor: usize, key: &VerifierKey) -> Refusal {
+    Refusal::Signature { anchor, signer: key.name().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+    use ed25519_dalek::{Signer, SigningKey};
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::claim::tests::sample;
+    use crate::merkle::tests::oracle;
+    use crate::{Checkpoint, Claim, CreatorSignature, KeyKind, NoteSignature, OtherSection};
+
+    const WORK: &[u8] = b"a work";
+
+    fn secret(seed: u8) -> SigningKey {
+        SigningKey::from_bytes(&[seed; 32])
+    }
+
+    fn key(seed: u8, kind: KeyKind) -> VerifierKey {
+        let name = format!("k{seed}.example");
+        VerifierKey::new(&name, kind, secret(seed).verifying_key().as_bytes()).unwrap()
+    }
+
+    fn log_signature(seed: u8, text: &str) -> NoteSignature {
+        let key = key(seed, KeyKind::Ed25519);
+        let bytes = secret(seed).sign(text.as_bytes()).to_bytes().to_vec();
+        NoteSignature { name: key.name().to_owned(), key_id: key.key_id(), bytes }
+    }
+
+    fn cosignature(seed: u8, time: u64, text: &str) -> NoteSignature {
+        let key = key(seed, KeyKind::CosignatureV1);
+        let message = Cosignature::message(time, text);
+        let signature = secret(seed).sign(message.as_bytes()).to_bytes().to_vec();
+        let bytes = Cosignature { time, signature }.to_bytes();
+        NoteSignature { name: key.name().to_owned(), key_id: key.key_id(), bytes }
+    }
+
+    /// A receipt at index 3 of 7, signed by log 1 and cosigned by witnesses at these times.
+    fn receipt(claim: Claim, cosigners: &[(u8, u64)]) -> Receipt {
+        let leaf = Leaf::of(&claim);
+        let mut hashes: Vec<_> = (0..7u8).map(|i| merkle::leaf_hash(&[i])).collect();
+        hashes[3] = merkle::leaf_hash(&leaf.to_bytes());
+        let text = Checkpoint { origin: "k1.example".into(), size: 7, root: oracle::root(&hashes) }
+            .to_string();
+        let mut signatures = vec![log_signature(1, &text)];
+        signatures.extend(cosigners.iter().map(|&(seed, time)| cosignature(seed, time, &text)));
+        let note = Note::new(text, signatures).unwrap();
+        let anchor = Anchor::new(3, oracle::inclusion(3, &hashes), note).unwrap();
+        Receipt { claim, leaf, anchors: vec![anchor], others: Vec::new() }
+    }
+
+    fn two_of_three() -> Policy {
+        let witness = |seed| format!("witness W{seed} {}\n", key(seed, KeyKind::CosignatureV1));
+        let file = format!(
+            "log {}\n{}{}{}group G 2 W11 W12 W13\nquorum G\n",
+            key(1, KeyKind::Ed25519),
+            witness(11),
+            witness(12),
+            witness(13),
+        );
+        Policy::parse(file.as_bytes()).unwrap()
+    }
+
+    fn log_alone() -> Policy {
+        Policy::trusting(key(1, KeyKind::Ed25519))
+    }
+
+    fn check(receipt: &Receipt, policy: &Policy) -> Result<Verdict, Refusal> {
+        let read = Receipt::parse(receipt.to_string().as_bytes()).unwrap();
+        assert_eq!(&read, receipt, "the file says what the receipt says");
+        verify(&WorkDigests::of(WORK), receipt, policy)
+    }
+
+    #[test]
+    fn the_log_alone_proves_no_time() {
+        let verdict = check(&receipt(sample(), &[]), &log_alone()).unwrap();
+        assert_eq!((verdict.index, verdict.existed_by), (3, None));
+    }
+
+    #[test]
+    fn time_is_when_the_quorum_had_cosigned() {
+        let verdict =
+            check(&receipt(sample(), &[(11, 300), (12, 100), (13, 200)]), &two_of_three());
+        assert_eq!(verdict.unwrap().existed_by, Some(200));
+        // No quorum among those that state a time: proven to be in the log, at no proven time.
+        let verdict = check(&receipt(sample(), &[(11, 300), (12, 0)]), &two_of_three()).unwrap();
+        assert_eq!((verdict.existed_by, verdict.witnesses.len()), (None, 2));
+        let missing = check(&receipt(sample(), &[(11, 300)]), &two_of_three()).unwrap_err();
+        assert!(missing.is_undecided());
+        // The log's key is no witness's, whatever it signs.
+        let verdict = check(&receipt(sample(), &[(1, 300), (11, 300)]), &two_of_three());
+        assert_eq!(verdict, Err(Refusal::QuorumMissing));
+    }
+
+    #[test]
+    fn added_anchors_never_move_the_time_later() {
+        let mut both = receipt(sample(), &[(11, 500), (12, 500)]);
+        both.anchors.extend(receipt(sample(), &[(11, 900), (12, 900)]).anchors);
+        assert_eq!(check(&both, &two_of_three()).unwrap().existed_by, Some(500));
+        both.anchors.rotate_left(1);
+        assert_eq!(check(&both, &two_of_three()).unwrap().existed_by, Some(500));
+        // An anchor in a log that nobody trusts takes nothing away.
+        let mut foreign = receipt(sample(), &[]);
+        foreign.anchors[0].note = Note::new(
+            foreign.anchors[0].note.text().to_owned(),
+            vec![log_signature(2, foreign.anchors[0].note.text())],
+        )
+        .unwrap();
+        both.anchors.extend(foreign.anchors);
+        assert_eq!(check(&both, &two_of_three()).unwrap().existed_by, Some(500));
+    }
+
+    #[test]
+    fn the_first_failing_check_is_named() {
+        let good = receipt(sample(), &[(11, 100), (12, 100)]);
+        let refused = |change: &dyn Fn(&mut Receipt)| {
+            let mut receipt = good.clone();
+            change(&mut receipt);
+            check(&receipt, &two_of_three()).unwrap_err().to_string()
+        };
+        let other = |work: &[u8]| verify(&WorkDigests::of(work), &good, &two_of_three());
+        assert_eq!(other(b"a worK"), Err(Refusal::OtherWork { what: "SHA-256" }));
+        assert_eq!(other(b"a work "), Err(Refusal::OtherWork { what: "length" }));
+        assert!(refused(&|r| r.claim.work.sm3[0] ^= 1).contains("SM3"));
+        assert!(refused(&|r| r.claim.title = None).contains("claim digest"));
+        assert!(refused(&|r| r.leaf.claim[0] ^= 1).contains("claim digest"));
+        assert!(
+            refused(&|r| r.leaf.content = crate::ContentId::of(b"")).contains("content digest")
+        );
+        assert!(refused(&|r| r.anchors[0].index = 4).contains("inclusion proof"));
+        assert!(refused(&|r| r.anchors[0].proof[1].0[0] ^= 1).contains("inclusion proof"));
+        let stranger = Policy::trusting(key(2, KeyKind::Ed25519));
+        let refusal = check(&good, &stranger).unwrap_err();
+        assert!(
+            matches!(&refusal, Refusal::UntrustedLog { named } if named[0].starts_with("k1.example+"))
+        );
+    }
+
+    #[test]
+    fn a_creators_signature_is_checked() {
+        let mut claim = sample();
+        let creator = secret(77);
+        let mut signature = creator.sign(claim.creator_message().as_bytes()).to_bytes();
+        let key = *creator.verifying_key().as_bytes();
+        claim.creator = Some(CreatorSignature { key, signature });
+        assert!(check(&receipt(claim.clone(), &[]), &log_alone()).is_ok());
+        signature[5] ^= 1;
+        claim.creator = Some(CreatorSignature { key, signature });
+        assert_eq!(check(&receipt(claim, &[]), &log_alone()), Err(Refusal::CreatorSignature));
+    }
+
+    #[test]
+    fn sections_of_later_versions_and_timestamps_are_kept() {
+        let mut receipt = receipt(sample(), &[]);
+        receipt.anchors[0].timestamps = vec![vec![0x30; 100], vec![1]];
+        receipt.others =
+            vec![OtherSection { name: "evidence-record".into(), text: "a\n\nb\n".into() }];
+        assert!(check(&receipt, &log_alone()).is_ok());
+    }
+
+    /// A flip is refused, or the verdict is the same without the damaged part.
+    fn sweep(file: &[u8], reseal: bool, policy: &Policy, expected: &Verdict) {
+        for bit in 0..file.len() * 8 {
+            let mut flipped = file.to_vec();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            if reseal {
+                let body_length = file.len() - "== sha256 \n".len() - 64;
+                flipped.truncate(body_length);
+                let digest = HEXLOWER.encode(&Sha256::digest(&flipped));
+                flipped.extend(format!("== sha256 {digest}\n").bytes());
+            }
+            let Ok(receipt) = Receipt::parse(&flipped) else { continue };
+            assert!(reseal || flipped == file, "bit {bit} is read though the file is damaged");
+            match verify(&WorkDigests::of(WORK), &receipt, policy) {
+                Err(_) => {}
+                Ok(verdict) => {
+                    let subset = verdict.witnesses.iter().all(|w| expected.witnesses.contains(w));
+                    assert_eq!((&verdict.log, verdict.index), (&expected.log, expected.index));
+                    assert!(subset && verdict.existed_by >= expected.existed_by, "bit {bit}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_flipped_bit_is_refused_or_changes_nothing() {
+        let mut receipt = receipt(sample(), &[(11, 300), (12, 100), (13, 200), (40, 1)]);
+        receipt.anchors[0].timestamps = vec![vec![0x30; 60]];
+        let verdict = check(&receipt, &two_of_three()).unwrap();
+        let file = receipt.to_string().into_bytes();
+        sweep(&file, false, &two_of_three(), &verdict);
+        sweep(&file, true, &two_of_three(), &verdict);
+    }
+}
