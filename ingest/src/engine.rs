@@ -1,0 +1,80 @@
+//! The rooms of an archive, open and connected.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use timemark_index::Index;
+use timemark_store::{BlobStore, Registry};
+use timemark_tlog::Log;
+use timemark_verify::{Claim, ContentId};
+
+use crate::exclusive::{OneAtATime, Permits};
+
+/// An open archive. The log and the works are the truth; registry and index follow from them.
+pub struct Engine {
+    /// The works.
+    pub blobs: Arc<dyn BlobStore>,
+    /// The log of claims upon them.
+    pub log: Log,
+    /// Who registered what, by number and by content. Derived.
+    pub registry: Box<dyn Registry>,
+    /// What looks like what, and titles. Derived.
+    pub index: Index,
+    pub(crate) salter: Salter,
+    /// How many entries of the log registry and index have taken in.
+    pub(crate) derived: AtomicU64,
+    pub(crate) deriving: Mutex<()>,
+    /// Works being registered now, so that the same bytes arriving twice at once get one number.
+    pub(crate) in_hand: OneAtATime<(ContentId, Option<String>)>,
+    /// Threads that may read and decode at a time; many more may wait for the log.
+    pub(crate) decoders: Permits,
+}
+
+impl Engine {
+    /// Connects the rooms. The caller decides when to [`Engine::catch_up`].
+    pub fn new(
+        blobs: Arc<dyn BlobStore>,
+        log: Log,
+        registry: Box<dyn Registry>,
+        index: Index,
+        salter: Salter,
+    ) -> Engine {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Engine {
+            blobs,
+            log,
+            registry,
+            index,
+            salter,
+            derived: AtomicU64::new(0),
+            deriving: Mutex::default(),
+            in_hand: OneAtATime::default(),
+            decoders: Permits::new(cores),
+        }
+    }
+}
+
+/// Salts claims with a secret of the archive: nobody else can test guesses of a claim against the log, and
+/// the same claim always gets the same salt.
+pub struct Salter {
+    secret: [u8; 32],
+}
+
+impl Salter {
+    /// A salter with this secret.
+    pub const fn new(secret: [u8; 32]) -> Salter {
+        Salter { secret }
+    }
+
+    /// HMAC-SHA-256 (RFC 2104) of the claim without its salt.
+    pub(crate) fn salt(&self, claim: &Claim) -> [u8; 32] {
+        // A key shorter than a block is padded with zeros (RFC 2104).
+        let mut block = [0; 64];
+        block[..32].copy_from_slice(&self.secret);
+        let mut mac = Hmac::<Sha256>::new(&block.into());
+        mac.update(claim.unsalted_text().as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+}

@@ -1,0 +1,270 @@
+//! Flow 1: a file becomes a receipt.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::Path;
+
+use timemark_index::{Kind, Pdq, second};
+use timemark_store::{BlobError, Record, RegistryError};
+use timemark_tlog::LogError;
+use timemark_verify::{Claim, ClaimFingerprint, ContentId, FormatError, Receipt, WorkDigests};
+
+use crate::creator::CreatorKey;
+use crate::derive::DeriveError;
+use crate::engine::Engine;
+use crate::media::{self, Limits, MediaError};
+use crate::scan::{Finding, RADIUS_DEFAULT, findings_by_code};
+
+/// A file and what its claimant says of it.
+#[derive(Clone, Copy, Default)]
+pub struct Submission<'a> {
+    /// The work's title.
+    pub title: Option<&'a str>,
+    /// Who claims.
+    pub claimant: Option<&'a str>,
+    /// When the work was made, as claimed.
+    pub created: Option<&'a str>,
+    /// Under which terms it may be used.
+    pub rights: Option<&'a str>,
+    /// The creator's own key.
+    pub creator_key: Option<&'a CreatorKey>,
+    /// A second kind of fingerprint beside PDQ.
+    pub second_kind: Option<Kind>,
+    /// Register a file that looks like a picture and does not decode, without fingerprint.
+    pub bytes_only: bool,
+}
+
+/// What came of a registration.
+#[derive(Debug)]
+pub struct Registration {
+    /// Whether the work is new.
+    pub status: Status,
+    /// The receipt.
+    pub receipt: Receipt,
+    /// Earlier works that look alike, nearest first.
+    pub similar: Vec<Finding>,
+    /// Registered from here on, but registry or index could not follow; they do at the next start.
+    pub behind: Option<DeriveError>,
+}
+
+/// Whether a registered work is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// The work was appended to the log.
+    Registered,
+    /// The same bytes by the same claimant are in the log already.
+    Duplicate,
+}
+
+/// Why a file was not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The file could not be read.
+    #[error("it cannot be read")]
+    Unreadable(#[source] io::Error),
+    /// The file changed under our hands.
+    #[error("it changed while it was being read")]
+    Changed,
+    /// The file says it is a picture and is not one that can be decoded.
+    #[error(
+        "it begins as a picture and cannot be decoded (--bytes-only registers it all the same)"
+    )]
+    Picture(#[source] MediaError),
+    /// What the claimant says cannot stand in a claim.
+    #[error(transparent)]
+    Claim(#[from] FormatError),
+    /// The store failed.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Registers a file. When this returns, the work, the claim, the entry and the checkpoint that covers it
+/// are durable.
+pub fn register(
+    path: &Path,
+    submission: &Submission<'_>,
+    engine: &Engine,
+) -> Result<Registration, RegisterError> {
+    let decoder = engine.decoders.take();
+    let work = Work::read(path, submission, engine)?;
+    let _turn = engine.in_hand.wait_for((work.content, submission.claimant.map(str::to_owned)));
+    if let Some(index) = earlier_registration(&work.content, submission.claimant, engine)? {
+        let receipt = engine.log.receipt(index)?;
+        return Ok(Registration {
+            status: Status::Duplicate,
+            receipt,
+            similar: Vec::new(),
+            behind: None,
+        });
+    }
+    let picture = work.look(submission)?;
+    let digests = work.store(engine)?;
+    let claim = claim(path, submission, digests, &work, picture.as_ref(), engine);
+    drop(decoder);
+
+    let receipt = engine.log.append(&claim)?;
+    // Registered from here on: whatever fails now, the receipt is handed out.
+    let index = receipt.anchors[0].index;
+    let (similar, behind) = match engine.catch_up_with(index) {
+        Ok(()) => (similar_earlier_works(picture.as_ref(), index, &work.content, engine), None),
+        Err(error) => (Vec::new(), Some(error)),
+    };
+    Ok(Registration { status: Status::Registered, receipt, similar, behind })
+}
+
+/// A file on its way in.
+struct Work {
+    content: ContentId,
+    media_type: &'static str,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    /// In memory, to be looked at and stored.
+    Here(Vec<u8>),
+    /// Too long for memory, or no picture: stored while it was read.
+    Stored(WorkDigests),
+}
+
+/// The fingerprints of a picture.
+struct Look {
+    pdq: Option<Pdq>,
+    second: Option<ClaimFingerprint>,
+}
+
+impl Work {
+    fn read(
+        path: &Path,
+        submission: &Submission<'_>,
+        engine: &Engine,
+    ) -> Result<Work, RegisterError> {
+        let mut file = File::open(path).map_err(RegisterError::Unreadable)?;
+        let before = file.metadata().map_err(RegisterError::Unreadable)?;
+        let mut bytes = Vec::new();
+        let start_bytes = media::START_BYTES as u64;
+        (&mut file).take(start_bytes).read_to_end(&mut bytes).map_err(RegisterError::Unreadable)?;
+        let media_type = media::media_type(&bytes);
+        let picture = media::has_picture_signature(&bytes);
+
+        let bytes = if picture && before.len() <= media::FILE_BYTES_MAX {
+            let rest = media::FILE_BYTES_MAX - bytes.len() as u64 + 1;
+            (&mut file).take(rest).read_to_end(&mut bytes).map_err(RegisterError::Unreadable)?;
+            Bytes::Here(bytes)
+        } else if picture && !submission.bytes_only {
+            let reason = format!("the file is longer than {} bytes", media::FILE_BYTES_MAX);
+            return Err(RegisterError::Picture(MediaError::TooLarge { reason }));
+        } else {
+            let stored = engine.blobs.put(&mut bytes.as_slice().chain(&mut file));
+            Bytes::Stored(stored.map_err(|error| match error {
+                BlobError::Source(error) => RegisterError::Unreadable(error),
+                error => RegisterError::Blob(error),
+            })?)
+        };
+        let (content, length) = match &bytes {
+            Bytes::Here(bytes) => (ContentId::of(bytes), bytes.len() as u64),
+            Bytes::Stored(digests) => (digests.content(), digests.length),
+        };
+        let after = file.metadata().map_err(RegisterError::Unreadable)?;
+        if length != before.len() || !same_state(&before, &after) {
+            return Err(RegisterError::Changed);
+        }
+        Ok(Work { content, media_type, bytes })
+    }
+
+    /// The fingerprints, where the file is a picture.
+    fn look(&self, submission: &Submission<'_>) -> Result<Option<Look>, RegisterError> {
+        let Bytes::Here(bytes) = &self.bytes else { return Ok(None) };
+        let picture = match media::decode(bytes, &Limits::default()) {
+            Ok(picture) => picture,
+            Err(_) if submission.bytes_only => return Ok(None),
+            Err(error) => return Err(RegisterError::Picture(error)),
+        };
+        let second = submission.second_kind.and_then(|kind| {
+            let code = second::of_rgb(kind, &picture.rgb, picture.width, picture.height)?;
+            ClaimFingerprint::new(&kind.to_string(), &code.to_string()).ok()
+        });
+        Ok(Some(Look { pdq: Pdq::of_rgb(&picture.rgb, picture.width, picture.height), second }))
+    }
+
+    fn store(&self, engine: &Engine) -> Result<WorkDigests, RegisterError> {
+        match &self.bytes {
+            Bytes::Here(bytes) => Ok(engine.blobs.put(&mut bytes.as_slice())?),
+            Bytes::Stored(digests) => Ok(*digests),
+        }
+    }
+}
+
+fn claim(
+    path: &Path,
+    submission: &Submission<'_>,
+    digests: WorkDigests,
+    work: &Work,
+    look: Option<&Look>,
+    engine: &Engine,
+) -> Claim {
+    let mut fingerprints = Vec::new();
+    if let Some(look) = look {
+        fingerprints
+            .extend(look.pdq.as_ref().map(|pdq| ClaimFingerprint::pdq(pdq.codes[0], pdq.quality)));
+        fingerprints.extend(look.second.clone());
+        fingerprints.sort_by(|a, b| a.kind().cmp(b.kind()));
+    }
+    let said = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
+    let mut claim = Claim {
+        work: digests,
+        media_type: work.media_type.to_owned(),
+        fingerprints,
+        title: said(submission.title),
+        claimant: said(submission.claimant),
+        created: said(submission.created),
+        rights: said(submission.rights),
+        path: Some(path.as_os_str().as_encoded_bytes().to_vec()),
+        creator: None,
+        salt: [0; 32],
+    };
+    claim.creator = submission.creator_key.map(|key| key.sign(&claim));
+    claim.salt = engine.salter.salt(&claim);
+    claim
+}
+
+/// The number under which the same claimant registered the same bytes.
+fn earlier_registration(
+    content: &ContentId,
+    claimant: Option<&str>,
+    engine: &Engine,
+) -> Result<Option<u64>, RegistryError> {
+    let by_claimant = |record: &Record| {
+        record.claim.as_ref().is_some_and(|claim| claim.claimant.as_deref() == claimant)
+    };
+    Ok(engine
+        .registry
+        .by_content(content)?
+        .into_iter()
+        .find(by_claimant)
+        .map(|record| record.index))
+}
+
+fn similar_earlier_works(
+    look: Option<&Look>,
+    index: u64,
+    content: &ContentId,
+    engine: &Engine,
+) -> Vec<Finding> {
+    let Some(pdq) = look.and_then(|look| look.pdq.as_ref()) else { return Vec::new() };
+    // A warning is a courtesy: that the registry cannot answer now does not undo a registration.
+    let alike = findings_by_code(Kind::Pdq, &pdq.codes, pdq.quality, RADIUS_DEFAULT, engine);
+    let mut alike = alike.unwrap_or_default();
+    alike.retain(|finding| finding.index < index && finding.work != *content);
+    alike
+}
+
+/// Whether a file is as it was: nothing was written to it meanwhile.
+fn same_state(before: &Metadata, after: &Metadata) -> bool {
+    before.len() == after.len() && before.modified().ok() == after.modified().ok()
+}

@@ -1,0 +1,154 @@
+//! Which files a path means, in a steady order, and what on the way is no work.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use timemark_verify::Receipt;
+use walkdir::WalkDir;
+
+/// A file in this folder marks an archive of Timemark, which is never registered or scanned.
+pub(crate) const ARCHIVE_MARKER: &str = "timemark-archive";
+
+/// A work, or what else a walk comes upon.
+#[derive(Debug)]
+pub enum Sighting {
+    /// A regular file.
+    File(Found),
+    /// A receipt, which is about a work and is none.
+    Receipt(PathBuf),
+    /// The folder of an archive.
+    Archive(PathBuf),
+}
+
+/// A file that a walk found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its path, beginning with the path that was asked for.
+    pub path: PathBuf,
+    /// Its path below the folder that was asked for; for a file that was asked for, its name.
+    pub below: PathBuf,
+}
+
+/// A place where a walk could not go on; the rest of the walk does.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct WalkError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why not.
+    pub reason: String,
+}
+
+/// All files at or below `root`, sorted by name within each folder. Symbolic links are followed; a loop, a
+/// broken link or an unreadable folder is an error of its own and the walk goes on.
+pub fn walk(root: &Path) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
+    let root = root.to_owned();
+    let mut entries = WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
+    std::iter::from_fn(move || {
+        loop {
+            let entry = match entries.next()? {
+                Ok(entry) => entry,
+                Err(error) => return Some(Err(walk_error(&root, &error))),
+            };
+            if entry.file_type().is_dir() {
+                if entry.path().join(ARCHIVE_MARKER).is_file() {
+                    entries.skip_current_dir();
+                    return Some(Ok(Sighting::Archive(entry.into_path())));
+                }
+                continue;
+            }
+            let is_file = entry.file_type().is_file();
+            let path = entry.into_path();
+            // Reading a pipe or a device could wait for ever.
+            return Some(if is_file { sight(&root, path) } else { not_regular(path) });
+        }
+    })
+}
+
+fn sight(root: &Path, path: PathBuf) -> Result<Sighting, WalkError> {
+    if path.to_str().is_none() {
+        let reason = "its name is not UTF-8; rename it, so that a receipt can name it".to_owned();
+        return Err(WalkError { path, reason });
+    }
+    if path.extension().is_some_and(|e| e == Receipt::FILE_EXTENSION) && begins_as_receipt(&path) {
+        return Ok(Sighting::Receipt(path));
+    }
+    let below = match path.strip_prefix(root) {
+        Ok(below) if below.as_os_str().is_empty() => path.file_name().map(PathBuf::from),
+        Ok(below) => Some(below.to_owned()),
+        Err(_) => path.file_name().map(PathBuf::from),
+    };
+    Ok(Sighting::File(Found { below: below.unwrap_or_else(|| path.clone()), path }))
+}
+
+fn not_regular(path: PathBuf) -> Result<Sighting, WalkError> {
+    Err(WalkError { path, reason: "it is not a regular file".to_owned() })
+}
+
+fn begins_as_receipt(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
+    read.is_ok() && Receipt::is_receipt(&start)
+}
+
+fn walk_error(root: &Path, error: &walkdir::Error) -> WalkError {
+    let path = error.path().unwrap_or(root).to_owned();
+    let reason = match (error.loop_ancestor(), error.io_error()) {
+        (Some(ancestor), _) => format!("a symbolic link leads back to {}", ancestor.display()),
+        (None, Some(io)) if io.kind() == io::ErrorKind::NotFound => {
+            "there is no such file".to_owned()
+        }
+        (None, Some(io)) => io.to_string(),
+        (None, None) => error.to_string(),
+    };
+    WalkError { path, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_walk_names_everything_once_and_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("works");
+        fs::create_dir_all(root.join("b/c")).unwrap();
+        fs::write(root.join("z.txt"), "z").unwrap();
+        fs::write(root.join("b/a.txt"), "a").unwrap();
+        fs::write(root.join("b/a.txt.timemark"), "timemark-receipt v1\n").unwrap();
+        fs::write(root.join("b/notes.timemark"), "my notes").unwrap();
+        symlink(&root, root.join("b/c/loop")).unwrap();
+        symlink(root.join("nowhere"), root.join("broken")).unwrap();
+        fs::create_dir(root.join("archive")).unwrap();
+        fs::write(root.join("archive").join(ARCHIVE_MARKER), "v1").unwrap();
+        fs::write(root.join("archive/inside"), "x").unwrap();
+        let odd = root.join(std::ffi::OsStr::from_bytes(b"odd\xFF.txt"));
+        fs::write(odd, "odd").unwrap();
+
+        let (mut files, mut others, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        for sighting in walk(&root) {
+            match sighting {
+                Ok(Sighting::File(found)) => files.push(found.below.to_string_lossy().into_owned()),
+                Ok(Sighting::Receipt(path) | Sighting::Archive(path)) => {
+                    others.push(path.file_name().unwrap().to_owned());
+                }
+                Err(error) => errors.push(error.to_string()),
+            }
+        }
+        assert_eq!(files, ["b/a.txt", "b/notes.timemark", "z.txt"]);
+        assert_eq!(others, ["archive", "a.txt.timemark"]);
+        assert_eq!(errors.len(), 3, "{errors:?}");
+        for reason in ["leads back", "no such file", "not UTF-8"] {
+            assert!(errors.iter().any(|e| e.contains(reason)), "{reason}: {errors:?}");
+        }
+        let single: Vec<_> = walk(&root.join("z.txt")).collect();
+        assert!(
+            matches!(&single[..], [Ok(Sighting::File(found))] if found.below == Path::new("z.txt"))
+        );
+        assert!(matches!(walk(&root.join("none")).next(), Some(Err(_))));
+    }
+}

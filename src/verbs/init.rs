@@ -1,0 +1,28 @@
+//! `timemark init`: an archive with its keys and an empty log.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::open;
+use crate::outcome::Answer;
+
+/// Make an archive: keys and an empty log
+#[derive(clap::Args)]
+pub(crate) struct Init {
+    /// The log's name, best a URL without scheme that you control [default: a random one]
+    #[arg(long, value_name = "NAME")]
+    origin: Option<String>,
+    /// A folder with log.key and salt.key to use instead of new keys
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+}
+
+impl Init {
+    pub fn run(&self, archive: &Path) -> Result<Answer> {
+        let verifier = open::create(archive, self.origin.as_deref(), self.keys.as_deref())?;
+        println!("made the archive {}", archive.display());
+        println!("its log is verified by {verifier}");
+        Ok(Answer::Yes)
+    }
+}

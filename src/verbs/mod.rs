@@ -1,0 +1,9 @@
+//! What the program can do: one file per verb.
+
+pub(crate) mod init;
+pub(crate) mod log;
+pub(crate) mod receipt;
+pub(crate) mod register;
+pub(crate) mod scan;
+pub(crate) mod search;
+pub(crate) mod verify;

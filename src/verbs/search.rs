@@ -1,0 +1,92 @@
+//! `timemark search`: works by their words or by a picture.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use timemark_ingest::{Outcome, ScanOptions, compare};
+use timemark_verify::escape;
+
+use crate::open;
+use crate::outcome::{Answer, MatchJson, finding_words, print_json};
+
+/// Look up works by title, claimant and file name, or by a picture
+#[derive(clap::Args)]
+pub(crate) struct Search {
+    /// Words that must all be there
+    #[arg(required_unless_present = "image")]
+    text: Vec<String>,
+    /// A picture to compare with every work
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    image: Option<PathBuf>,
+    /// Most works to list
+    #[arg(long, default_value_t = 50)]
+    limit: usize,
+    /// Print JSON Lines
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct WorkJson {
+    work: String,
+    index: u64,
+    file: Option<String>,
+    title: Option<String>,
+    claimant: Option<String>,
+}
+
+impl Search {
+    pub fn run(&self, archive: &Path) -> Result<Answer> {
+        let engine = open::open(archive)?;
+        let found = match &self.image {
+            Some(image) => self.by_image(image, &engine)?,
+            None => self.by_text(&engine)?,
+        };
+        Ok(if found > 0 { Answer::Yes } else { Answer::No })
+    }
+
+    fn by_text(&self, engine: &timemark_ingest::Engine) -> Result<usize> {
+        let found = engine.index.search(&self.text.join(" "), self.limit)?;
+        for index in &found {
+            let Some(record) = engine.registry.by_index(*index)? else { continue };
+            let claim = record.claim.as_ref();
+            let work = WorkJson {
+                work: record.leaf.content.to_string(),
+                index: *index,
+                file: claim
+                    .and_then(|c| c.path.as_deref())
+                    .map(|path| String::from_utf8_lossy(path).into_owned()),
+                title: claim.and_then(|claim| claim.title.clone()),
+                claimant: claim.and_then(|claim| claim.claimant.clone()),
+            };
+            if self.json {
+                print_json(&work)?;
+            } else {
+                let words = [&work.title, &work.claimant, &work.file];
+                let words: Vec<_> =
+                    words.into_iter().flatten().map(|w| escape(w.as_bytes())).collect();
+                println!("entry {index}  {}", words.join("  ·  "));
+            }
+        }
+        Ok(found.len())
+    }
+
+    fn by_image(&self, image: &Path, engine: &timemark_ingest::Engine) -> Result<usize> {
+        let mut findings = match compare(image, engine, ScanOptions::default())? {
+            Outcome::Match(findings) => findings,
+            Outcome::Clear => Vec::new(),
+            Outcome::Undecidable => bail!("{} has too little detail to tell", image.display()),
+            Outcome::Error(reason) => bail!("{}: {reason}", image.display()),
+        };
+        findings.truncate(self.limit);
+        for finding in &findings {
+            if self.json {
+                print_json(&MatchJson::of(finding))?;
+            } else {
+                println!("{}", finding_words(finding));
+            }
+        }
+        Ok(findings.len())
+    }
+}

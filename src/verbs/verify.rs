@@ -1,0 +1,200 @@
+//! `timemark verify`: what a receipt proves about a file, offline.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use timemark_verify::{Policy, Receipt, Refusal, Verdict, WorkDigests, WorkHasher};
+
+use crate::open;
+use crate::outcome::{Answer, print_json, utc};
+
+/// Check a receipt against its work, offline
+#[derive(clap::Args)]
+pub(crate) struct Verify {
+    /// The work
+    file: PathBuf,
+    /// Its receipt
+    #[arg(long, value_name = "RECEIPT")]
+    receipt: PathBuf,
+    /// Whom to trust: a c2sp.org/tlog-policy file [default: the log of the archive named by --archive]
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct VerdictJson {
+    verdict: &'static str,
+    reason: String,
+    trust: Option<String>,
+    existed_by: Option<String>,
+    index: Option<u64>,
+    log: Option<String>,
+    witnesses: Vec<TimeJson>,
+    timestamps: Vec<TimeJson>,
+}
+
+#[derive(Serialize)]
+struct TimeJson {
+    name: String,
+    time: Option<String>,
+}
+
+/// Whom the user trusts, and how to say it.
+struct Trust {
+    policy: Policy,
+    words: String,
+}
+
+impl Verify {
+    /// `archive` is the one the user named, if any.
+    pub fn run(&self, archive: Option<&Path>) -> Result<Answer> {
+        let (answer, verdict) = match self.decide(archive) {
+            Ok(decided) => decided,
+            Err(error) if self.json => (
+                Answer::CouldNotTell,
+                VerdictJson::without_proof("undecided", format!("{error:#}"), None),
+            ),
+            Err(error) => return Err(error),
+        };
+        if self.json {
+            print_json(&verdict)?;
+        } else {
+            self.print(&verdict);
+        }
+        Ok(answer)
+    }
+
+    fn decide(&self, archive: Option<&Path>) -> Result<(Answer, VerdictJson)> {
+        let trust = self.trust(archive)?;
+        let receipt = read_receipt(&self.receipt)?;
+        let work = digest(&self.file).with_context(|| self.file.display().to_string())?;
+        let words = trust.as_ref().map(|trust| trust.words.clone());
+        let refused = |reason: String| VerdictJson::without_proof("refused", reason, words.clone());
+
+        let receipt = match Receipt::parse(&receipt) {
+            Ok(receipt) => receipt,
+            Err(error) => return Ok((Answer::No, refused(error.to_string()))),
+        };
+        let Some(trust) = trust else {
+            return Ok(without_trust(&work, &receipt));
+        };
+        Ok(match timemark_verify::verify(&work, &receipt, &trust.policy) {
+            Ok(verdict) => (Answer::Yes, VerdictJson::verified(&verdict, trust.words)),
+            Err(refusal) if refusal.is_undecided() => {
+                let reason = refusal.to_string();
+                (Answer::CouldNotTell, VerdictJson::without_proof("undecided", reason, words))
+            }
+            Err(refusal) => (Answer::No, refused(refusal.to_string())),
+        })
+    }
+
+    fn trust(&self, archive: Option<&Path>) -> Result<Option<Trust>> {
+        if let Some(path) = &self.policy {
+            let file = std::fs::read(path).with_context(|| path.display().to_string())?;
+            let policy = Policy::parse(&file).with_context(|| path.display().to_string())?;
+            return Ok(Some(Trust { policy, words: format!("the policy {}", path.display()) }));
+        }
+        let Some(archive) = archive else { return Ok(None) };
+        let policy = Policy::trusting(open::verifier(archive)?);
+        Ok(Some(Trust { policy, words: format!("the log of the archive {}", archive.display()) }))
+    }
+
+    fn print(&self, verdict: &VerdictJson) {
+        println!("{}  {}", verdict.verdict.to_uppercase(), self.file.display());
+        println!("  {}", verdict.reason);
+        if let (Some(log), Some(index)) = (&verdict.log, verdict.index) {
+            println!("  log         {log}, entry {index}");
+        }
+        for witness in &verdict.witnesses {
+            println!(
+                "  witness     {} {}",
+                witness.name,
+                witness.time.as_deref().unwrap_or("(no time)")
+            );
+        }
+        println!("  trust       {}", verdict.trust.as_deref().unwrap_or("none given"));
+    }
+}
+
+impl VerdictJson {
+    fn verified(verdict: &Verdict, trust: String) -> VerdictJson {
+        let existed_by = verdict.existed_by.map(utc);
+        let reason = match &existed_by {
+            Some(time) => format!("the work existed by {time}, as the policy's witnesses vouch"),
+            None => "the log holds this claim upon this work; no witness vouches for the time, \
+                     which is only the log's word"
+                .to_owned(),
+        };
+        let witness = |w: &timemark_verify::WitnessTime| TimeJson {
+            name: w.name.clone(),
+            time: w.time.map(utc),
+        };
+        VerdictJson {
+            verdict: "verified",
+            reason,
+            trust: Some(trust),
+            existed_by,
+            index: Some(verdict.index),
+            log: Some(verdict.log.to_string()),
+            witnesses: verdict.witnesses.iter().map(witness).collect(),
+            timestamps: Vec::new(),
+        }
+    }
+
+    fn without_proof(verdict: &'static str, reason: String, trust: Option<String>) -> VerdictJson {
+        VerdictJson {
+            verdict,
+            reason,
+            trust,
+            existed_by: None,
+            index: None,
+            log: None,
+            witnesses: Vec::new(),
+            timestamps: Vec::new(),
+        }
+    }
+}
+
+/// Without trust a receipt can be refuted and never verified.
+fn without_trust(work: &WorkDigests, receipt: &Receipt) -> (Answer, VerdictJson) {
+    let undecided = |reason| VerdictJson::without_proof("undecided", reason, None);
+    let refused = |error: Refusal| VerdictJson::without_proof("refused", error.to_string(), None);
+    match timemark_verify::check_consistency(work, receipt) {
+        Ok(consistent) => {
+            let keys = consistent.unchecked_signers.join(", ");
+            let reason = format!(
+                "file and receipt belong together; whether to believe it depends on the key {keys}: \
+                 name a --policy or an --archive that trusts it"
+            );
+            (Answer::CouldNotTell, undecided(reason))
+        }
+        Err(error) => (Answer::No, refused(error)),
+    }
+}
+
+/// The bytes of a receipt file, or of one that is too long to be one.
+pub(crate) fn read_receipt(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(Receipt::BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
+        .with_context(|| path.display().to_string())?;
+    Ok(bytes)
+}
+
+fn digest(path: &Path) -> io::Result<WorkDigests> {
+    let mut file = File::open(path)?;
+    let mut hasher = WorkHasher::new();
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            length => hasher.update(&buffer[..length]),
+        }
+    }
+}

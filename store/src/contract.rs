@@ -1,0 +1,160 @@
+//! What every backend has to do, as tests that the backends of this and other crates run.
+
+#![allow(clippy::unwrap_used, reason = "a failed expectation is the test's verdict")]
+
+use std::io::{self, Read};
+use std::slice;
+
+use timemark_verify::{Claim, ContentId, Leaf, WorkDigests};
+
+use crate::{BlobError, BlobStore, Record, Registry, RegistryError};
+
+/// What every [`BlobStore`] has to do; it panics where `store` does not.
+pub fn check_blobs(store: &dyn BlobStore) {
+    let reads_back = |work: &[u8]| {
+        let id = ContentId::of(work);
+        assert!(store.has(&id).unwrap());
+        assert_eq!(store.read(&id, work.len() as u64).unwrap(), work);
+    };
+
+    // Not there before it is put; there after; the same after it is put again.
+    let id = ContentId::of(b"contract: a work");
+    assert!(!store.has(&id).unwrap());
+    assert!(matches!(store.get(&id), Err(BlobError::Missing { id: missing }) if missing == id));
+    for _ in 0..2 {
+        let digests = store.put(&mut &b"contract: a work"[..]).unwrap();
+        assert_eq!(digests, WorkDigests::of(b"contract: a work"));
+        store.sync().unwrap();
+        reads_back(b"contract: a work");
+    }
+    let too_long = store.read(&id, 15);
+    assert!(matches!(too_long, Err(BlobError::TooLong { bytes_max: 15, .. })));
+
+    // An empty work is a work; a large one streams, however the source hands it out.
+    store.put(&mut io::empty()).unwrap();
+    reads_back(b"");
+    let large: Vec<u8> = (0u32..700_001).flat_map(u32::to_le_bytes).collect();
+    store.put(&mut Piecemeal { rest: &large, interrupted: false }).unwrap();
+    reads_back(&large);
+
+    // Threads may put the same bytes at once, while others read them.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let work = vec![0xC0; 300_000];
+                store.put(&mut &work[..]).unwrap();
+                store.sync().unwrap();
+                reads_back(&work);
+            });
+        }
+    });
+
+    // A source that fails is the source's fault, and leaves nothing.
+    let half = &large[..large.len() / 2];
+    let failed = store.put(&mut half.chain(Gone));
+    assert!(matches!(failed, Err(BlobError::Source(_))));
+    assert!(!store.has(&ContentId::of(half)).unwrap());
+    store.sync().unwrap();
+}
+
+/// What every [`Registry`] has to do; it panics where `registry`, which is to be empty, does not.
+pub fn check_registry(registry: &dyn Registry) {
+    let refused = |records: &[Record], len| {
+        let before = registry.len().unwrap();
+        let error = registry.advance(records, len).unwrap_err();
+        assert!(matches!(error, RegistryError::Refused { .. }), "{error}");
+        assert_eq!(registry.len().unwrap(), before);
+    };
+    let (a, b) = (sample_record(2, b"a work"), sample_record(5, b"a work"));
+    let c = sample_record(6, b"another");
+    let erased = Record { claim: None, ..sample_record(9, b"erased") };
+
+    assert!(registry.is_empty().unwrap());
+    assert_eq!(registry.by_index(0).unwrap(), None);
+    assert_eq!(registry.by_content(&a.leaf.content).unwrap(), []);
+
+    // Works among entries of other kinds, in batches; the length may run ahead of the works.
+    registry.advance(slice::from_ref(&a), 4).unwrap();
+    registry.advance(&[b.clone(), c.clone()], 7).unwrap();
+    registry.advance(&[], 7).unwrap();
+    registry.advance(slice::from_ref(&erased), 12).unwrap();
+    registry.flush().unwrap();
+    assert_eq!(registry.len().unwrap(), 12);
+    for record in [&a, &b, &c, &erased] {
+        assert_eq!(registry.by_index(record.index).unwrap().as_ref(), Some(record));
+    }
+    for other_kind in [0, 3, 4, 11, 12, u64::MAX] {
+        assert_eq!(registry.by_index(other_kind).unwrap(), None);
+    }
+    assert_eq!(registry.by_content(&a.leaf.content).unwrap(), [a.clone(), b]);
+    assert_eq!(registry.by_content(&c.leaf.content).unwrap(), slice::from_ref(&c));
+    assert_eq!(registry.by_content(&erased.leaf.content).unwrap(), [erased]);
+    assert_eq!(registry.by_content(&ContentId::of(b"nobody's")).unwrap(), []);
+
+    // What does not follow is refused as a whole.
+    let at = |index| sample_record(index, b"refused");
+    refused(&[], 11);
+    refused(&[at(11)], 12);
+    refused(&[at(12), at(11)], 14);
+    refused(&[at(12), at(12)], 14);
+    refused(&[at(12), at(14)], 14);
+    refused(&[at(12), Record { leaf: c.leaf, ..at(13) }], 14);
+    assert_eq!(registry.by_content(&at(12).leaf.content).unwrap(), []);
+
+    // Of threads that take in the same entries, one wins.
+    let entries: Vec<Record> = (12..112).map(|index| sample_record(index, b"raced")).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for entry in &entries {
+                    let _ = registry.advance(slice::from_ref(entry), entry.index + 1);
+                }
+            });
+        }
+    });
+    assert_eq!(registry.by_content(&entries[0].leaf.content).unwrap(), entries);
+    assert_eq!(registry.len().unwrap(), 112);
+}
+
+/// A record whose claim varies with the index.
+pub(crate) fn sample_record(index: u64, work: &[u8]) -> Record {
+    let claim = Claim {
+        work: WorkDigests::of(work),
+        media_type: "image/jpeg".to_owned(),
+        fingerprints: vec![],
+        title: Some(format!("Number {index}")),
+        claimant: Some("张伟".to_owned()),
+        created: None,
+        rights: None,
+        path: None,
+        creator: None,
+        salt: [9; 32],
+    };
+    Record { index, leaf: Leaf::of(&claim), claim: Some(claim) }
+}
+
+/// A source that hands out a little at a time, and is interrupted in between.
+struct Piecemeal<'a> {
+    rest: &'a [u8],
+    interrupted: bool,
+}
+
+impl Read for Piecemeal<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.interrupted = !self.interrupted;
+        if self.interrupted {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let length = buffer.len().min(99_991);
+        self.rest.read(&mut buffer[..length])
+    }
+}
+
+/// A source that vanished, as an unplugged disk does.
+struct Gone;
+
+impl Read for Gone {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("unplugged"))
+    }
+}

@@ -1,0 +1,367 @@
+//! A registry in one file, kept by redb.
+//!
+//! Most commits are not durable, as the log holds everything this file does; now and then one is,
+//! so that what redb keeps in memory for the others stays bounded. After a crash the file is as the
+//! last durable commit left it.
+
+use std::error::Error;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::str;
+use std::sync::{Mutex, PoisonError};
+
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use timemark_verify::{Claim, ContentId, Leaf};
+
+use crate::registry::{Record, Registry, RegistryError, check_advance};
+
+/// Index → bytes of the leaf, then the text of the claim, or nothing where it is erased.
+const WORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("works");
+/// Work and index, so that the registrations of a work lie side by side.
+const BY_CONTENT: TableDefinition<(&[u8; 32], u64), ()> = TableDefinition::new("by_content");
+/// `version` of these tables, and `len`.
+const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
+const VERSION: u64 = 1;
+
+/// The works of a log in one redb file.
+pub struct EmbeddedRegistry {
+    path: PathBuf,
+    /// `None` only once it is closed.
+    database: Option<Database>,
+    /// About how much has been written since the last durable commit; held by whoever writes.
+    pending_bytes: Mutex<u64>,
+}
+
+impl EmbeddedRegistry {
+    /// The file's name within its folder.
+    pub const FILE: &str = "works.redb";
+
+    /// Opens the registry in this folder, making it where there is none.
+    pub fn open(dir: &Path) -> Result<EmbeddedRegistry, RegistryError> {
+        let path = dir.join(Self::FILE);
+        fs::create_dir_all(dir)
+            .map_err(|source| RegistryError::Io { path: dir.to_owned(), source })?;
+        let database = guarded(&path, || {
+            let database = Database::builder().set_cache_size(CACHE_BYTES).create(&path)?;
+            prepare(&database)?;
+            Ok(database)
+        })?;
+        Ok(EmbeddedRegistry { path, database: Some(database), pending_bytes: Mutex::new(0) })
+    }
+
+    fn database(&self) -> Result<&Database, redb::Error> {
+        self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    }
+}
+
+impl Registry for EmbeddedRegistry {
+    fn advance(&self, records: &[Record], len: u64) -> Result<(), RegistryError> {
+        guarded(&self.path, || {
+            let mut pending = self.pending_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut written = ADVANCE_BYTES;
+            let mut transaction = self.database()?.begin_write()?;
+            {
+                let mut state = transaction.open_table(STATE)?;
+                let from = state.get("len")?.map_or(0, |len| len.value());
+                check_advance(records, from, len).map_err(Failure::Refused)?;
+                state.insert("len", len)?;
+                let mut works = transaction.open_table(WORKS)?;
+                let mut by_content = transaction.open_table(BY_CONTENT)?;
+                for record in records {
+                    let bytes = to_bytes(record);
+                    works.insert(record.index, &bytes[..])?;
+                    by_content.insert((record.leaf.content.sha256(), record.index), ())?;
+                    written += bytes.len() as u64 + ADVANCE_BYTES;
+                }
+            }
+            if *pending + written < PENDING_BYTES_MAX {
+                transaction.set_durability(Durability::None)?;
+                transaction.commit()?;
+                *pending += written;
+            } else {
+                transaction.set_quick_repair(true);
+                transaction.commit()?;
+                *pending = 0;
+            }
+            Ok(())
+        })
+    }
+
+    fn by_index(&self, index: u64) -> Result<Option<Record>, RegistryError> {
+        guarded(&self.path, || {
+            let works = self.database()?.begin_read()?.open_table(WORKS)?;
+            let bytes = works.get(index)?;
+            bytes.map(|bytes| parse(index, bytes.value())).transpose()
+        })
+    }
+
+    fn by_content(&self, content: &ContentId) -> Result<Vec<Record>, RegistryError> {
+        guarded(&self.path, || {
+            let transaction = self.database()?.begin_read()?;
+            let works = transaction.open_table(WORKS)?;
+            let by_content = transaction.open_table(BY_CONTENT)?;
+            let digest = content.sha256();
+            let mut records = Vec::new();
+            for key in by_content.range((digest, 0)..=(digest, u64::MAX))? {
+                let (_, index) = key?.0.value();
+                let bytes = works.get(index)?.ok_or_else(|| damaged("a work is missing"))?;
+                records.push(parse(index, bytes.value())?);
+            }
+            Ok(records)
+        })
+    }
+
+    fn len(&self) -> Result<u64, RegistryError> {
+        guarded(&self.path, || {
+            let state = self.database()?.begin_read()?.open_table(STATE)?;
+            Ok(state.get("len")?.map_or(0, |len| len.value()))
+        })
+    }
+
+    fn flush(&self) -> Result<(), RegistryError> {
+        guarded(&self.path, || {
+            let mut pending = self.pending_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            if *pending > 0 {
+                let mut transaction = self.database()?.begin_write()?;
+                transaction.set_quick_repair(true);
+                transaction.commit()?;
+                *pending = 0;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Drop for EmbeddedRegistry {
+    /// Closing makes everything durable. Where that fails, or panics over a damaged file, the next
+    /// open tells, and the log still has it all.
+    fn drop(&mut self) {
+        let database = self.database.take();
+        let _ = guarded(&self.path, || Ok(database.map(Database::close).transpose()?));
+    }
+}
+
+/// Makes the tables of a new file; of an old one, sees that they are these.
+fn prepare(database: &Database) -> Result<(), Failure> {
+    let transaction = database.begin_write()?;
+    let version = transaction.open_table(STATE)?.get("version")?.map(|version| version.value());
+    match version {
+        Some(VERSION) => Ok(transaction.abort()?),
+        Some(other) => Err(damaged(format!("it is of version {other}, not {VERSION}"))),
+        None => {
+            transaction.open_table(STATE)?.insert("version", VERSION)?;
+            transaction.open_table(WORKS)?;
+            transaction.open_table(BY_CONTENT)?;
+            Ok(transaction.commit()?)
+        }
+    }
+}
+
+fn to_bytes(record: &Record) -> Vec<u8> {
+    let mut bytes = record.leaf.to_bytes().to_vec();
+    if let Some(claim) = &record.claim {
+        bytes.extend_from_slice(claim.to_text().as_bytes());
+    }
+    bytes
+}
+
+/// Reads a record, which tells damage by itself: the leaf holds the digest of the claim.
+fn parse(index: u64, bytes: &[u8]) -> Result<Record, Failure> {
+    let (leaf, text) = bytes.split_at_checked(Leaf::BYTES).ok_or_else(|| damaged("short leaf"))?;
+    let leaf = Leaf::parse(leaf).map_err(damaged)?.ok_or_else(|| damaged("no leaf of a work"))?;
+    if text.is_empty() {
+        return Ok(Record { index, leaf, claim: None });
+    }
+    let claim = Claim::parse(str::from_utf8(text).map_err(damaged)?).map_err(damaged)?;
+    if Leaf::of(&claim) != leaf {
+        return Err(damaged("a claim is not the one that the log publishes"));
+    }
+    Ok(Record { index, leaf, claim: Some(claim) })
+}
+
+/// Runs an operation and tells the caller what to do about its failure. A panic counts as damage:
+/// redb says that it may panic on a file that was altered behind its back.
+fn guarded<T>(
+    path: &Path,
+    operation: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, RegistryError> {
+    let failure = match catch_unwind(AssertUnwindSafe(operation)) {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(failure)) => failure,
+        Err(_) => damaged("reading it made the database engine panic"),
+    };
+    let path = path.to_owned();
+    Err(match failure {
+        Failure::Refused(refused) => refused,
+        Failure::Damaged(source) => RegistryError::Unreadable { path, source },
+        Failure::Engine(error) => match error {
+            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
+                RegistryError::InUse { path }
+            }
+            // How redb tells a file that is cut short or is none of its own.
+            redb::Error::Io(source)
+                if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+            {
+                RegistryError::Unreadable { path, source: source.into() }
+            }
+            redb::Error::Io(source) => RegistryError::Io { path, source },
+            redb::Error::PreviousIo
+            | redb::Error::DatabaseClosed
+            | redb::Error::LockPoisoned(_)
+            | redb::Error::TransactionPoisoned => {
+                RegistryError::Io { path, source: io::Error::other(error) }
+            }
+            damage => RegistryError::Unreadable { path, source: damage.into() },
+        },
+    })
+}
+
+enum Failure {
+    Engine(redb::Error),
+    Damaged(Box<dyn Error + Send + Sync>),
+    Refused(RegistryError),
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Engine(error.into())
+    }
+}
+
+fn damaged(what: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::Damaged(what.into())
+}
+
+/// redb's default is 1 GiB; the system caches the file as well.
+const CACHE_BYTES: usize = 128 << 20;
+/// A commit is durable once this much has been written.
+const PENDING_BYTES_MAX: u64 = 16 << 20;
+/// About what an advance, and each of its works, costs beside its own bytes: a few pages.
+const ADVANCE_BYTES: u64 = 8 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{check_registry, sample_record};
+
+    fn open(dir: &tempfile::TempDir) -> EmbeddedRegistry {
+        EmbeddedRegistry::open(dir.path()).unwrap()
+    }
+
+    fn fill(registry: &EmbeddedRegistry, from: u64, to: u64) {
+        for index in from..to {
+            let record = sample_record(index, &index.to_le_bytes());
+            registry.advance(&[record], index + 1).unwrap();
+        }
+    }
+
+    /// Everything is there and true, or the first error.
+    fn read_all(registry: &EmbeddedRegistry) -> Result<u64, RegistryError> {
+        let len = registry.len()?;
+        for index in 0..len {
+            let record = sample_record(index, &index.to_le_bytes());
+            assert_eq!(registry.by_content(&record.leaf.content)?, std::slice::from_ref(&record));
+            assert_eq!(registry.by_index(index)?, Some(record));
+        }
+        Ok(len)
+    }
+
+    #[test]
+    fn the_contract_holds() {
+        check_registry(&open(&tempfile::tempdir().unwrap()));
+    }
+
+    #[test]
+    fn closing_keeps_everything_and_one_process_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = open(&dir);
+        fill(&registry, 0, 100);
+        let second = EmbeddedRegistry::open(dir.path());
+        assert!(matches!(second, Err(RegistryError::InUse { .. })));
+        drop(registry);
+        assert_eq!(read_all(&open(&dir)).unwrap(), 100);
+    }
+
+    /// The file as it lies there while the registry is in use is what `kill -9` leaves.
+    #[test]
+    fn after_a_crash_it_is_behind_and_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = open(&dir);
+        let durable_each = PENDING_BYTES_MAX / (2 * ADVANCE_BYTES);
+        for (from, to) in [(0, 10), (10, durable_each), (durable_each, 3 * durable_each)] {
+            fill(&registry, from, to);
+            let crashed = tempfile::tempdir().unwrap();
+            let copy = crashed.path().join(EmbeddedRegistry::FILE);
+            fs::copy(dir.path().join(EmbeddedRegistry::FILE), &copy).unwrap();
+            let reopened = open(&crashed);
+            let len = read_all(&reopened).unwrap();
+            assert!(len <= to && len + durable_each > to, "{len} of {to}");
+            fill(&reopened, len, to + 10);
+            assert_eq!(read_all(&reopened).unwrap(), to + 10);
+        }
+        registry.flush().unwrap();
+        let crashed = tempfile::tempdir().unwrap();
+        let copy = crashed.path().join(EmbeddedRegistry::FILE);
+        fs::copy(dir.path().join(EmbeddedRegistry::FILE), &copy).unwrap();
+        assert_eq!(read_all(&open(&crashed)).unwrap(), 3 * durable_each);
+    }
+
+    /// Cut short, foreign, or with pages that never reached the disk: each answer is true, or is
+    /// `Unreadable`.
+    #[test]
+    fn a_damaged_file_is_told_so_that_it_can_be_rebuilt() {
+        let dir = tempfile::tempdir().unwrap();
+        fill(&open(&dir), 0, 300);
+        let path = dir.path().join(EmbeddedRegistry::FILE);
+        let good = fs::read(&path).unwrap();
+        let told = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            match EmbeddedRegistry::open(dir.path()).and_then(|registry| read_all(&registry)) {
+                Ok(_) => false,
+                Err(RegistryError::Unreadable { .. }) => true,
+                Err(other) => panic!("{other}: {:?}", other.source()),
+            }
+        };
+        assert!(!told(&good));
+        assert!(!told(b""), "an empty file is a new registry");
+        assert!(told(b"not a database"));
+        assert!(told(&vec![0; good.len()]));
+        for cut in 1..16 {
+            assert!(told(&good[..good.len() * cut / 16]), "cut {cut}");
+        }
+        let pages = good.len() / 4096;
+        let lost = (0..pages).filter(|page| {
+            let mut torn = good.clone();
+            torn[page * 4096..(page + 1) * 4096].fill(0);
+            told(&torn)
+        });
+        assert!(lost.count() > 0, "some pages are in use");
+    }
+
+    #[test]
+    fn another_version_is_unreadable() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = open(&dir);
+        let transaction = registry.database().unwrap().begin_write().unwrap();
+        transaction.open_table(STATE).unwrap().insert("version", VERSION + 1).unwrap();
+        transaction.commit().unwrap();
+        drop(registry);
+        let error = EmbeddedRegistry::open(dir.path()).err().unwrap();
+        assert!(matches!(error, RegistryError::Unreadable { .. }));
+        assert!(error.to_string().contains(EmbeddedRegistry::FILE));
+    }
+
+    #[test]
+    fn ten_thousand_advances_of_one_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = open(&dir);
+        let started = std::time::Instant::now();
+        fill(&registry, 0, 10_000);
+        let advanced = started.elapsed();
+        registry.flush().unwrap();
+        println!("{:?} an advance, flush {:?}", advanced / 10_000, started.elapsed() - advanced);
+        assert_eq!(registry.len().unwrap(), 10_000);
+    }
+}

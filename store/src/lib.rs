@@ -1,0 +1,24 @@
+//! Where works are kept, and what is registered of them is looked up.
+//!
+//! | what | trait | default |
+//! |---|---|---|
+//! | the bytes of works, by their digest | [`BlobStore`] | [`FileStore`]: a folder of files |
+//! | what the log says of works, by index and by work | [`Registry`] | [`EmbeddedRegistry`]: one redb file |
+//!
+//! Blobs are ground state: what is lost here is lost. A registry is derived from the log: it may
+//! lag behind or be deleted, and is filled again from where its `len` ends.
+//!
+//! This room does not know the log, what a picture is, or whether anything is proved; it is handed
+//! bytes and records, and gives back the same.
+
+mod blobs;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod embedded;
+mod files;
+mod registry;
+
+pub use blobs::{BlobError, BlobStore, Verified};
+pub use embedded::EmbeddedRegistry;
+pub use files::FileStore;
+pub use registry::{Record, Registry, RegistryError};

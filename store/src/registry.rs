@@ -1,0 +1,103 @@
+//! What a registry promises: the works of the log, found by index and by content.
+//!
+//! It is derived from the log. It may lag behind and be thrown away; whoever holds the log fills it
+//! again from [`Registry::len`] on.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use timemark_verify::{Claim, ContentId, Leaf};
+
+/// A registered work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The number of its entry in the log.
+    pub index: u64,
+    /// What the log publishes.
+    pub leaf: Leaf,
+    /// What the claimant says; `None` once it is erased.
+    pub claim: Option<Claim>,
+}
+
+/// The works of a log. Several threads may read and advance it at once.
+pub trait Registry: Send + Sync {
+    /// Takes in what the log holds from the present [`Registry::len`] up to `len`: these works, in
+    /// ascending order; entries of other kinds have no record. All or nothing, and visible at once.
+    /// What does not follow is [`RegistryError::Refused`], so nothing is ever taken in twice.
+    fn advance(&self, records: &[Record], len: u64) -> Result<(), RegistryError>;
+
+    /// The work of this entry; `None` for an entry of another kind, or one not taken in yet.
+    fn by_index(&self, index: u64) -> Result<Option<Record>, RegistryError>;
+
+    /// Every registration of the same bytes, by ascending index.
+    fn by_content(&self, content: &ContentId) -> Result<Vec<Record>, RegistryError>;
+
+    /// How many entries of the log have been taken in: where to resume.
+    fn len(&self) -> Result<u64, RegistryError>;
+
+    /// Makes what was taken in durable. Without it, a crash costs a longer replay and nothing else.
+    fn flush(&self) -> Result<(), RegistryError>;
+
+    /// Whether nothing has been taken in.
+    fn is_empty(&self) -> Result<bool, RegistryError> {
+        Ok(self.len()? == 0)
+    }
+}
+
+/// Why a registry could not be opened, read or advanced.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// It is damaged or of another version. Throw it away and fill a new one from the log.
+    #[error("the registry {} cannot be read and has to be rebuilt from the log", path.display())]
+    Unreadable {
+        /// The file to throw away.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Another process has it open.
+    #[error("the registry {} is in use by another process", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The caller's mistake: these works do not follow what has been taken in.
+    #[error("entry {index} cannot be taken in: {reason}")]
+    Refused {
+        /// The first entry at fault.
+        index: u64,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The registry's disk failed, or is full.
+    #[error("the registry {} failed", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Refuses what does not follow the first `from` entries: for a backend's `advance`.
+pub(crate) fn check_advance(records: &[Record], from: u64, to: u64) -> Result<(), RegistryError> {
+    let refused = |index, reason| Err(RegistryError::Refused { index, reason });
+    if to < from {
+        return refused(to, "the registry is already past it");
+    }
+    let mut next = from;
+    for Record { index, leaf, claim } in records {
+        if *index < next {
+            return refused(*index, "it is taken in already, or not in ascending order");
+        }
+        if *index >= to {
+            return refused(*index, "it lies beyond the length given");
+        }
+        if claim.as_ref().is_some_and(|claim| Leaf::of(claim) != *leaf) {
+            return refused(*index, "the claim is not the one that the log publishes");
+        }
+        next = index + 1;
+    }
+    Ok(())
+}
