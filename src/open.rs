@@ -79,8 +79,11 @@ pub(crate) fn open(archive: &Path) -> Result<Engine> {
     let index = open_index(&archive.join("index"), &log)?;
     let engine = Engine::new(blobs, log, registry, index, salter);
     let bar = progress::counter("rebuilding registry and index", engine.log.size());
-    engine.catch_up(&|done| bar.set_position(done))?;
+    let caught_up = engine.catch_up(&|done| bar.set_position(done))?;
     bar.finish_and_clear();
+    if caught_up {
+        engine.settle()?;
+    }
     Ok(engine)
 }
 

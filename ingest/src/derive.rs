@@ -34,9 +34,10 @@ pub enum DeriveError {
 
 impl Engine {
     /// Takes everything that the log holds and registry or index lack into them, in order. `progress` is
-    /// told how many entries are in.
-    pub fn catch_up(&self, progress: &dyn Fn(u64)) -> Result<(), DeriveError> {
+    /// told how many entries are in. Returns whether there was anything to take.
+    pub fn catch_up(&self, progress: &dyn Fn(u64)) -> Result<bool, DeriveError> {
         let _one_at_a_time = self.deriving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = false;
         loop {
             let in_registry = self.registry.len()?;
             let from = in_registry.min(self.index.len());
@@ -44,8 +45,9 @@ impl Engine {
             let to = from + entries.len() as u64;
             if entries.is_empty() {
                 self.derived.store(from, Ordering::Release);
-                return Ok(());
+                return Ok(taken);
             }
+            taken = true;
             let records = entries.into_iter().filter_map(|e| record(e).transpose());
             let records = records.collect::<Result<Vec<_>, _>>()?;
             if to > in_registry {
@@ -62,7 +64,10 @@ impl Engine {
 
     /// As [`Engine::catch_up`], where an entry up to `index` is still missing.
     pub(crate) fn catch_up_with(&self, index: u64) -> Result<(), DeriveError> {
-        if self.derived.load(Ordering::Acquire) > index { Ok(()) } else { self.catch_up(&|_| {}) }
+        if self.derived.load(Ordering::Acquire) <= index {
+            self.catch_up(&|_| {})?;
+        }
+        Ok(())
     }
 
     /// Makes registry and index durable and gives the log's journal a rest, so that the next start has

@@ -150,8 +150,14 @@ impl Register {
         bar: &indicatif::ProgressBar,
     ) -> Result<()> {
         let line = match sighting {
-            Ok(Sighting::Receipt(_)) => return Ok(count(&tally.receipts_skipped)),
-            Ok(Sighting::Archive(_)) => return Ok(count(&tally.archives_skipped)),
+            Ok(Sighting::Receipt(_)) => {
+                count(&tally.receipts_skipped);
+                return Ok(());
+            }
+            Ok(Sighting::Archive(_)) => {
+                count(&tally.archives_skipped);
+                return Ok(());
+            }
             Err(error) => failed(&error.path, error.reason),
             Ok(Sighting::File(found)) => match register(&found.path, submission, engine) {
                 Ok(registration) => self.hand_out(&found, &registration),

@@ -93,7 +93,8 @@ impl Receipt {
             return Err(bad("this is no Timemark receipt"));
         }
         let text = str::from_utf8(file).map_err(|_| bad("it is damaged: not UTF-8"))?;
-        let (body, last_line) = split_last_line(text).ok_or_else(|| bad("it has no lines"))?;
+        let (body, last_line) = split_last_line(text)
+            .ok_or_else(|| bad("it is damaged: its last line is cut short"))?;
         let digest = HEXLOWER.encode(&Sha256::digest(body.as_bytes()));
         if last_line != format!("== sha256 {digest}\n") {
             return Err(bad("it is damaged: its last line is not the SHA-256 of what is above"));

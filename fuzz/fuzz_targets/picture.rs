@@ -1,0 +1,44 @@
+//! Whatever the bytes, `decode` gives a picture within its limits or an error, and the memory it
+//! takes on the way is what it was allowed.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use peak_alloc::PeakAlloc;
+use timemark_fuzz::media::{self, Limits, MediaError};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+fuzz_target!(
+    // `decode` answers for panics inside the decoders; only those that leave it count.
+    init: drop(std::panic::take_hook()),
+    |bytes: &[u8]| {
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        let result = media::decode(bytes, &LIMITS);
+        let used = MEMORY.peak_usage() - before;
+        let allowed = LIMITS.decoded_bytes_max as usize + overhead_bytes(bytes);
+        assert!(used <= allowed, "{used} bytes used, {allowed} allowed, {result:?}");
+
+        let is_picture = media::has_picture_signature(bytes);
+        assert_eq!(is_picture, !matches!(result, Err(MediaError::NotAPicture)));
+        let Ok(picture) = result else { return };
+        let pixels = u64::from(picture.width) * u64::from(picture.height);
+        assert!((1..=LIMITS.pixels_max).contains(&pixels));
+        assert_eq!(picture.rgb.len() as u64, 3 * pixels);
+
+        let jpeg = media::thumbnail_jpeg(&picture, 32).expect("any picture has a thumbnail");
+        let small = media::decode(&jpeg, &Limits::default()).expect("a thumbnail is a picture");
+        assert!(small.width.max(small.height) <= 32);
+    }
+);
+
+/// What a decoder may take beside pixels: tables and the file's own bytes, and in WebP a partition
+/// that the file only claims to hold, whose length has 24 bits.
+fn overhead_bytes(file: &[u8]) -> usize {
+    let partition = if media::media_type(file) == "image/webp" { 1 << 24 } else { 0 };
+    (1 << 20) + 4 * file.len() + partition
+}
+
+const LIMITS: Limits =
+    Limits { pixels_max: 1 << 18, decoded_bytes_max: 2 << 20, seconds_max: 5, jpeg_scans_max: 20 };

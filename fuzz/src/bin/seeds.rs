@@ -1,0 +1,77 @@
+//! Writes the seeds that need witnesses, from the same world that the target `verify` knows, and
+//! one tiny picture per format.
+
+use std::io::Cursor;
+use std::path::Path;
+use std::{fs, io};
+
+use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use timemark_fuzz::world::{World, key};
+use timemark_verify::{Fingerprint, KeyKind, Leaf};
+
+fn main() -> io::Result<()> {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let write = |target: &str, name: String, seed: &[u8]| -> io::Result<()> {
+        fs::create_dir_all(seeds.join(target))?;
+        fs::write(seeds.join(target).join(name), seed)
+    };
+    let world = World::new();
+    for (number, receipt) in world.receipts.iter().enumerate() {
+        write("verify", format!("{number}.timemark"), receipt.to_string().as_bytes())?;
+    }
+    let cosigned = &world.receipts[6]; // two anchors, the first with a time-stamp
+    write("receipt", "cosigned.timemark".to_owned(), cosigned.to_string().as_bytes())?;
+    write("tlog_proof", "cosigned".to_owned(), cosigned.anchors[0].to_tlog_proof().as_bytes())?;
+    write("claim", "signed".to_owned(), cosigned.claim.to_text().as_bytes())?;
+    write("leaf", "work".to_owned(), &Leaf::of(&cosigned.claim).to_bytes())?;
+    write("leaf", "other-kind".to_owned(), b"\x02later")?;
+    let id = cosigned.claim.work.content();
+    write("content_id", "cid".to_owned(), id.to_string().as_bytes())?;
+    let code = Fingerprint([1, 2, 3, u64::MAX]);
+    write("fingerprint", "code".to_owned(), code.to_string().as_bytes())?;
+    for (number, note) in world.notes.iter().enumerate() {
+        write("note", format!("cosigned-{number}"), note.to_string().as_bytes())?;
+        write("checkpoint", format!("cosigned-{number}"), note.text().as_bytes())?;
+    }
+    let extended = format!("{}an extension line\n", world.notes[0].text());
+    write("checkpoint", "extended".to_owned(), extended.as_bytes())?;
+    for (name, kind) in [("log", KeyKind::Ed25519), ("witness", KeyKind::CosignatureV1)] {
+        write("vkey", name.to_owned(), key(1, kind).to_string().as_bytes())?;
+    }
+    write("policy", "two-of-three".to_owned(), world.policy_file.as_bytes())?;
+    let nested = world.policy_file.replace(
+        "group two-of-three 2 W11 W12 W13\nquorum two-of-three",
+        "group a any W11 W12\ngroup b\tall a W13\nquorum b",
+    );
+    write("policy", "nested".to_owned(), nested.as_bytes())?;
+    let log_alone = format!("log {}\nquorum none\n", key(1, KeyKind::Ed25519));
+    write("policy", "log-alone".to_owned(), log_alone.as_bytes())?;
+    write("text_escape", "spelled".to_owned(), "山水 100%25 a%0Ab %FF%20".as_bytes())?;
+    write("text_escape", "plain".to_owned(), b" a\nb \xFF\xE2\x80\x8B ")?;
+    for format in FORMATS {
+        let extension = format.extensions_str()[0];
+        write("picture", format!("rgb.{extension}"), &picture(format))?;
+    }
+    let mut turned = picture(ImageFormat::Jpeg);
+    turned.splice(
+        2..2,
+        *b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+    );
+    write("picture", "turned.jpg".to_owned(), &turned)
+}
+
+fn picture(format: ImageFormat) -> Vec<u8> {
+    let pixels = RgbImage::from_fn(16, 12, |x, y| Rgb([16 * x as u8, 20 * y as u8, 128]));
+    let mut file = Cursor::new(Vec::new());
+    DynamicImage::from(pixels).write_to(&mut file, format).expect("memory takes every write");
+    file.into_inner()
+}
+
+const FORMATS: [ImageFormat; 6] = [
+    ImageFormat::Jpeg,
+    ImageFormat::Png,
+    ImageFormat::WebP,
+    ImageFormat::Gif,
+    ImageFormat::Bmp,
+    ImageFormat::Tiff,
+];

@@ -1,0 +1,22 @@
+//! What the targets share: a small world whose every genuine statement is known, and the seal of a
+//! receipt.
+
+#[path = "../../ingest/src/media.rs"]
+pub mod media; // alone, because the rest of `ingest` brings stores and indexes along
+pub mod world;
+
+use sha2::{Digest, Sha256};
+
+/// The receipt with the last line that its other lines need, as anybody can write it. Without this
+/// no mutation would ever get past the check for damage.
+pub fn sealed(receipt: &[u8]) -> Vec<u8> {
+    let seal = receipt.windows(SEAL.len()).rposition(|window| window == SEAL);
+    let mut sealed = seal.map_or(receipt, |at| &receipt[..=at]).to_vec();
+    let digest = Sha256::digest(&sealed);
+    sealed.extend(&SEAL[1..]);
+    sealed.extend(digest.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()));
+    sealed.push(b'\n');
+    sealed
+}
+
+const SEAL: &[u8] = b"\n== sha256 ";

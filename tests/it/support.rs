@@ -1,0 +1,88 @@
+//! What the tests of the whole share: the program, a folder to work in, peers that may be missing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program under test, without the settings of whoever runs the tests.
+pub fn timemark() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_timemark"));
+    command.env_remove("TIMEMARK_ARCHIVE");
+    command
+}
+
+/// A path in this repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The folder of development data beside the repository, where there is one.
+pub fn shared() -> Option<PathBuf> {
+    let shared = repository("../shared");
+    shared.join("data/copy-detection/truth.csv").is_file().then_some(shared)
+}
+
+/// Says loudly that a test cannot run here. In CI, where nothing may be missing, that is a failure.
+pub fn skip(reason: &str) {
+    eprintln!("SKIPPED: {reason}");
+    assert!(
+        std::env::var_os("TIMEMARK_REQUIRE_PEERS").is_none(),
+        "must not be skipped here: {reason}"
+    );
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Output {
+    command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"))
+}
+
+/// Standard output of a command that must answer with this exit code.
+pub fn expect(code: i32, command: &mut Command) -> String {
+    let output = run(command);
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{command:?}\n{stdout}\n{stderr}");
+    stdout.into_owned()
+}
+
+/// The objects of a command that prints JSON Lines and nothing else.
+pub fn expect_json(code: i32, command: &mut Command) -> Vec<Value> {
+    let lines = expect(code, command.arg("--json"));
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A folder with an archive and works, gone at the end of the test.
+pub struct Desk {
+    dir: TempDir,
+}
+
+impl Desk {
+    pub fn new() -> Desk {
+        Desk { dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap() }
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// Writes a file and returns its path.
+    pub fn file(&self, below: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(below);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// The program on this desk's archive.
+    pub fn timemark<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
+        let mut command = timemark();
+        command.arg("--archive").arg(self.path("archive")).args(arguments);
+        command.current_dir(self.dir.path());
+        command
+    }
+}

@@ -1,0 +1,152 @@
+//! Rules of the house that the compiler does not know. Each has its reason beside it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{expect, repository};
+
+/// Who may use whom; design.md section 1. An arrow that is not here is refused.
+const EDGES: [(&str, &[&str]); 7] = [
+    ("timemark-verify", &[]),
+    ("timemark-tlog", &["timemark-verify"]),
+    ("timemark-store", &["timemark-verify"]),
+    ("timemark-index", &["timemark-verify"]),
+    ("timemark-ingest", &["timemark-index", "timemark-store", "timemark-tlog", "timemark-verify"]),
+    ("timemark-samples", &[]),
+    (
+        "timemark",
+        &[
+            "timemark-index",
+            "timemark-ingest",
+            "timemark-store",
+            "timemark-tlog",
+            "timemark-verify",
+        ],
+    ),
+];
+
+#[test]
+fn rooms_use_only_the_floor_below() {
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata.args(["metadata", "--format-version", "1", "--no-deps", "--offline"]);
+    let metadata: Value =
+        serde_json::from_str(&expect(0, metadata.current_dir(repository("")))).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert_eq!(
+        packages.len(),
+        EDGES.len(),
+        "a new room needs a line in EDGES and in ARCHITECTURE.md"
+    );
+    for package in packages {
+        let name = package["name"].as_str().unwrap();
+        let (_, allowed) = EDGES.iter().find(|(room, _)| *room == name).unwrap();
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let used = dependency["name"].as_str().unwrap();
+            let allowed = !used.starts_with("timemark") || allowed.contains(&used);
+            assert!(allowed, "{name} may not use {used}");
+        }
+    }
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} does not begin with a sentence", path.display());
+    }
+}
+
+#[test]
+fn no_file_is_named_after_nothing() {
+    // A homeless helper usually belongs to the type it takes.
+    for path in sources() {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let empty = ["util", "utils", "helper", "helpers", "common", "misc"];
+        assert!(!empty.contains(&stem), "{}", path.display());
+        let parent = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        assert!(!empty.contains(&parent), "{}", path.display());
+    }
+}
+
+#[test]
+fn words_stand_only_where_they_belong() {
+    for (word, places, reason) in [
+        ("unsafe {", &[][..], "no measured need for it yet"),
+        ("async fn", &[][..], "the core is synchronous; only api/ will be asynchronous"),
+        ("FileStore::open", &["src/open.rs"], "only src/open.rs chooses backends"),
+        ("EmbeddedRegistry::open", &["src/open.rs"], "only src/open.rs chooses backends"),
+        (
+            "SigningKey",
+            &["tlog/", "src/open.rs", "ingest/src/creator.rs"],
+            "only the log keeps a private key",
+        ),
+        ("SystemTime", &["src/report.rs"], "no receipt depends on this machine's clock"),
+        (
+            "std::fs",
+            &["src/", "tlog/", "store/", "index/", "ingest/", "samples/"],
+            "verify does no I/O",
+        ),
+    ] {
+        for path in sources() {
+            let below = path.strip_prefix(repository("")).unwrap().to_str().unwrap().to_owned();
+            if below.starts_with("tests/") || below.starts_with("benches/") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let inside =
+                code.lines().any(|l| l.contains(word) && !l.trim_start().starts_with("//"));
+            let own_room = below.starts_with("store/") && word.ends_with("::open");
+            let allowed = own_room || places.iter().any(|place| below.starts_with(place));
+            assert!(!inside || allowed, "{below} says {word:?}, but {reason}");
+        }
+    }
+}
+
+#[test]
+fn documents_name_only_files_that_exist() {
+    for document in
+        ["README.md", "ARCHITECTURE.md", "samples/README.md", "docs/formats.md", "docs/accuracy.md"]
+    {
+        let text = fs::read_to_string(repository(document)).unwrap();
+        let mut named = BTreeSet::new();
+        for word in text.split(['`', '(', ')', ' ', '\n']) {
+            let file = word.trim_end_matches(['.', ',', ':', ';']);
+            let source = file.contains('/')
+                && (file.ends_with(".rs") || file.ends_with(".md") || file.ends_with(".sh"));
+            if source && !file.contains(['*', '<', '…']) {
+                named.insert(file.trim_start_matches("./").to_owned());
+            }
+        }
+        let base = repository(document);
+        for file in named {
+            let exists = repository(&file).exists() || base.parent().unwrap().join(&file).exists();
+            assert!(exists, "{document} names {file}, which does not exist");
+        }
+    }
+}
+
+/// The Rust files of the project, without what Cargo built.
+fn sources() -> Vec<PathBuf> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap_or_default();
+            if path.is_dir() && name != "target" && !name.starts_with('.') && name != "fuzz" {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for room in ["src", "index", "ingest", "samples", "store", "tlog", "verify", "benches", "tests"]
+    {
+        walk(&repository(room), &mut found);
+    }
+    found
+}
