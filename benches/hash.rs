@@ -6,7 +6,7 @@ mod measure;
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ fn check_known_code() -> Result<()> {
 }
 
 /// The pictures of a folder, as files and as pixels. Which of them are pictures, the decoder tells.
-fn read(dir: &PathBuf) -> Result<(Vec<Vec<u8>>, Vec<Picture>)> {
+fn read(dir: &Path) -> Result<(Vec<Vec<u8>>, Vec<Picture>)> {
     let (mut files, mut pictures, mut bytes) = (Vec::new(), Vec::new(), 0);
     for path in measure::files(dir)? {
         let file = fs::read(path)?;

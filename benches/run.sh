@@ -32,12 +32,11 @@ mkdir -p "$bench_dir"
 cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
 cores=$(nproc)
 memory=$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
-# Such as "ext4 on virtio (vda)".
 device=$(findmnt --noheadings --output SOURCE --target "$bench_dir" | sed 's/\[.*//')
 filesystem=$(findmnt --noheadings --output FSTYPE --target "$bench_dir")
 disk=$(lsblk --noheadings --nodeps --output TRAN,MODEL "$device" 2>/dev/null | xargs || true)
 case "$device" in
-/dev/vd*) disk="virtio $disk" ;;
+/dev/vd*) disk="a virtual disk (virtio)" ;;
 /dev/*) disk="${disk:-unknown}" ;;
 *) disk="no disk of its own" ;;
 esac

@@ -93,8 +93,9 @@ pub fn register(
 ) -> Result<Registration, RegisterError> {
     let decoder = engine.decoders.take();
     let work = Work::read(path, submission, engine)?;
-    let _turn = engine.in_hand.wait_for((work.content, submission.claimant.map(str::to_owned)));
-    if let Some(index) = earlier_registration(&work.content, submission.claimant, engine)? {
+    let claimant = said(submission.claimant);
+    let _turn = engine.in_hand.wait_for((work.content, claimant.clone()));
+    if let Some(index) = earlier_registration(&work.content, claimant.as_deref(), engine)? {
         let receipt = engine.log.receipt(index)?;
         return Ok(Registration {
             status: Status::Duplicate,
@@ -160,7 +161,9 @@ impl Work {
             let reason = format!("the file is longer than {} bytes", media::FILE_BYTES_MAX);
             return Err(RegisterError::Picture(MediaError::TooLarge { reason }));
         } else {
-            let stored = engine.blobs.put(&mut bytes.as_slice().chain(&mut file));
+            // A file that grows while it is read must not be read for ever.
+            let rest = (before.len() + 1).saturating_sub(bytes.len() as u64);
+            let stored = engine.blobs.put(&mut bytes.as_slice().chain((&mut file).take(rest)));
             Bytes::Stored(stored.map_err(|error| match error {
                 BlobError::Source(error) => RegisterError::Unreadable(error),
                 error => RegisterError::Blob(error),
@@ -215,7 +218,6 @@ fn claim(
         fingerprints.extend(look.second.clone());
         fingerprints.sort_by(|a, b| a.kind().cmp(b.kind()));
     }
-    let said = |text: Option<&str>| text.filter(|text| !text.is_empty()).map(str::to_owned);
     let mut claim = Claim {
         work: digests,
         media_type: work.media_type.to_owned(),
@@ -231,6 +233,11 @@ fn claim(
     claim.creator = submission.creator_key.map(|key| key.sign(&claim));
     claim.salt = engine.salter.salt(&claim);
     claim
+}
+
+/// What a claimant said; an empty text says nothing.
+fn said(text: Option<&str>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// The number under which the same claimant registered the same bytes.

@@ -217,12 +217,20 @@ impl Suspect {
             return Ok(Suspect { content: ContentId::of(&bytes), picture: Some(bytes) });
         }
         let mut sha256 = Sha256::new_with_prefix(&bytes);
+        // A file that grows while it is read must not be read for ever.
+        let mut rest = (file.metadata()?.len() + 1).saturating_sub(bytes.len() as u64);
         let mut buffer = vec![0; 256 << 10];
-        loop {
-            match file.read(&mut buffer)? {
+        while rest > 0 {
+            match (&mut file).take(rest).read(&mut buffer)? {
                 0 => break,
-                length => sha256.update(&buffer[..length]),
+                length => {
+                    sha256.update(&buffer[..length]);
+                    rest -= length as u64;
+                }
             }
+        }
+        if rest == 0 {
+            return Err(io::Error::other("it changed while it was being read"));
         }
         let content = ContentId::from_sha256(sha256.finalize().into());
         Ok(Suspect { content, picture: None })

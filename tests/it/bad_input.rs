@@ -184,3 +184,23 @@ fn unreadable_derived_state_is_rebuilt() {
         expect(0, &mut desk.timemark(["search", "findable"]));
     }
 }
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_an_error() {
+    let desk = Desk::new();
+    let file = desk.file("growing.txt", "x".repeat(4 << 20));
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = File::options().append(true).open(&file).unwrap();
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                std::io::Write::write_all(&mut file, &[b'y'; 64]).unwrap();
+            }
+        });
+        let objects = expect_json(1, &mut desk.timemark(["register", "growing.txt"]));
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        let error = objects[0]["error"].as_str().unwrap_or_default();
+        assert!(error.contains("changed while it was being read"), "{objects:?}");
+    });
+    expect(0, &mut desk.timemark(["register", "growing.txt"]));
+}
