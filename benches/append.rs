@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         let run = run(appenders, &works, &log)?;
         let bare = before.mean(&Bare::measure(dir.path())?);
         let name = |metric: &str| format!("{metric}_{appenders}");
-        let note = format!("{appenders} appenders; claim and work of 1 KiB flushed");
+        let note = format!("appenders: {appenders}; claim and work of 1 KiB flushed");
         report.row(&name("receipts"), run.per_second, "receipts/s", &note)?;
         report.row(&name("latency_p50"), run.latency_ms_p50, "ms", "")?;
         report.row(&name("latency_p99"), run.latency_ms_p99, "ms", "")?;

@@ -12,7 +12,7 @@ table() {
     awk -F, '
         /^#/ { print substr($0, 3) "  "; next }
         /^bench,/ { print "\n| bench | metric | value | unit | note |\n|---|---|---:|---|---|"; next }
-        { printf "| %s | %s | %.3g | %s | %s |\n", $1, $2, $3, $4, $5 }
+        { printf "| %s | %s | " ($3 < 100 ? "%.3g" : "%.0f") " | %s | %s |\n", $1, $2, $3, $4, $5 }
     ' "$1"
 }
 

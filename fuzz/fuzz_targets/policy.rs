@@ -1,4 +1,4 @@
-//! A policy names keys of the right kind, and its quorum is one that more cosignatures never unmeet.
+//! A policy names keys of the right kind, and more cosignatures never unmeet its quorum.
 #![no_main]
 
 use std::collections::HashSet;

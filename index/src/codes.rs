@@ -83,9 +83,9 @@ impl Table {
 
 /// Reports each row within `radius` of a code, with the distance and place of the nearest code.
 ///
-/// Baseline x86-64 has no instruction that counts bits, so counting is what costs. A bit set in the
-/// OR of the four differing words is set in at least one of them: that one word's count is a lower
-/// bound on the distance, about 60 for unrelated codes, and spares nearly all the other counts.
+/// Baseline x86-64 has no instruction that counts bits, so counting is what costs. A place at which two
+/// or more of the four words differ counts twice or more, so twice the number of such places is a lower
+/// bound on the distance: about 88 for unrelated codes, at the price of one count instead of four.
 fn scan<const N: usize>(
     rows: &[Fingerprint],
     codes: [Fingerprint; N],
@@ -94,13 +94,13 @@ fn scan<const N: usize>(
 ) {
     let lanes: [[u64; N]; 4] = array::from_fn(|word| codes.map(|code| code.0[word]));
     for (place, row) in rows.iter().enumerate() {
-        if radius <= FOLD_RADIUS_MAX {
-            let differing =
-                |lane| (0..4).fold(0, |or, word| or | (row.0[word] ^ lanes[word][lane]));
-            let least = (0..N).fold(64, |least, lane| least.min(differing(lane).count_ones()));
-            if least > radius {
-                continue;
-            }
+        let twice = |lane: usize| {
+            let [a, b, c, d] = array::from_fn(|word| row.0[word] ^ lanes[word][lane]);
+            (a & b) | (c & d) | ((a | b) & (c | d))
+        };
+        let least = (0..N).fold(64, |least, lane| least.min(twice(lane).count_ones()));
+        if 2 * least > radius {
+            continue;
         }
         let (distance, lane) = nearest(row, &codes);
         if distance <= radius {
@@ -244,8 +244,6 @@ const HEADER: &[u8; 16] = b"timemark-codes 1";
 const ROW_BYTES: usize = 2 + 8 + 32;
 /// Codes compared with a row at once; as many as a picture has ways to be turned and mirrored.
 const LANES: usize = 8;
-/// Up to this radius the lower bound rejects more than it costs (half of unrelated codes at 57).
-const FOLD_RADIUS_MAX: u32 = 52;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,8 @@
 //! * **Pixels**: the size in the header is checked before any pixel memory is asked for.
 //! * **Memory**: output, conversion and rotation are counted exactly. Of the decoders, GIF, TIFF and
 //!   PNG keep to the allowance they are given. JPEG and WebP know no allowance, so what they
-//!   need is computed from the header and checked up front. The file's own bytes are not counted.
+//!   need is computed from the header and checked up front; lossy WebP may take 16 MiB beyond it, on the
+//!   word of a length of 24 bits. The file's own bytes are not counted.
 //! * **Time**: the decoders read through a reader that fails once the time is up. That
 //!   stops PNG, GIF, BMP, TIFF and lossless WebP wherever they read. JPEG and lossy WebP take in all
 //!   their bytes first and cannot be stopped afterwards: their work is bounded by the pixels, for
@@ -255,8 +256,10 @@ fn decode_as(
         }
         _ => bytes,
     };
-    if format == ImageFormat::Tiff && !tiff_compression_is_bounded(bytes) {
-        return Err(undecodable("its compression is not one we read".to_owned()));
+    if format == ImageFormat::Tiff && !tiff_directory_is_bounded(bytes) {
+        return Err(undecodable(
+            "its directory asks for a compression or a length that we do not read".to_owned(),
+        ));
     }
 
     let mut allowance = image::Limits::no_limits();
@@ -433,7 +436,7 @@ fn webp_container(bytes: &[u8]) -> Option<&[u8]> {
 
 /// Whether every compression tag of the first page names a method whose output is as large as the
 /// page says. JPEG inside TIFF is left out: the decoder would believe the size in each strip.
-fn tiff_compression_is_bounded(bytes: &[u8]) -> bool {
+fn tiff_directory_is_bounded(bytes: &[u8]) -> bool {
     let big_endian = bytes.starts_with(b"M");
     let number = |at: usize, length: usize| -> Option<usize> {
         let field = bytes.get(at..at.checked_add(length)?)?;
@@ -451,10 +454,14 @@ fn tiff_compression_is_bounded(bytes: &[u8]) -> bool {
         let first = page.checked_add(count_length)?;
         for index in 0..number(page, count_length)? {
             let entry = first.checked_add(index.checked_mul(entry_length)?)?;
+            let count = number(entry + 4, if is_big { 8 } else { 4 })?;
+            // The decoder makes room for so many values before it looks for them.
+            if count > bytes.len() {
+                return Some(false);
+            }
             if number(entry, 2)? == 259 {
                 let is_short = number(entry + 2, 2)? == 3;
                 let value = number(entry + if is_big { 12 } else { 8 }, 2)?;
-                let count = number(entry + 4, if is_big { 8 } else { 4 })?;
                 if !(is_short && count == 1 && TIFF_COMPRESSIONS.contains(&value)) {
                     return Some(false);
                 }

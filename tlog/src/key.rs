@@ -80,7 +80,8 @@ impl FromStr for SigningKey {
         let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| bad())?;
         let seed = bytes.strip_prefix(&[KeyKind::Ed25519.byte()]).ok_or_else(bad)?;
         let key = SigningKey::from_seed(name, seed.try_into().map_err(|_| bad())?)?;
-        if HEXLOWER.encode(&key.verifier.key_id()) == id { Ok(key) } else { Err(bad()) }
+        let same = HEXLOWER.encode(&key.verifier.key_id()) == id && BASE64.encode(&bytes) == base64;
+        if same { Ok(key) } else { Err(bad()) }
     }
 }
 

@@ -19,6 +19,7 @@ impl Fingerprint {
     pub const BITS: u32 = 256;
 
     /// The number of bits in which two codes differ (0 to 256).
+    #[inline]
     pub fn distance(&self, other: &Fingerprint) -> u32 {
         self.0.iter().zip(&other.0).map(|(a, b)| (a ^ b).count_ones()).sum()
     }

@@ -53,10 +53,7 @@ fn main() -> io::Result<()> {
         write("picture", format!("rgb.{extension}"), &picture(format))?;
     }
     let mut turned = picture(ImageFormat::Jpeg);
-    turned.splice(
-        2..2,
-        *b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
-    );
+    turned.splice(2..2, EXIF_TURNED.iter().copied());
     write("picture", "turned.jpg".to_owned(), &turned)
 }
 
@@ -75,3 +72,7 @@ const FORMATS: [ImageFormat; 6] = [
     ImageFormat::Bmp,
     ImageFormat::Tiff,
 ];
+
+/// An APP1 segment whose EXIF holds an orientation (6, a quarter turn) and nothing else.
+const EXIF_TURNED: &[u8] = b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\
+    \x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
