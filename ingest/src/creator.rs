@@ -13,12 +13,12 @@ pub struct CreatorKey(SigningKey);
 #[derive(Debug, thiserror::Error)]
 pub enum CreatorKeyError {
     /// The file cannot be read.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {reason}", path = .path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// The reason.
-        source: std::io::Error,
+        /// What the system says.
+        reason: std::io::Error,
     },
     /// The file holds something else.
     #[error("{path} is not an Ed25519 key in PKCS #8 PEM; `openssl genpkey -algorithm ed25519` makes one", path = .path.display())]
@@ -36,7 +36,7 @@ impl CreatorKey {
             Ok(pem) => SigningKey::from_pkcs8_pem(&pem)
                 .map(CreatorKey)
                 .map_err(|_| CreatorKeyError::NotAKey { path }),
-            Err(source) => Err(CreatorKeyError::Io { path, source }),
+            Err(reason) => Err(CreatorKeyError::Io { path, reason }),
         }
     }
 

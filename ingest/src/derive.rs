@@ -23,12 +23,12 @@ pub enum DeriveError {
     #[error(transparent)]
     Index(#[from] IndexError),
     /// An entry of the log cannot be read.
-    #[error("entry {index} of the log: {source}")]
+    #[error("entry {index} of the log: {reason}")]
     Entry {
         /// Its number.
         index: u64,
         /// What is wrong with it.
-        source: FormatError,
+        reason: FormatError,
     },
 }
 
@@ -82,7 +82,7 @@ impl Engine {
 /// The record of an entry; `None` for an entry of a later kind.
 fn record(entry: Entry) -> Result<Option<Record>, DeriveError> {
     let index = entry.index;
-    let fault = |source| DeriveError::Entry { index, source };
+    let fault = |reason| DeriveError::Entry { index, reason };
     let Some(leaf) = Leaf::parse(&entry.leaf).map_err(fault)? else { return Ok(None) };
     let claim = entry.claim.map(|text| Claim::parse(&text)).transpose().map_err(fault)?;
     Ok(Some(Record { index, leaf, claim }))

@@ -43,6 +43,8 @@ pub struct Registration {
     pub receipt: Receipt,
     /// Earlier works that look alike, nearest first.
     pub similar: Vec<Finding>,
+    /// What was said now and is not in the earlier claim, which stands: a work has one claim by a claimant.
+    pub not_taken: Vec<&'static str>,
     /// Registered from here on, but registry or index could not follow; they do at the next start.
     pub behind: Option<DeriveError>,
 }
@@ -97,26 +99,26 @@ pub fn register(
     let _turn = engine.in_hand.wait_for((work.content, claimant.clone()));
     if let Some(index) = earlier_registration(&work.content, claimant.as_deref(), engine)? {
         let receipt = engine.log.receipt(index)?;
-        return Ok(Registration {
-            status: Status::Duplicate,
-            receipt,
-            similar: Vec::new(),
-            behind: None,
-        });
+        let not_taken = not_taken(submission, &receipt.claim);
+        let (status, similar) = (Status::Duplicate, Vec::new());
+        return Ok(Registration { status, receipt, similar, not_taken, behind: None });
     }
-    let picture = work.look(submission)?;
+    let look = work.look(submission)?;
     let digests = work.store(engine)?;
-    let claim = claim(path, submission, digests, &work, picture.as_ref(), engine);
-    drop(decoder);
+    let claim = claim(path, submission, digests, work.media_type, look.as_ref(), engine);
+    // Many may wait for the log at a time, but not with their works in memory.
+    let content = work.content;
+    drop((work, decoder));
 
     let receipt = engine.log.append(&claim)?;
     // Registered from here on: whatever fails now, the receipt is handed out.
     let index = receipt.anchors[0].index;
     let (similar, behind) = match engine.catch_up_with(index) {
-        Ok(()) => (similar_earlier_works(picture.as_ref(), index, &work.content, engine), None),
+        Ok(()) => (similar_earlier_works(look.as_ref(), index, &content, engine), None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    Ok(Registration { status: Status::Registered, receipt, similar, behind })
+    let status = Status::Registered;
+    Ok(Registration { status, receipt, similar, not_taken: Vec::new(), behind })
 }
 
 /// A file on its way in.
@@ -207,7 +209,7 @@ fn claim(
     path: &Path,
     submission: &Submission<'_>,
     digests: WorkDigests,
-    work: &Work,
+    media_type: &str,
     look: Option<&Look>,
     engine: &Engine,
 ) -> Claim {
@@ -220,7 +222,7 @@ fn claim(
     }
     let mut claim = Claim {
         work: digests,
-        media_type: work.media_type.to_owned(),
+        media_type: media_type.to_owned(),
         fingerprints,
         title: said(submission.title),
         claimant: said(submission.claimant),
@@ -238,6 +240,25 @@ fn claim(
 /// What a claimant said; an empty text says nothing.
 fn said(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// What this submission says beyond the claim that stands.
+fn not_taken(submission: &Submission<'_>, claim: &Claim) -> Vec<&'static str> {
+    let new =
+        |given: Option<&str>, claimed: &Option<String>| given.is_some() && said(given) != *claimed;
+    let signs = submission.creator_key.map(|key| key.sign(claim).key);
+    let kind = submission.second_kind.map(|kind| kind.to_string());
+    let has_kind = |kind: &String| claim.fingerprints.iter().any(|f| f.kind() == kind);
+    [
+        ("title", new(submission.title, &claim.title)),
+        ("created", new(submission.created, &claim.created)),
+        ("rights", new(submission.rights, &claim.rights)),
+        ("creator key", signs.is_some() && signs != claim.creator.map(|creator| creator.key)),
+        ("second hash", kind.is_some_and(|kind| !has_kind(&kind))),
+    ]
+    .into_iter()
+    .filter_map(|(what, not_taken)| not_taken.then_some(what))
+    .collect()
 }
 
 /// The number under which the same claimant registered the same bytes.

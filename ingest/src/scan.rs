@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -92,6 +93,9 @@ pub enum ScanError {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Whoever is told about suspects wants to hear no more.
+    #[error("nobody takes the results any more")]
+    Stopped,
 }
 
 /// What a scan came upon.
@@ -123,12 +127,13 @@ impl std::ops::Add for Summary {
     }
 }
 
-/// Compares every file at or below `collections` with the registered works, on all cores, and reports each.
+/// Compares every file at or below `collections` with the registered works, on all cores, and reports each,
+/// until `report` breaks off.
 pub fn scan(
     collections: &[PathBuf],
     engine: &Engine,
     options: ScanOptions,
-    report: impl Fn(&Path, &Outcome) + Sync,
+    report: impl Fn(&Path, &Outcome) -> ControlFlow<()> + Sync,
 ) -> Result<Summary, ScanError> {
     collections
         .iter()
@@ -143,8 +148,10 @@ pub fn scan(
                 Ok(_) => return Ok(Summary { skipped: 1, ..Summary::default() }),
                 Err(error) => (error.path, Outcome::Error(error.reason)),
             };
-            report(&path, &outcome);
-            Ok(tally(&outcome))
+            match report(&path, &outcome) {
+                ControlFlow::Continue(()) => Ok(tally(&outcome)),
+                ControlFlow::Break(()) => Err(ScanError::Stopped),
+            }
         })
         .try_reduce(Summary::default, |a, b| Ok(a + b))
 }
@@ -158,7 +165,14 @@ pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Out
     if let Some(exact) = exact_finding(&suspect.content, engine)? {
         return Ok(Outcome::Match(vec![exact]));
     }
-    let Some(bytes) = suspect.picture else { return Ok(Outcome::Clear) };
+    let bytes = match suspect.bytes {
+        Bytes::Picture(bytes) => bytes,
+        Bytes::NoPicture => return Ok(Outcome::Clear),
+        Bytes::LongPicture => {
+            let reason = format!("a picture file of more than {} bytes", media::FILE_BYTES_MAX);
+            return Ok(Outcome::Error(reason));
+        }
+    };
     let picture = match media::decode(&bytes, &Limits::default()) {
         Ok(picture) => picture,
         Err(error) => return Ok(Outcome::Error(error.to_string())),
@@ -198,48 +212,50 @@ fn transform_words(variant: usize) -> Option<String> {
 /// A file under suspicion.
 struct Suspect {
     content: ContentId,
-    /// Its bytes, where it begins as a picture and is not absurdly long.
-    picture: Option<Vec<u8>>,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    /// It begins as a picture.
+    Picture(Vec<u8>),
+    /// It begins as a picture and is too long to be looked at.
+    LongPicture,
+    /// It is compared by its digest alone.
+    NoPicture,
 }
 
 impl Suspect {
     fn read(path: &Path) -> io::Result<Suspect> {
         let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
         let mut bytes = Vec::new();
         (&mut file).take(media::START_BYTES as u64).read_to_end(&mut bytes)?;
-        if media::has_picture_signature(&bytes) {
-            let rest = media::FILE_BYTES_MAX + 1 - bytes.len() as u64;
-            (&mut file).take(rest).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > media::FILE_BYTES_MAX {
-                let reason = format!("a picture of more than {} bytes", media::FILE_BYTES_MAX);
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
-            }
-            return Ok(Suspect { content: ContentId::of(&bytes), picture: Some(bytes) });
+        let picture = media::has_picture_signature(&bytes);
+        // A file that grows while it is read must not be read for ever.
+        let mut rest = (&mut file).take((length + 1).saturating_sub(bytes.len() as u64));
+        if picture && length <= media::FILE_BYTES_MAX {
+            rest.read_to_end(&mut bytes)?;
+            return Ok(Suspect { content: ContentId::of(&bytes), bytes: Bytes::Picture(bytes) });
         }
         let mut sha256 = Sha256::new_with_prefix(&bytes);
-        // A file that grows while it is read must not be read for ever.
-        let mut rest = (file.metadata()?.len() + 1).saturating_sub(bytes.len() as u64);
         let mut buffer = vec![0; 256 << 10];
-        while rest > 0 {
-            match (&mut file).take(rest).read(&mut buffer)? {
+        loop {
+            match rest.read(&mut buffer)? {
                 0 => break,
-                length => {
-                    sha256.update(&buffer[..length]);
-                    rest -= length as u64;
-                }
+                length => sha256.update(&buffer[..length]),
             }
         }
-        if rest == 0 {
-            return Err(io::Error::other("it changed while it was being read"));
-        }
         let content = ContentId::from_sha256(sha256.finalize().into());
-        Ok(Suspect { content, picture: None })
+        let bytes = if picture { Bytes::LongPicture } else { Bytes::NoPicture };
+        Ok(Suspect { content, bytes })
     }
 }
 
 fn exact_finding(content: &ContentId, engine: &Engine) -> Result<Option<Finding>, RegistryError> {
-    let first = engine.registry.by_content(content)?.into_iter().next();
-    Ok(first.map(|record| finding(&record, 1.0, Method::Exact, None, None)))
+    let records = engine.registry.by_content(content)?;
+    // The first registration, unless nothing but its number is left of it.
+    let first = records.iter().find(|record| record.claim.is_some()).or(records.first());
+    Ok(first.map(|record| finding(record, 1.0, Method::Exact, None, None)))
 }
 
 /// The works whose code lies within `radius` of one of these; each work once, nearest first.

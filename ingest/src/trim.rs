@@ -22,19 +22,19 @@ pub(crate) fn trim(picture: &Picture) -> Option<Picture> {
     let left = (0..width).take_while(|&x| is_plain(column(x))).count() as u32;
     let right = width - (0..width).rev().take_while(|&x| is_plain(column(x))).count() as u32;
     let framed = (top, left, bottom, right) != (0, 0, height, width);
-    if !framed
-        || right.saturating_sub(left) < width / SIDE_LEFT_MIN
-        || bottom - top < height / SIDE_LEFT_MIN
-    {
+    // Rows and columns overlap where the picture is next to nothing.
+    let (inner_width, inner_height) = (right.saturating_sub(left), bottom.saturating_sub(top));
+    let detail = inner_width < width / SIDE_LEFT_MIN || inner_height < height / SIDE_LEFT_MIN;
+    if !framed || detail || inner_width == 0 || inner_height == 0 {
         return None;
     }
     let rows = (top..bottom).map(|y| {
         let start = (y as usize * width as usize + left as usize) * 3;
-        &picture.rgb[start..start + (right - left) as usize * 3]
+        &picture.rgb[start..start + inner_width as usize * 3]
     });
     Some(Picture {
-        width: right - left,
-        height: bottom - top,
+        width: inner_width,
+        height: inner_height,
         rgb: rows.collect::<Vec<_>>().concat(),
     })
 }
@@ -87,6 +87,8 @@ mod tests {
         assert!(trim(&picture(100, 75, |_, _| [9, 9, 9])).is_none());
         let detail = picture(100, 100, |x, y| if x.max(y) < 10 { noise(x, y) } else { [0; 3] });
         assert!(trim(&detail).is_none());
-        assert!(trim(&picture(1, 1, noise)).is_none());
+        for (width, height) in [(1, 1), (2, 100), (3, 200), (100, 2)] {
+            assert!(trim(&picture(width, height, |x, _| [x as u8 * 90; 3])).is_none());
+        }
     }
 }

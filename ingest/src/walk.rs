@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use timemark_verify::Receipt;
+use timemark_verify::{Receipt, escape};
 use walkdir::WalkDir;
 
 /// A file in this folder marks an archive of Timemark, which is never registered or scanned.
@@ -44,9 +44,14 @@ pub struct WalkError {
 /// broken link or an unreadable folder is an error of its own and the walk goes on.
 pub fn walk(root: &Path) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
     let root = root.to_owned();
-    let mut entries = WalkDir::new(&root).follow_links(true).sort_by_file_name().into_iter();
+    let depth_max = if is_inside_archive(&root) { 0 } else { usize::MAX };
+    let walk = WalkDir::new(&root).follow_links(true).sort_by_file_name().max_depth(depth_max);
+    let mut entries = walk.into_iter();
     std::iter::from_fn(move || {
         loop {
+            if depth_max == 0 {
+                return entries.next().map(|_| Ok(Sighting::Archive(root.clone())));
+            }
             let entry = match entries.next()? {
                 Ok(entry) => entry,
                 Err(error) => return Some(Err(walk_error(&root, &error))),
@@ -68,7 +73,7 @@ pub fn walk(root: &Path) -> impl Iterator<Item = Result<Sighting, WalkError>> + 
 
 fn sight(root: &Path, path: PathBuf) -> Result<Sighting, WalkError> {
     if path.to_str().is_none() {
-        let reason = "its name is not UTF-8; rename it, so that a receipt can name it".to_owned();
+        let reason = "its name is not UTF-8; rename it".to_owned();
         return Err(WalkError { path, reason });
     }
     if path.extension().is_some_and(|e| e == Receipt::FILE_EXTENSION) && begins_as_receipt(&path) {
@@ -80,6 +85,12 @@ fn sight(root: &Path, path: PathBuf) -> Result<Sighting, WalkError> {
         Err(_) => path.file_name().map(PathBuf::from),
     };
     Ok(Sighting::File(Found { below: below.unwrap_or_else(|| path.clone()), path }))
+}
+
+/// Whether a path lies in an archive, whose keys and works are nobody's submission.
+fn is_inside_archive(path: &Path) -> bool {
+    let path = path.canonicalize();
+    path.is_ok_and(|path| path.ancestors().any(|folder| folder.join(ARCHIVE_MARKER).is_file()))
 }
 
 fn not_regular(path: PathBuf) -> Result<Sighting, WalkError> {
@@ -95,7 +106,10 @@ fn begins_as_receipt(path: &Path) -> bool {
 fn walk_error(root: &Path, error: &walkdir::Error) -> WalkError {
     let path = error.path().unwrap_or(root).to_owned();
     let reason = match (error.loop_ancestor(), error.io_error()) {
-        (Some(ancestor), _) => format!("a symbolic link leads back to {}", ancestor.display()),
+        (Some(ancestor), _) => {
+            let ancestor = escape(ancestor.as_os_str().as_encoded_bytes());
+            format!("a symbolic link leads back to {ancestor}")
+        }
         (None, Some(io)) if io.kind() == io::ErrorKind::NotFound => {
             "there is no such file".to_owned()
         }
@@ -144,6 +158,10 @@ mod tests {
         assert_eq!(errors.len(), 3, "{errors:?}");
         for reason in ["leads back", "no such file", "not UTF-8"] {
             assert!(errors.iter().any(|e| e.contains(reason)), "{reason}: {errors:?}");
+        }
+        for inside in ["archive", "archive/inside"] {
+            let sightings: Vec<_> = walk(&root.join(inside)).collect();
+            assert!(matches!(sightings[..], [Ok(Sighting::Archive(_))]), "{inside}");
         }
         let single: Vec<_> = walk(&root.join("z.txt")).collect();
         assert!(
