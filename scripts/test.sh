@@ -32,4 +32,3 @@ if command -v cargo-nextest >/dev/null; then
 else
     cargo test --release --locked --workspace --no-fail-fast -- --nocapture
 fi
-cargo test --release --locked --workspace --doc --quiet

@@ -218,7 +218,7 @@ fn claim(
         fingerprints
             .extend(look.pdq.as_ref().map(|pdq| ClaimFingerprint::pdq(pdq.codes[0], pdq.quality)));
         fingerprints.extend(look.second.clone());
-        fingerprints.sort_by(|a, b| a.kind().cmp(b.kind()));
+        fingerprints.sort();
     }
     let mut claim = Claim {
         work: digests,

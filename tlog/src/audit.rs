@@ -5,9 +5,10 @@ use std::iter::Peekable;
 use timemark_verify::merkle::{Hash, leaf_hash};
 use timemark_verify::{Claim, Leaf};
 
-use crate::claims::{Checkpoints, CheckpointsReader};
-use crate::sequencer::{Entry, checkpoints_path, read_tile};
-use crate::tile::TileId;
+use crate::claims::{Checkpoints, CheckpointsReader, Claims};
+use crate::disk;
+use crate::sequencer::{Entry, checkpoints_path, read_tile, tiles_dir};
+use crate::tile::{TILE_WIDTH, TileId, entries_path};
 use crate::tree::Edge;
 use crate::{Log, LogError};
 
@@ -32,6 +33,7 @@ impl Log {
     ///
     /// Only what makes going on impossible is an error; everything else is a finding.
     pub fn audit(&self, seen: &mut dyn FnMut(&Entry)) -> Result<AuditReport, LogError> {
+        let _still = self.hold_still();
         let mut report = AuditReport::default();
         let mut notes = Checkpoints::read_all(&checkpoints_path(self.dir()))?.peekable();
         let mut edge = Edge::default();
@@ -54,6 +56,9 @@ impl Log {
                     let fault = "it does not point to the checkpoint of its batch";
                     report.findings.push(format!("entry {}: {fault}", entry.index));
                 }
+                if entry.index.is_multiple_of(TILE_WIDTH) {
+                    self.audit_claims(entry.index / TILE_WIDTH, &mut report)?;
+                }
                 self.audit_entry(&entry, &mut edge, &mut report);
                 self.audit_checkpoints(&mut notes, &edge, &mut report)?;
                 seen(&entry);
@@ -61,6 +66,10 @@ impl Log {
         }
         for (id, hashes) in edge.partial_tiles() {
             compare_tile(self, id, hashes, &mut report);
+        }
+        let published = disk::read_if_exists(&tiles_dir(self.dir()).join("checkpoint"))?;
+        if published != Some(self.checkpoint().to_string().into_bytes()) {
+            report.findings.push("the published checkpoint is not the newest".to_owned());
         }
         if notes.next().is_some() {
             report
@@ -86,8 +95,15 @@ impl Log {
             note.as_ref().map_or(true, |(_, note)| signed_size(note) <= Some(edge.size()))
         };
         while let Some(note) = notes.next_if(due) {
-            let (at, note) = note?;
+            let (at, note) = match note {
+                Ok(note) => note,
+                Err(error) => {
+                    report.findings.push(error.to_string());
+                    continue;
+                }
+            };
             report.checkpoints += 1;
+            self.audit_served(edge, report);
             let fault = match self.signed(&note) {
                 Ok((signed, _)) if (signed.size, signed.root) == (edge.size(), edge.root()) => {
                     continue;
@@ -98,6 +114,33 @@ impl Log {
             report.findings.push(format!("the signed checkpoint at byte {at}: {fault}"));
         }
         Ok(())
+    }
+
+    fn audit_claims(&self, bundle: u64, report: &mut AuditReport) -> Result<(), LogError> {
+        let count = (self.size() - bundle * TILE_WIDTH).min(TILE_WIDTH);
+        if !Claims::at(self.dir().join("claims")).is_exact(bundle, count)? {
+            report
+                .findings
+                .push(format!("bundle {bundle} of the claims holds something else as well"));
+        }
+        Ok(())
+    }
+
+    /// A published checkpoint needs its partial tiles until the full ones are there
+    /// (c2sp.org/tlog-tiles).
+    fn audit_served(&self, edge: &Edge, report: &mut AuditReport) {
+        let tiles = edge
+            .partial_tiles()
+            .map(|(id, _)| (id.path(), TileId { width: TILE_WIDTH as u16, ..id }.path()));
+        let (bundle, width) = (edge.size() / TILE_WIDTH, (edge.size() % TILE_WIDTH) as u16);
+        let entries = (width > 0)
+            .then(|| (entries_path(bundle, width), entries_path(bundle, TILE_WIDTH as u16)));
+        for (partial, full) in tiles.chain(entries) {
+            let served = |path: &str| tiles_dir(self.dir()).join(path).is_file();
+            if !served(&partial) && !served(&full) {
+                report.findings.push(format!("{partial} is missing"));
+            }
+        }
     }
 
     fn audit_entry(&self, entry: &Entry, edge: &mut Edge, report: &mut AuditReport) {

@@ -107,12 +107,24 @@ impl Claims {
     /// Erases the claim of an entry, durably. The journal must no longer hold it.
     pub fn erase(&self, index: u64) -> Result<(), LogError> {
         let path = self.path(index / TILE_WIDTH);
+        let records = self.bundle(index / TILE_WIDTH)?;
+        if records.len() as u64 <= index % TILE_WIDTH {
+            return Err(LogError::damaged(&path, format!("it ends before entry {index}")));
+        }
         let mut bytes = Vec::new();
-        for (at, record) in (index - index % TILE_WIDTH..).zip(self.bundle(index / TILE_WIDTH)?) {
+        for (at, record) in (index - index % TILE_WIDTH..).zip(records) {
             let claim = record.claim.filter(|_| at != index).unwrap_or_default();
             put_record(&mut bytes, record.checkpoint_at, claim.as_bytes());
         }
         disk::replace_durably(&path, &bytes)
+    }
+
+    /// Whether a bundle holds exactly so many records and nothing else.
+    pub fn is_exact(&self, bundle: u64, count: u64) -> Result<bool, LogError> {
+        let file = disk::read(&self.path(bundle))?;
+        let mut rest = &file[..];
+        let whole = (0..count).all(|_| take_record(&mut rest).is_some());
+        Ok(whole && rest.is_empty())
     }
 
     fn path(&self, bundle: u64) -> PathBuf {
@@ -143,13 +155,10 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Opens the file as it was when it had this length.
+    /// Opens the file and cuts it to the length it had when the journal was begun.
     pub fn open(path: PathBuf, bytes: u64) -> Result<Checkpoints, LogError> {
         let mut options = OpenOptions::new();
         let file = options.append(true).create(true).open(&path).map_err(io_at(&path))?;
-        if file.metadata().map_err(io_at(&path))?.len() < bytes {
-            return Err(LogError::damaged(&path, format!("it is shorter than {bytes} bytes")));
-        }
         file.set_len(bytes).map_err(io_at(&path))?;
         Ok(Checkpoints { path, file, bytes })
     }
@@ -184,9 +193,17 @@ impl Checkpoints {
 
     /// All checkpoints in the file at `path`, in order, each with its place.
     pub fn read_all(path: &Path) -> Result<CheckpointsReader, LogError> {
+        Checkpoints::read_from(path, 0)
+    }
+
+    /// The checkpoints from this place of the file on.
+    pub fn read_from(path: &Path, at: u64) -> Result<CheckpointsReader, LogError> {
         let file = File::open(path).map_err(io_at(path))?;
         let bytes = file.metadata().map_err(io_at(path))?.len();
-        Ok(CheckpointsReader { path: path.to_owned(), at: 0, bytes })
+        if bytes < at {
+            return Err(LogError::damaged(path, format!("it is shorter than {at} bytes")));
+        }
+        Ok(CheckpointsReader { path: path.to_owned(), at, bytes })
     }
 }
 
@@ -246,6 +263,8 @@ mod tests {
         let claims = Claims::at(dir.path().join("claims"));
         claims.write(0, 0, &entries(0..3)).unwrap();
         assert!(matches!(claims.write(7, 0, &entries(7..8)), Err(LogError::Damaged { .. })));
+        assert!(matches!(claims.erase(3), Err(LogError::Damaged { .. })));
+        assert!(claims.is_exact(0, 3).unwrap() && !claims.is_exact(0, 2).unwrap());
     }
 
     #[test]
@@ -265,6 +284,6 @@ mod tests {
         // Reopened as of an earlier journal, the later checkpoint is replayed.
         Checkpoints::open(path.clone(), second).unwrap();
         assert_eq!(all(&path).len(), 1);
-        assert!(Checkpoints::open(path, 100).is_err());
+        assert!(Checkpoints::read_from(&path, 100).is_err());
     }
 }

@@ -8,7 +8,7 @@ use crate::LogError;
 
 pub(crate) fn io_at(path: &Path) -> impl FnOnce(io::Error) -> LogError {
     let path = path.to_owned();
-    move |source| LogError::Io { path, source }
+    move |reason| LogError::Io { path, reason }
 }
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LogError> {
@@ -33,7 +33,7 @@ pub(crate) fn create_dir_all(path: &Path) -> Result<(), LogError> {
 }
 
 /// Puts a file in place in one step, so that a reader sees the old bytes or the new. Not yet durable:
-/// the journal is, until the next [`sync_filesystem`].
+/// the journal is, until the next [`Folder::flush`].
 pub(crate) fn publish(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
     let aside = with_suffix(path, ".new");
     let write = || -> io::Result<()> {
@@ -77,10 +77,23 @@ pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> Result<(), LogErro
     write().map_err(io_at(path))
 }
 
-/// Makes everything written below this folder durable with one flush of its file system.
-pub(crate) fn sync_filesystem(dir: &Path) -> Result<(), LogError> {
-    let folder = File::open(dir).map_err(io_at(dir))?;
-    rustix::fs::syncfs(&folder).map_err(|e| io_at(dir)(e.into()))
+/// A handle on a folder. Opened before the first write, its [`Folder::flush`] reports every write that
+/// fails afterwards (Linux 5.8 or later).
+pub(crate) struct Folder {
+    path: PathBuf,
+    handle: File,
+}
+
+impl Folder {
+    pub fn open(path: &Path) -> Result<Folder, LogError> {
+        let handle = File::open(path).map_err(io_at(path))?;
+        Ok(Folder { path: path.to_owned(), handle })
+    }
+
+    /// Makes everything written below the folder durable with one flush of its file system.
+    pub fn flush(&self) -> Result<(), LogError> {
+        rustix::fs::syncfs(&self.handle).map_err(|e| io_at(&self.path)(e.into()))
+    }
 }
 
 /// Takes a lock on a file until it is closed; `None` if another process holds it.

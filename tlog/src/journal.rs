@@ -4,14 +4,15 @@
 //! the checkpoint up to which everything lies safely elsewhere; each further one is a batch. Every record
 //! is flushed before the next is written, so only the last can be torn.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::LogError;
-use crate::disk::{self, io_at};
+use crate::disk::io_at;
 
 const BASE: u8 = 0;
 const BATCH: u8 = 1;
@@ -46,53 +47,91 @@ pub(crate) struct BatchEntry {
     pub claim: String,
 }
 
+/// A journal, locked by this process: even where the lock file was deleted, two processes cannot both
+/// hold the journal itself.
 pub(crate) struct Journal {
     file: File,
     path: PathBuf,
     bytes: u64,
 }
 
+/// What a journal holds.
+pub(crate) struct Contents {
+    pub base: Base,
+    pub batches: Vec<Batch>,
+}
+
 impl Journal {
-    /// Starts a journal in place of whatever was there, durably.
-    pub fn start(path: &Path, base: &Base) -> Result<Journal, LogError> {
+    /// Starts a journal in place of whatever was there, durably. It is locked before anyone can see it.
+    ///
+    /// An error of kind [`AppendError::NotWritten`] left the old journal as it was.
+    pub fn start(path: &Path, base: &Base) -> Result<Journal, AppendError> {
         let mut payload = vec![BASE];
         payload.extend(base.checkpoints_bytes.to_be_bytes());
         put_bytes(&mut payload, base.note.as_bytes());
-        disk::replace_durably(path, &frame(&payload))?;
-        Journal::open_for_append(path)
+        let record = frame(&payload);
+
+        let aside = path.with_extension("new");
+        let write = || -> io::Result<File> {
+            match std::fs::remove_file(&aside) {
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let mut file =
+                OpenOptions::new().read(true).append(true).create_new(true).open(&aside)?;
+            file.try_lock()?;
+            file.write_all(&record)?;
+            file.sync_all()?;
+            std::fs::rename(&aside, path)?;
+            Ok(file)
+        };
+        let file = write().map_err(|e| AppendError::NotWritten(io_at(path)(e)))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let flushed = File::open(folder).and_then(|folder| folder.sync_all());
+        flushed.map_err(|e| AppendError::Unknown(io_at(folder)(e)))?;
+        Ok(Journal { file, path: path.to_owned(), bytes: record.len() as u64 })
     }
 
-    /// Opens a journal and reads it. What a crash tore off at the end was never acknowledged and is cut.
-    pub fn open(path: &Path) -> Result<(Journal, Base, Vec<Batch>), LogError> {
-        let file = disk::read(path)?;
+    /// Locks and reads a journal, and changes nothing: what a crash tore off at its end, which was never
+    /// acknowledged, goes with [`Journal::cut_torn_end`].
+    pub fn open(path: &Path) -> Result<(Journal, Contents), LogError> {
+        let mut file =
+            OpenOptions::new().read(true).append(true).open(path).map_err(io_at(path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(LogError::Busy { path: path.to_owned() }),
+            Err(TryLockError::Error(e)) => return Err(io_at(path)(e)),
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(io_at(path))?;
         let damaged = |reason: &str| LogError::damaged(path, reason);
         let (payload, mut rest) =
-            next_frame(&file).ok_or_else(|| damaged("it does not begin with a base record"))?;
+            next_frame(&bytes).ok_or_else(|| damaged("it does not begin with a base record"))?;
         let base = parse_base(payload).ok_or_else(|| damaged("its base record makes no sense"))?;
         let mut batches = Vec::new();
         while let Some((payload, after)) = next_frame(rest) {
             batches.push(parse_batch(payload).ok_or_else(|| damaged("a batch makes no sense"))?);
             rest = after;
         }
-        if (1..rest.len())
-            .any(|at| next_frame(&rest[at..]).is_some_and(|(p, _)| p.first() == Some(&BATCH)))
-        {
+        let is_batch = |at| next_frame(&rest[at..]).is_some_and(|(p, _)| p.first() == Some(&BATCH));
+        if (1..rest.len()).any(is_batch) {
             return Err(damaged("a batch in its middle does not match its digest"));
         }
-        let mut journal = Journal::open_for_append(path)?;
-        journal.cut_back_to((file.len() - rest.len()) as u64)?;
-        Ok((journal, base, batches))
-    }
-
-    fn open_for_append(path: &Path) -> Result<Journal, LogError> {
-        let file = OpenOptions::new().append(true).open(path).map_err(io_at(path))?;
-        // The second half of "one process": even where the lock file was deleted, two processes cannot
-        // both hold the journal itself.
-        if file.try_lock().is_err() {
+        let journal =
+            Journal { file, path: path.to_owned(), bytes: (bytes.len() - rest.len()) as u64 };
+        if !journal.is_at_its_path()? {
             return Err(LogError::Busy { path: path.to_owned() });
         }
-        let bytes = file.metadata().map_err(io_at(path))?.len();
-        Ok(Journal { file, path: path.to_owned(), bytes })
+        Ok((journal, Contents { base, batches }))
+    }
+
+    /// Cuts off what follows the last whole record.
+    pub fn cut_torn_end(&self) -> Result<(), LogError> {
+        if self.file.metadata().map_err(io_at(&self.path))?.len() != self.bytes {
+            self.file.set_len(self.bytes).map_err(io_at(&self.path))?;
+            self.file.sync_all().map_err(io_at(&self.path))?;
+        }
+        Ok(())
     }
 
     /// Length of the file.
@@ -108,7 +147,7 @@ impl Journal {
         let record = frame(&batch_payload(batch));
         if let Err(e) = self.file.write_all(&record) {
             let error = io_at(&self.path)(e);
-            return match self.cut_back_to(self.bytes) {
+            return match self.cut_torn_end() {
                 Ok(()) => Err(AppendError::NotWritten(error)),
                 Err(_) => Err(AppendError::Unknown(error)),
             };
@@ -119,17 +158,9 @@ impl Journal {
     }
 
     /// The compare of the compare-and-swap: nobody else wrote to the journal or replaced it.
-    fn compare(&self) -> Result<(), LogError> {
-        let at_path = std::fs::metadata(&self.path).map_err(io_at(&self.path))?;
+    pub fn compare(&self) -> Result<(), LogError> {
         let ours = self.file.metadata().map_err(io_at(&self.path))?;
-        #[cfg(unix)]
-        let same_file = {
-            use std::os::unix::fs::MetadataExt;
-            (at_path.dev(), at_path.ino()) == (ours.dev(), ours.ino())
-        };
-        #[cfg(not(unix))]
-        let same_file = at_path.len() == ours.len();
-        if same_file && ours.len() == self.bytes {
+        if self.is_at_its_path()? && ours.len() == self.bytes {
             Ok(())
         } else {
             Err(LogError::damaged(
@@ -139,22 +170,27 @@ impl Journal {
         }
     }
 
-    fn cut_back_to(&mut self, bytes: u64) -> Result<(), LogError> {
-        if self.file.metadata().map_err(io_at(&self.path))?.len() != bytes {
-            self.file.set_len(bytes).map_err(io_at(&self.path))?;
-            self.file.sync_all().map_err(io_at(&self.path))?;
-        }
-        self.bytes = bytes;
-        Ok(())
+    fn is_at_its_path(&self) -> Result<bool, LogError> {
+        let at_path = std::fs::metadata(&self.path).map_err(io_at(&self.path))?;
+        let ours = self.file.metadata().map_err(io_at(&self.path))?;
+        Ok((at_path.dev(), at_path.ino()) == (ours.dev(), ours.ino()))
     }
 }
 
-/// How an append failed.
+/// How a write to the journal failed.
 pub(crate) enum AppendError {
-    /// Nothing of the batch is in the journal.
+    /// The journal is as it was.
     NotWritten(LogError),
-    /// The batch may or may not be there after a restart.
+    /// What was written may or may not be there after a restart.
     Unknown(LogError),
+}
+
+impl AppendError {
+    /// The error itself, for who cannot go on either way.
+    pub fn into_error(self) -> LogError {
+        let (AppendError::NotWritten(error) | AppendError::Unknown(error)) = self;
+        error
+    }
 }
 
 fn frame(payload: &[u8]) -> Vec<u8> {
@@ -241,7 +277,7 @@ mod tests {
     fn journal_of(batches: &[Batch]) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
-        let mut journal = Journal::start(&path, &base()).unwrap();
+        let mut journal = Journal::start(&path, &base()).ok().unwrap();
         for batch in batches {
             assert!(journal.append(batch).is_ok());
         }
@@ -251,19 +287,27 @@ mod tests {
     #[test]
     fn batches_come_back() {
         let (_dir, path) = journal_of(&[batch(0), batch(3)]);
-        let (_, found, batches) = Journal::open(&path).unwrap();
-        assert_eq!((found, batches), (base(), vec![batch(0), batch(3)]));
+        let (_, contents) = Journal::open(&path).unwrap();
+        assert_eq!((contents.base, contents.batches), (base(), vec![batch(0), batch(3)]));
     }
 
     #[test]
-    fn a_torn_end_is_cut_and_the_rest_stays() {
+    fn a_torn_end_is_cut_only_when_it_is_told_and_the_rest_stays() {
         let (_dir, path) = journal_of(&[batch(0), batch(3)]);
         let whole = std::fs::read(&path).unwrap();
         let first_two = whole.len() - frame(&batch_payload(&batch(3))).len();
         for cut in first_two..whole.len() {
-            std::fs::write(&path, &whole[..cut]).unwrap();
-            let (journal, _, batches) = Journal::open(&path).unwrap();
-            assert_eq!((batches, journal.bytes()), (vec![batch(0)], first_two as u64));
+            // What is missing may as well be zeros, or other bytes.
+            for filler in [None, Some(0), Some(7)] {
+                let mut torn = whole[..cut].to_vec();
+                torn.resize(filler.map_or(cut, |_| whole.len()), filler.unwrap_or(0));
+                std::fs::write(&path, &torn).unwrap();
+                let (journal, contents) = Journal::open(&path).unwrap();
+                assert_eq!(std::fs::read(&path).unwrap(), torn);
+                assert_eq!((contents.batches, journal.bytes()), (vec![batch(0)], first_two as u64));
+                journal.cut_torn_end().unwrap();
+                assert_eq!(std::fs::read(&path).unwrap(), whole[..first_two]);
+            }
         }
     }
 
@@ -283,17 +327,16 @@ mod tests {
     #[test]
     fn somebody_elses_write_is_noticed() {
         let (_dir, path) = journal_of(&[batch(0)]);
-        let (mut journal, _, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&path).unwrap();
         let mut other = OpenOptions::new().append(true).open(&path).unwrap();
         other.write_all(b"x").unwrap();
         assert!(matches!(journal.append(&batch(3)), Err(AppendError::Unknown(_))));
-        let (mut journal, _, _) = {
-            drop(journal);
-            Journal::open(&path).unwrap()
-        };
+        drop(journal);
+        let (mut journal, _) = Journal::open(&path).unwrap();
+        journal.cut_torn_end().unwrap();
         std::fs::copy(&path, path.with_extension("copy")).unwrap();
         std::fs::rename(path.with_extension("copy"), &path).unwrap();
         assert!(matches!(journal.append(&batch(3)), Err(AppendError::Unknown(_))));
-        assert!(Journal::open(&path).is_ok_and(|(_, _, batches)| batches.len() == 1));
+        assert!(Journal::open(&path).is_ok_and(|(_, contents)| contents.batches.len() == 1));
     }
 }

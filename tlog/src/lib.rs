@@ -40,12 +40,12 @@ pub enum LogError {
         path: PathBuf,
     },
     /// The disk said no.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error("{path}: {reason}", path = .path.display())]
     Io {
         /// The file or folder concerned.
         path: PathBuf,
-        /// The reason.
-        source: io::Error,
+        /// What the system says.
+        reason: io::Error,
     },
     /// A file does not hold what the log wrote.
     #[error("{path} is damaged: {reason}", path = .path.display())]
@@ -58,6 +58,26 @@ pub enum LogError {
     /// The works of a batch could not be made durable, so that nothing of it was appended.
     #[error("the works could not be made durable: {0}")]
     Works(Box<dyn std::error::Error + Send + Sync>),
+    /// The batch is durable, but its tiles could not be written.
+    #[error(
+        "registered, but not yet published ({reason}); once the archive is opened again, registering it again gives the receipt"
+    )]
+    Unpublished {
+        /// What failed.
+        reason: String,
+    },
+    /// The claim behind this entry was erased.
+    #[error("the claim behind entry {index} was erased")]
+    Erased {
+        /// The entry's number.
+        index: u64,
+    },
+    /// There is a log in this folder already.
+    #[error("{path} holds a log already", path = .path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
     /// An earlier write failed in a way that only a fresh start can settle.
     #[error("the log stopped after an earlier failure ({reason}); open it again")]
     Stopped {

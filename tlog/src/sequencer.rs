@@ -7,15 +7,16 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
 use timemark_verify::merkle::{self, Hash, leaf_hash, root_from_inclusion};
-use timemark_verify::{Anchor, Checkpoint, Claim, Leaf, Note, Receipt};
+use timemark_verify::{Anchor, Checkpoint, Claim, FormatError, Leaf, Note, Receipt};
 
 use crate::claims::{Checkpoints, Claims};
-use crate::disk::{self, io_at};
-use crate::journal::{AppendError, Base, Batch, BatchEntry, Journal};
+use crate::disk::{self, Folder, io_at};
+use crate::journal::{AppendError, Base, Batch, BatchEntry, Contents, Journal};
 use crate::tile::{TILE_WIDTH, TileId, entries_path, partial_width, subtrees};
 use crate::tree::{self, Edge, Tile, TileSource};
 use crate::{LogError, SigningKey};
@@ -40,6 +41,7 @@ pub struct Log {
     claims: Claims,
     head: RwLock<Arc<Head>>,
     tiles: Mutex<HashMap<(u8, u64), Arc<Tile>>>,
+    folder: Folder,
     _lock: File,
 }
 
@@ -85,52 +87,66 @@ struct Writer {
     edge: Edge,
     /// The bytes of the partial bundle of entries.
     entries: Vec<u8>,
+    /// Folders of partial tiles that a full one replaces; they go when the full one is flushed.
+    superseded: Vec<PathBuf>,
     stopped: Option<String>,
 }
 
 impl Log {
-    /// Makes the folder of a new, empty log and signs its first checkpoint.
+    /// Makes the folder of a new, empty log and signs its first checkpoint. Refuses a folder with a log.
     pub fn create(dir: &Path, key: &SigningKey) -> Result<(), LogError> {
         disk::create_dir_all(&tiles_dir(dir))?;
+        let folder = Folder::open(dir)?;
+        let lock_path = dir.join("lock");
+        let _lock = disk::try_lock(&lock_path)?.ok_or(LogError::Busy { path: lock_path })?;
+        let journal = dir.join("journal");
+        if journal.exists() || checkpoints_path(dir).exists() {
+            return Err(LogError::Exists { path: dir.to_owned() });
+        }
         let origin = key.origin().to_owned();
         let empty = Checkpoint { origin, size: 0, root: merkle::empty_root() };
         let note = key.sign(empty.to_string())?.to_string();
-        Checkpoints::open(checkpoints_path(dir), 0)?.append(&note)?;
-        let checkpoints_bytes = 4 + note.len() as u64;
+        let mut checkpoints = Checkpoints::open(checkpoints_path(dir), 0)?;
+        checkpoints.append(&note)?;
         disk::publish(&tiles_dir(dir).join("checkpoint"), note.as_bytes())?;
-        disk::sync_filesystem(dir)?;
-        Journal::start(&dir.join("journal"), &Base { checkpoints_bytes, note })?;
-        Ok(())
+        folder.flush()?;
+        let base = Base { checkpoints_bytes: checkpoints.bytes(), note };
+        Journal::start(&journal, &base).map(drop).map_err(AppendError::into_error)
     }
 
-    /// Opens a log, replays what its journal holds, and compares the tree on disk with the newest signed
-    /// checkpoint. A folder that is behind what the log has signed is refused.
+    /// Opens a log: compares the tree on disk, the journal and everything that says what was signed, and
+    /// only when all agree writes what the journal holds to its places. What is refused is left as it was.
     pub fn open(dir: &Path, key: SigningKey, flush_works: FlushWorks) -> Result<Log, LogError> {
+        let folder = Folder::open(dir)?;
         let lock_path = dir.join("lock");
         let lock = disk::try_lock(&lock_path)?.ok_or(LogError::Busy { path: lock_path })?;
-        let (journal, base, batches) = Journal::open(&dir.join("journal"))?;
-        let (checkpoint, note) = signed(dir, &key, &base.note)?;
+        let (journal, Contents { base, batches }) = Journal::open(&dir.join("journal"))?;
+        let (start, note) = signed(dir, &key, &base.note)?;
+        let edge = read_edge(dir, &start)?;
+        let entries = read_partial_entries(dir, &edge)?;
+        let known = check_batches(dir, &key, start, &edge, &batches)?;
+        check_nothing_else_was_signed(dir, &key, &known, base.checkpoints_bytes)?;
+
+        // From here on the folder is changed.
+        journal.cut_torn_end()?;
         let checkpoints = Checkpoints::open(checkpoints_path(dir), base.checkpoints_bytes)?;
-        let edge = read_edge(dir, &checkpoint)?;
-        let entries = read_partial_entries(dir, checkpoint.size)?;
-        let head = Head { note, size: checkpoint.size, edge: edge.tiles() };
+        let head = Head { note, size: edge.size(), edge: edge.tiles() };
+        let superseded = Vec::new();
+        let writer = Writer { journal, checkpoints, edge, entries, superseded, stopped: None };
         let log = Log {
             dir: dir.to_owned(),
             key,
             flush_works,
             pool: Mutex::default(),
             committed: Condvar::new(),
-            writer: Mutex::new(Writer { journal, checkpoints, edge, entries, stopped: None }),
+            writer: Mutex::new(writer),
             claims: Claims::at(dir.join("claims")),
             head: RwLock::new(Arc::new(head)),
             tiles: Mutex::default(),
+            folder,
             _lock: lock,
         };
-        let published = disk::read_if_exists(&tiles_dir(dir).join("checkpoint"))?;
-        for batch in batches {
-            log.replay(&batch)?;
-        }
-        log.compare_with_published(published.as_deref().unwrap_or_default())?;
+        log.take_up(&batches)?;
         Ok(log)
     }
 
@@ -138,7 +154,12 @@ impl Log {
     /// checkpoint of the batch are durable and published.
     pub fn append(&self, claim: &Claim) -> Result<Receipt, LogError> {
         let text = claim.to_text();
-        Claim::parse(&text)?; // what no reader would accept does not get a number
+        if Claim::parse(&text)? != *claim {
+            // What a reader would not read, or would read otherwise, does not get a number.
+            return Err(
+                FormatError::new("claim", "its text says something else than it does").into()
+            );
+        }
         let leaf = Leaf::of(claim);
         let entry = BatchEntry { leaf: leaf.to_bytes().to_vec(), claim: text };
         let (outcome, position) = self.commit_with_others(entry);
@@ -162,7 +183,7 @@ impl Log {
         let records = self.claims.bundle(index / TILE_WIDTH)?;
         let record = records.into_iter().nth((index % TILE_WIDTH) as usize);
         let record = record.ok_or_else(|| damaged("its claim is missing"))?;
-        let claim = record.claim.ok_or_else(|| damaged("its claim was erased"))?;
+        let claim = record.claim.ok_or(LogError::Erased { index })?;
         let claim = Claim::parse(&claim)?;
         let note = Checkpoints::read_at(&checkpoints_path(&self.dir), record.checkpoint_at)?;
         let leaf = Leaf::of(&claim);
@@ -172,6 +193,16 @@ impl Log {
     /// The newest checkpoint.
     pub fn checkpoint(&self) -> Note {
         self.head().note.clone()
+    }
+
+    /// Whether this text is a checkpoint that this log signed and whose tree is the beginning of this one.
+    pub fn holds(&self, note: &str) -> Result<bool, LogError> {
+        match self.signed(note) {
+            Ok((checkpoint, _)) if checkpoint.size <= self.size() => {
+                Ok(tree::root(self, checkpoint.size)? == checkpoint.root)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Number of entries.
@@ -244,7 +275,14 @@ impl Log {
             }
             let batch = std::mem::replace(&mut *pool, Pool { at_work: true, ..Pool::default() });
             drop(pool);
-            let result = self.commit(batch.entries).map_err(Arc::new);
+            // A panic must not leave the others waiting for an outcome.
+            let commit = AssertUnwindSafe(|| self.commit(batch.entries));
+            let result = catch_unwind(commit).unwrap_or_else(|_| {
+                let reason = "a panic while committing".to_owned();
+                lock(&self.writer).stopped = Some(reason.clone());
+                Err(LogError::Stopped { reason })
+            });
+            let result = result.map_err(Arc::new);
             pool = lock(&self.pool);
             pool.at_work = false;
             // Only the thread at work sets an outcome, and each once.
@@ -277,20 +315,22 @@ impl Log {
             Err(AppendError::Unknown(error)) => return Err(stop(&mut writer, error)),
         }
         // The batch is durable from here on.
-        if let Err(error) = self.publish(&mut writer, &batch, note.clone()) {
-            return Err(stop(&mut writer, error));
+        let published =
+            self.write_places(&mut writer, &batch).and_then(|()| self.publish(&writer, &note));
+        if let Err(error) = published {
+            let reason = stop(&mut writer, error).to_string();
+            return Err(LogError::Unpublished { reason });
         }
-        if writer.journal.bytes() > JOURNAL_BYTES_MAX
-            && let Err(error) = self.cut_journal(&mut writer)
-        {
-            writer.stopped = Some(error.to_string());
+        if writer.journal.bytes() > JOURNAL_BYTES_MAX {
+            // If that fails, the batch is no less durable; what has to, stops the log.
+            let _ = self.cut_journal(&mut writer);
         }
         Ok(Sequenced { first, note })
     }
 
-    /// Writes what the journal holds of a batch to its places: claims, entries and tiles, and last the
-    /// checkpoint that needs them.
-    fn publish(&self, writer: &mut Writer, batch: &Batch, note: Note) -> Result<(), LogError> {
+    /// Writes what the journal holds of a batch to its places: claims, entries and tiles. Writing it again
+    /// changes nothing.
+    fn write_places(&self, writer: &mut Writer, batch: &Batch) -> Result<(), LogError> {
         let tiles_dir = tiles_dir(&self.dir);
         self.claims.write(batch.first, writer.checkpoints.bytes(), &batch.entries)?;
         writer.checkpoints.append(&batch.note)?;
@@ -305,11 +345,15 @@ impl Log {
             let size = writer.edge.size();
             if size.is_multiple_of(TILE_WIDTH) {
                 let path = entries_path(size / TILE_WIDTH - 1, TILE_WIDTH as u16);
-                publish_full(&tiles_dir, &path, &std::mem::take(&mut writer.entries))?;
+                let path = tiles_dir.join(path);
+                disk::publish(&path, &std::mem::take(&mut writer.entries))?;
+                writer.superseded.push(path.with_extension("p"));
             }
         }
         for (id, bytes) in full {
-            publish_full(&tiles_dir, &id.path(), &bytes)?;
+            let path = tiles_dir.join(id.path());
+            disk::publish(&path, &bytes)?;
+            writer.superseded.push(path.with_extension("p"));
         }
         let size = writer.edge.size();
         for (id, hashes) in writer.edge.partial_tiles() {
@@ -323,62 +367,63 @@ impl Log {
             let path = tiles_dir.join(entries_path(size / TILE_WIDTH, width));
             disk::publish(&path, &writer.entries)?;
         }
-        disk::publish(&tiles_dir.join("checkpoint"), batch.note.as_bytes())?;
+        Ok(())
+    }
+
+    /// Publishes the checkpoint of a tree all of whose tiles are in their places.
+    fn publish(&self, writer: &Writer, note: &Note) -> Result<(), LogError> {
+        let path = tiles_dir(&self.dir).join("checkpoint");
+        disk::publish(&path, note.to_string().as_bytes())?;
+        let (note, size) = (note.clone(), writer.edge.size());
         let head = Arc::new(Head { note, size, edge: writer.edge.tiles() });
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
         Ok(())
     }
 
-    /// Takes a batch of the journal up again, after checking that it is what the log signed.
-    fn replay(&self, batch: &Batch) -> Result<(), LogError> {
+    /// Takes up what a journal holds, after it was checked.
+    fn take_up(&self, batches: &[Batch]) -> Result<(), LogError> {
         let mut writer = lock(&self.writer);
-        let (checkpoint, note) = signed(&self.dir, &self.key, &batch.note)?;
-        let mut edge = writer.edge.clone();
-        for entry in &batch.entries {
-            edge.push(leaf_hash(&entry.leaf), &mut |_, _| {});
+        for batch in batches {
+            self.write_places(&mut writer, batch)?;
         }
-        if batch.first != writer.edge.size()
-            || (checkpoint.size, checkpoint.root) != (edge.size(), edge.root())
-        {
-            let reason = format!("the batch of entry {} is not what was signed", batch.first);
-            return Err(LogError::damaged(&self.dir.join("journal"), reason));
-        }
-        self.publish(&mut writer, batch, note)
-    }
-
-    /// What was published may lag behind the journal, never lead it.
-    fn compare_with_published(&self, published: &[u8]) -> Result<(), LogError> {
-        let head = self.head();
-        let publish = || {
-            disk::publish(
-                &tiles_dir(&self.dir).join("checkpoint"),
-                head.note.to_string().as_bytes(),
-            )
+        let newest = match batches.last() {
+            Some(batch) => Note::parse(&batch.note)?,
+            None => self.head().note.clone(),
         };
-        // A power cut may leave a torn file or none; only one that bears our signature says anything.
-        let text = String::from_utf8_lossy(published);
-        let Ok((checkpoint, _)) = signed(&self.dir, &self.key, &text) else { return publish() };
-        let ours = Checkpoint::of_note(&head.note)?;
-        if checkpoint.size > ours.size {
-            let reason = format!(
-                "the log has signed {} entries, of which this folder holds {}; it may be an old copy",
-                checkpoint.size, ours.size
-            );
-            return Err(LogError::damaged(&self.dir, reason));
+        let path = tiles_dir(&self.dir).join("checkpoint");
+        let published = disk::read_if_exists(&path)?;
+        if batches.is_empty() && published.as_deref() == Some(newest.to_string().as_bytes()) {
+            return Ok(());
         }
-        let root = tree::root(self, checkpoint.size)?;
-        if root != checkpoint.root {
-            let reason = format!("its first {} entries are not those signed", checkpoint.size);
-            return Err(LogError::damaged(&self.dir, reason));
-        }
-        publish()
+        self.publish(&writer, &newest)?;
+        // What a process before this one failed to flush may lie in memory and not on the disk: everything
+        // was written anew, and is now flushed.
+        self.cut_journal(&mut writer)
     }
 
+    /// Makes everything durable in its own place and starts the journal anew.
     fn cut_journal(&self, writer: &mut Writer) -> Result<(), LogError> {
-        disk::sync_filesystem(&self.dir)?;
+        if let Some(reason) = &writer.stopped {
+            return Err(LogError::Stopped { reason: reason.clone() });
+        }
+        writer.journal.compare().map_err(|error| stop(writer, error))?;
+        // After a failed flush nobody knows what the disk holds.
+        self.folder.flush().map_err(|error| stop(writer, error))?;
         let checkpoints_bytes = writer.checkpoints.bytes();
         let base = Base { checkpoints_bytes, note: self.head().note.to_string() };
-        writer.journal = Journal::start(&self.dir.join("journal"), &base)?;
+        match Journal::start(&self.dir.join("journal"), &base) {
+            Ok(journal) => writer.journal = journal,
+            Err(AppendError::NotWritten(error)) => return Err(error),
+            Err(AppendError::Unknown(error)) => return Err(stop(writer, error)),
+        }
+        for partial in writer.superseded.drain(..) {
+            match std::fs::remove_dir_all(&partial) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io_at(&partial)(e));
+                }
+                _ => {}
+            }
+        }
         Ok(())
     }
 
@@ -408,6 +453,11 @@ impl Log {
 
     fn head(&self) -> Arc<Head> {
         self.head.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps the log as it is for as long as the guard lives.
+    pub(crate) fn hold_still(&self) -> impl Drop + '_ {
+        lock(&self.writer)
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -455,18 +505,19 @@ pub(crate) fn checkpoints_path(dir: &Path) -> PathBuf {
 
 /// Reads a bundle of at least `width` entries and returns so many.
 pub(crate) fn read_entries(dir: &Path, bundle: u64, width: u64) -> Result<Vec<Vec<u8>>, LogError> {
-    let (path, file) = read_widest(dir, width, |width| entries_path(bundle, width))?;
-    let damaged = || LogError::damaged(&path, format!("it does not hold {width} entries"));
+    let (path, file, held) = read_narrowest(dir, width, |width| entries_path(bundle, width))?;
+    let damaged = || LogError::damaged(&path, format!("it does not hold {held} entries"));
     let mut rest = &file[..];
-    let mut entries = Vec::with_capacity(width as usize);
-    for _ in 0..width {
+    let mut entries = Vec::with_capacity(held as usize);
+    for _ in 0..held {
         let (length, after) = rest.split_first_chunk::<2>().ok_or_else(damaged)?;
         let length = usize::from(u16::from_be_bytes(*length));
         let (entry, after) = after.split_at_checked(length).ok_or_else(damaged)?;
         entries.push(entry.to_vec());
         rest = after;
     }
-    Ok(entries)
+    entries.truncate(width as usize);
+    if rest.is_empty() { Ok(entries) } else { Err(damaged()) }
 }
 
 /// Reads a tile of at least `width` hashes and returns so many.
@@ -476,26 +527,27 @@ pub(crate) fn read_tile(
     index: u64,
     width: u64,
 ) -> Result<Vec<Hash>, LogError> {
-    let (path, file) = read_widest(dir, width, |width| TileId { level, index, width }.path())?;
-    let hashes: Vec<Hash> =
-        file.chunks_exact(32).filter_map(|h| h.try_into().ok().map(Hash)).collect();
-    if hashes.len() < width as usize || file.len() % 32 != 0 {
-        return Err(LogError::damaged(&path, format!("it does not hold {width} hashes")));
+    let path_of = |width| TileId { level, index, width }.path();
+    let (path, file, held) = read_narrowest(dir, width, path_of)?;
+    if file.len() as u64 != 32 * held {
+        return Err(LogError::damaged(&path, format!("it does not hold {held} hashes")));
     }
-    Ok(hashes.into_iter().take(width as usize).collect())
+    let hashes = file.chunks_exact(32).filter_map(|h| h.try_into().ok().map(Hash));
+    Ok(hashes.take(width as usize).collect())
 }
 
-/// The file of this width or the narrowest wider one: a partial file goes when the full one is there.
-fn read_widest(
+/// The file of this width or the narrowest wider one, and how wide it is: a partial file goes when the
+/// full one is safe.
+fn read_narrowest(
     dir: &Path,
     width: u64,
     path_of: impl Fn(u16) -> String,
-) -> Result<(PathBuf, Vec<u8>), LogError> {
+) -> Result<(PathBuf, Vec<u8>, u64), LogError> {
     let tiles_dir = tiles_dir(dir);
     for width in width..=TILE_WIDTH {
         let path = tiles_dir.join(path_of(width as u16));
         if let Some(file) = disk::read_if_exists(&path)? {
-            return Ok((path, file));
+            return Ok((path, file, width));
         }
     }
     Err(LogError::damaged(&tiles_dir.join(path_of(TILE_WIDTH as u16)), "it is missing"))
@@ -519,16 +571,74 @@ fn read_edge(dir: &Path, checkpoint: &Checkpoint) -> Result<Edge, LogError> {
     Ok(edge)
 }
 
-fn read_partial_entries(dir: &Path, size: u64) -> Result<Vec<u8>, LogError> {
-    let width = size % TILE_WIDTH;
+/// The partial bundle of entries, which must be those of the tree: it goes into the full one.
+fn read_partial_entries(dir: &Path, edge: &Edge) -> Result<Vec<u8>, LogError> {
+    let (bundle, width) = (edge.size() / TILE_WIDTH, edge.size() % TILE_WIDTH);
+    let entries = if width > 0 { read_entries(dir, bundle, width)? } else { Vec::new() };
+    let hashes = edge.partial_tiles().find(|(id, _)| id.level == 0).map_or(&[][..], |(_, h)| h);
+    if !entries.iter().map(|entry| leaf_hash(entry)).eq(hashes.iter().copied()) {
+        let path = tiles_dir(dir).join(entries_path(bundle, width as u16));
+        return Err(LogError::damaged(&path, "its entries are not those of the tree"));
+    }
     let mut bytes = Vec::new();
-    if width > 0 {
-        for entry in read_entries(dir, size / TILE_WIDTH, width)? {
-            bytes.extend((entry.len() as u16).to_be_bytes());
-            bytes.extend(entry);
-        }
+    for entry in entries {
+        bytes.extend((entry.len() as u16).to_be_bytes());
+        bytes.extend(entry);
     }
     Ok(bytes)
+}
+
+/// Checks that each batch of the journal follows the last and is what the log signed. Returns what it
+/// signed, from the start of the journal on.
+fn check_batches(
+    dir: &Path,
+    key: &SigningKey,
+    start: Checkpoint,
+    edge: &Edge,
+    batches: &[Batch],
+) -> Result<Vec<Checkpoint>, LogError> {
+    let mut edge = edge.clone();
+    let mut known = vec![start];
+    for batch in batches {
+        let follows = batch.first == edge.size();
+        batch.entries.iter().for_each(|e| edge.push(leaf_hash(&e.leaf), &mut |_, _| {}));
+        let (checkpoint, _) = signed(dir, key, &batch.note)?;
+        if !follows || (checkpoint.size, checkpoint.root) != (edge.size(), edge.root()) {
+            let reason = format!("the batch of entry {} is not what was signed", batch.first);
+            return Err(LogError::damaged(&dir.join("journal"), reason));
+        }
+        known.push(checkpoint);
+    }
+    Ok(known)
+}
+
+/// What was published, or kept of what was signed, may lag behind the journal, never lead it or differ:
+/// else this folder is an old copy, or something acknowledged is lost.
+fn check_nothing_else_was_signed(
+    dir: &Path,
+    key: &SigningKey,
+    known: &[Checkpoint],
+    checkpoints_bytes: u64,
+) -> Result<(), LogError> {
+    let size = known.last().map_or(0, |newest| newest.size);
+    let published = disk::read_if_exists(&tiles_dir(dir).join("checkpoint"))?.unwrap_or_default();
+    let published = String::from_utf8_lossy(&published).into_owned();
+    let kept = Checkpoints::read_from(&checkpoints_path(dir), checkpoints_bytes)?;
+    // A power cut may tear either; only what bears our signature says anything.
+    let notes = kept.map_while(Result::ok).map(|(_, note)| note).chain([published]);
+    for (signed, _) in notes.filter_map(|note| signed(dir, key, &note).ok()) {
+        let differs = known.iter().any(|k| k.size == signed.size && k.root != signed.root);
+        if signed.size > size || differs {
+            let others = if differs { " others" } else { "" };
+            let reason = format!(
+                "the log has signed {} entries, of which this folder holds {size}{others}; it may be an \
+                 old copy",
+                signed.size
+            );
+            return Err(LogError::damaged(dir, reason));
+        }
+    }
+    Ok(())
 }
 
 fn signed(dir: &Path, key: &SigningKey, note: &str) -> Result<(Checkpoint, Note), LogError> {
@@ -546,17 +656,6 @@ fn signed(dir: &Path, key: &SigningKey, note: &str) -> Result<(Checkpoint, Note)
     }
 }
 
-/// Publishes a full file; its partial forerunners may go (c2sp.org/tlog-tiles, partial tiles).
-fn publish_full(tiles_dir: &Path, path: &str, bytes: &[u8]) -> Result<(), LogError> {
-    let path = tiles_dir.join(path);
-    disk::publish(&path, bytes)?;
-    let partial = path.with_extension("p");
-    match std::fs::remove_dir_all(&partial) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_at(&partial)(e)),
-        _ => Ok(()),
-    }
-}
-
 fn tile_bytes(hashes: &[Hash]) -> Vec<u8> {
     hashes.iter().flat_map(|hash| hash.0).collect()
 }
@@ -566,7 +665,7 @@ fn stop(writer: &mut Writer, error: LogError) -> LogError {
     error
 }
 
-/// A thread that panicked while it held a lock left consistent data: all changes are made in one step.
+/// A panic while the writer was held stops the log; the other locks guard changes of one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -689,8 +788,32 @@ mod tests {
         check(520, &log.append(&claim(520)).unwrap());
     }
 
+    /// Every file below a folder with its bytes.
+    fn contents(dir: &Path) -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = std::collections::BTreeMap::new();
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                found.extend(contents(&path));
+            } else {
+                found.insert(path.clone(), fs::read(path).unwrap());
+            }
+        }
+        found
+    }
+
+    /// Opening is refused, twice, and changes nothing.
+    fn assert_refused(dir: &Path, reason: &str) {
+        let before = contents(dir);
+        for _ in 0..2 {
+            let refusal = open(dir).err().unwrap().to_string();
+            assert!(refusal.contains(reason), "{refusal}");
+            assert!(contents(dir) == before, "a refused folder stays as it was");
+        }
+    }
+
     #[test]
-    fn an_old_copy_under_a_newer_checkpoint_is_refused() {
+    fn an_old_copy_is_refused_and_left_as_it_is() {
         let (dir, path) = new_log();
         let backup = dir.path().join("backup");
         {
@@ -699,12 +822,125 @@ mod tests {
             copy_dir(&path, &backup);
             (5..9).for_each(|i| drop(log.append(&claim(i)).unwrap()));
         }
+        let reason = "of which this folder holds 5";
+        let old_journal = fs::read(backup.join("journal")).unwrap();
         fs::copy(path.join("tiles/checkpoint"), backup.join("tiles/checkpoint")).unwrap();
-        let refused = open(&backup).err().unwrap().to_string();
-        assert!(
-            refused.contains("has signed 9 entries, of which this folder holds 5"),
-            "{refused}"
-        );
+        assert_refused(&backup, reason);
+        // The old journal in the new folder: the checkpoints that were kept tell as well.
+        let new_journal = fs::read(path.join("journal")).unwrap();
+        fs::write(path.join("journal"), old_journal).unwrap();
+        assert_refused(&path, reason);
+        fs::remove_file(path.join("tiles/checkpoint")).unwrap();
+        assert_refused(&path, reason);
+        fs::write(path.join("journal"), new_journal).unwrap();
+        assert_clean(&open(&path).unwrap(), 9);
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_last_acknowledged_batch_is_no_torn_end() {
+        let (_dir, path) = new_log();
+        {
+            let log = open(&path).unwrap();
+            (0..5).for_each(|i| drop(log.append(&claim(i)).unwrap()));
+        }
+        let mut journal = fs::read(path.join("journal")).unwrap();
+        let at = journal.len() - 100;
+        journal[at] ^= 1;
+        fs::write(path.join("journal"), journal).unwrap();
+        assert_refused(&path, "has signed 5 entries, of which this folder holds 4");
+    }
+
+    #[test]
+    fn a_power_cut_that_keeps_deletions_and_loses_writes_costs_nothing() {
+        let (dir, path) = new_log();
+        let log = open(&path).unwrap();
+        (0..200).for_each(|i| drop(log.append(&claim(i)).unwrap()));
+        log.settle().unwrap();
+        let flushed = contents(&path);
+        (200..260).for_each(|i| drop(log.append(&claim(i)).unwrap()));
+        // Any file that was written since, save the journal, may be empty, missing or as it was.
+        for (round, loss) in ["empty", "missing", "old"].into_iter().enumerate() {
+            let after = dir.path().join(format!("after-{round}"));
+            copy_dir(&path, &after);
+            for (file, bytes) in contents(&path) {
+                let target = after.join(file.strip_prefix(&path).unwrap());
+                match flushed.get(&file) {
+                    _ if file.ends_with("journal") => {}
+                    Some(old) if *old != bytes => fs::write(target, old).unwrap(),
+                    None if loss == "empty" => fs::write(target, "").unwrap(),
+                    None if loss == "missing" => fs::remove_file(target).unwrap(),
+                    _ => {}
+                }
+            }
+            let log = open(&after).unwrap();
+            assert_clean(&log, 260);
+            check(260, &log.append(&claim(260)).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_failed_publication_stops_the_log_and_forks_nothing() {
+        let (_dir, path) = new_log();
+        let log = open(&path).unwrap();
+        (0..3).for_each(|i| drop(log.append(&claim(i)).unwrap()));
+        // A folder stands where the next tile should go.
+        fs::create_dir_all(path.join("tiles/tile/0/000.p/4/in-the-way")).unwrap();
+        let error = log.append(&claim(3)).unwrap_err().to_string();
+        assert!(error.contains("registered, but not yet published"), "{error}");
+        fs::remove_dir_all(path.join("tiles/tile/0/000.p/4")).unwrap();
+        for refused in [log.settle().err(), log.erase_claim(0).err(), log.append(&claim(4)).err()] {
+            assert!(refused.unwrap().to_string().contains("the log stopped"));
+        }
+        drop(log);
+        let log = open(&path).unwrap();
+        assert_clean(&log, 4);
+        check(3, &log.receipt(3).unwrap());
+        check(4, &log.append(&claim(4)).unwrap());
+    }
+
+    #[test]
+    fn a_panic_while_committing_keeps_nobody_waiting() {
+        let (_dir, path) = new_log();
+        let log = Log::open(&path, key(), Box::new(|| panic!("the store is gone"))).unwrap();
+        for _ in 0..2 {
+            let error = log.append(&claim(0)).unwrap_err().to_string();
+            assert!(error.contains("a panic while committing"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_log_whose_journal_was_replaced_touches_it_no_more() {
+        let (_dir, path) = new_log();
+        let stale = open(&path).unwrap();
+        (0..3).for_each(|i| drop(stale.append(&claim(i)).unwrap()));
+        for name in ["lock", "journal"] {
+            let copy = path.join("copy");
+            fs::copy(path.join(name), &copy).unwrap();
+            fs::rename(copy, path.join(name)).unwrap();
+        }
+        let owner = open(&path).unwrap();
+        check(3, &owner.append(&claim(3)).unwrap());
+        assert!(stale.settle().is_err() && stale.append(&claim(9)).is_err());
+        assert_clean(&owner, 4);
+    }
+
+    #[test]
+    fn a_log_is_never_made_over_another() {
+        let (_dir, path) = new_log();
+        assert!(matches!(Log::create(&path, &key()), Err(LogError::Exists { .. })));
+        let log = open(&path).unwrap();
+        assert!(matches!(Log::create(&path, &key()), Err(LogError::Busy { .. })));
+        check(0, &log.append(&claim(0)).unwrap());
+    }
+
+    #[test]
+    fn a_claim_that_reads_otherwise_gets_no_number() {
+        let (_dir, path) = new_log();
+        let log = open(&path).unwrap();
+        let injected = "image/png\ntitle injected".to_owned();
+        let odd = Claim { media_type: injected, title: None, ..claim(0) };
+        assert!(log.append(&odd).is_err());
+        assert_eq!(log.size(), 0);
     }
 
     #[test]
@@ -765,14 +1001,37 @@ mod tests {
     }
 
     #[test]
-    fn an_audit_finds_a_flipped_bit_in_any_file() {
+    fn damage_to_the_partial_bundle_is_found_before_more_is_signed() {
+        let (_dir, path) = new_log();
+        {
+            let log = open(&path).unwrap();
+            (0..5).for_each(|i| drop(log.append(&claim(i)).unwrap()));
+            log.settle().unwrap();
+        }
+        let bundle = path.join("tiles/tile/entries/000.p/5");
+        let mut bytes = fs::read(&bundle).unwrap();
+        bytes[40] ^= 1;
+        fs::write(&bundle, bytes).unwrap();
+        assert_refused(&path, "its entries are not those of the tree");
+    }
+
+    #[test]
+    fn an_audit_finds_whatever_is_changed_added_or_missing() {
         let (_dir, path) = new_log();
         {
             let log = open(&path).unwrap();
             (0..300).for_each(|i| drop(log.append(&claim(i)).unwrap()));
             log.settle().unwrap();
         }
-        for file in [
+        let found = |file: &Path| match open(&path) {
+            Err(error) => error.to_string(),
+            Ok(log) => {
+                let report = log.audit(&mut |_| {}).unwrap();
+                assert!(!report.findings.is_empty(), "{}", file.display());
+                report.findings.join("; ")
+            }
+        };
+        for name in [
             "tiles/tile/0/000",
             "tiles/tile/0/001.p/44",
             "tiles/tile/1/000.p/1",
@@ -783,21 +1042,36 @@ mod tests {
             "checkpoints",
             "journal",
         ] {
-            let file = path.join(file);
+            let file = path.join(name);
             let good = fs::read(&file).unwrap();
-            let mut bad = good.clone();
-            let at = bad.len() / 2;
-            bad[at] ^= 1;
-            fs::write(&file, &bad).unwrap();
-            let found = match open(&path) {
-                Err(_) => true,
-                Ok(log) => {
-                    log.audit(&mut |_| {}).map_or(true, |report| !report.findings.is_empty())
+            for at in [0, 5, good.len() / 3, good.len() / 2, good.len() - 1] {
+                let mut bad = good.clone();
+                bad[at] ^= 1;
+                fs::write(&file, &bad).unwrap();
+                found(&file);
+            }
+            if name != "journal" {
+                // What follows the checkpoints is cut like the torn end of a write.
+                if name != "checkpoints" {
+                    fs::write(&file, [&good[..], &[0; 32]].concat()).unwrap();
+                    found(&file);
                 }
-            };
-            assert!(found, "{}", file.display());
+                fs::remove_file(&file).unwrap();
+                found(&file);
+            }
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(&file, &good).unwrap();
         }
+        // The partial tiles of an earlier checkpoint are asked for by whoever holds it.
+        let earlier = path.join("tiles/tile/0/001.p/20");
+        let good = fs::read(&earlier).unwrap();
+        fs::remove_file(&earlier).unwrap();
+        assert!(found(&earlier).contains("tile/0/001.p/20 is missing"));
+        fs::write(&earlier, good).unwrap();
+        let log = open(&path).unwrap();
+        fs::write(path.join("tiles/checkpoint"), "garbage").unwrap();
+        assert!(log.audit(&mut |_| {}).unwrap().findings[0].contains("published checkpoint"));
+        drop(log);
         assert_clean(&open(&path).unwrap(), 300);
     }
 }

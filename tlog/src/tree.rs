@@ -138,7 +138,8 @@ pub fn inclusion_proof<S: TileSource>(
     siblings.into_iter().rev().map(|(start, end)| subtree_root(source, start, end)).collect()
 }
 
-/// The consistency proof from the tree of `old` to that of `size` entries (RFC 6962 section 2.1.2).
+/// The consistency proof from the tree of `old` to that of `size` entries (RFC 6962 section 2.1.2). No
+/// larger tree is the beginning of a smaller one: for such sizes the proof is empty and proves nothing.
 pub fn consistency_proof<S: TileSource>(
     source: &S,
     old: u64,
@@ -146,7 +147,7 @@ pub fn consistency_proof<S: TileSource>(
 ) -> Result<Vec<Hash>, S::Error> {
     let (mut start, mut end) = (0, size);
     let mut parts = Vec::new();
-    while old != 0 && old != end {
+    while old != 0 && old < end {
         let middle = start + split(end - start);
         if old <= middle {
             parts.push((middle, end));

@@ -3,8 +3,8 @@
 
 use std::fmt;
 
-use crate::claim::decimal;
 use crate::merkle::Hash;
+use crate::text::decimal;
 use crate::{FormatError, Note, NoteSignature};
 
 /// How many entries a log holds and the root over them: the text of a checkpoint note.
@@ -31,7 +31,7 @@ impl Checkpoint {
         if lines.iter().any(|line| line.is_empty()) {
             return Err(bad("it has an empty line"));
         }
-        let size = decimal(size).map_err(|_| bad(format!("{size:?} is not a tree size")))?;
+        let size = decimal(size).ok_or_else(|| bad(format!("{size:?} is not a tree size")))?;
         let root = Hash::parse(root).map_err(|_| bad(format!("{root:?} is not a root hash")))?;
         Ok(Checkpoint { origin: origin.to_owned(), size, root })
     }

@@ -9,7 +9,7 @@
 //! sm3 <64 hex>
 //! length <decimal>           bytes
 //! media-type image/jpeg      told by content
-//! fingerprint <kind> <value> none or more, by ascending kind
+//! fingerprint <kind> <value> none or more, ascending
 //! title, claimant, created, rights, path      optional; spelled by text.rs
 //! creator ed25519 <64 hex> <128 hex>          optional: key and signature
 //! salt <64 hex>
@@ -23,7 +23,7 @@ use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, VerifyingKey};
 use sha2::{Digest, Sha256};
 
-use crate::text::{escape, unescape};
+use crate::text::{decimal, escape, unescape};
 use crate::{Fingerprint, FormatError, WorkDigests};
 
 const HEADER: &str = "timemark-claim v1";
@@ -36,7 +36,7 @@ pub struct Claim {
     pub work: WorkDigests,
     /// What the bytes are, as told by their content, such as `image/png`.
     pub media_type: String,
-    /// What the work looks like, by kind, in ascending order of kind.
+    /// What the work looks like, in ascending order.
     pub fingerprints: Vec<ClaimFingerprint>,
     /// The work's title.
     pub title: Option<String>,
@@ -55,8 +55,8 @@ pub struct Claim {
     pub salt: [u8; 32],
 }
 
-/// A fingerprint in a claim: a kind and its value, both printable ASCII.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A fingerprint in a claim: a kind and its value, both printable ASCII. Ordered by kind, then value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ClaimFingerprint {
     kind: String,
     value: String,
@@ -65,6 +65,10 @@ pub struct ClaimFingerprint {
 impl ClaimFingerprint {
     /// The kind of a PDQ code; its value is 64 hex digits, a space and the quality (0 to 100).
     pub const PDQ: &str = "pdq";
+    /// The kind of a gradient code; its value is 64 hex digits.
+    pub const GRADIENT: &str = "gradient";
+    /// The kind of a code of cosine frequencies; its value is 64 hex digits.
+    pub const DCT: &str = "dct";
 
     /// A PDQ code with its quality (0 to 100).
     pub fn pdq(code: Fingerprint, quality: u8) -> ClaimFingerprint {
@@ -84,10 +88,15 @@ impl ClaimFingerprint {
             return Err(bad("a value is words of printable ASCII, one space between them"));
         }
         let fingerprint = ClaimFingerprint { kind: kind.to_owned(), value: value.to_owned() };
-        if kind == Self::PDQ && fingerprint.as_pdq().is_none() {
-            return Err(bad("64 hex digits and a quality from 0 to 100 are needed"));
+        match kind {
+            Self::PDQ if fingerprint.as_pdq().is_none() => {
+                Err(bad("64 hex digits and a quality from 0 to 100 are needed"))
+            }
+            Self::GRADIENT | Self::DCT if value.parse::<Fingerprint>().is_err() => {
+                Err(bad("64 hex digits are needed"))
+            }
+            _ => Ok(fingerprint),
         }
-        Ok(fingerprint)
     }
 
     /// The kind, such as `pdq`.
@@ -103,7 +112,7 @@ impl ClaimFingerprint {
     /// The code and quality, where this is a PDQ fingerprint.
     pub fn as_pdq(&self) -> Option<(Fingerprint, u8)> {
         let (code, quality) = self.value.split_once(' ')?;
-        let quality = decimal(quality).ok().filter(|&quality| quality <= 100)?;
+        let quality = decimal(quality).filter(|&quality| quality <= 100)?;
         (self.kind == Self::PDQ).then_some((code.parse().ok()?, quality as u8))
     }
 }
@@ -203,7 +212,8 @@ impl Claim {
             sha256: hex(lines.value("sha256")?)?,
             sha512: hex(lines.value("sha512")?)?,
             sm3: hex(lines.value("sm3")?)?,
-            length: decimal(lines.value("length")?)?,
+            length: decimal(lines.value("length")?)
+                .ok_or_else(|| bad("its length is not a number"))?,
         };
         let media_type = lines.value("media-type")?.to_owned();
         if !is_media_type(&media_type) {
@@ -214,8 +224,8 @@ impl Claim {
             let (kind, value) =
                 value.split_once(' ').ok_or_else(|| bad("fingerprint without value"))?;
             let fingerprint = ClaimFingerprint::new(kind, value)?;
-            if fingerprints.last().is_some_and(|last| last.kind > fingerprint.kind) {
-                return Err(bad("fingerprints are not in ascending order of kind"));
+            if fingerprints.last().is_some_and(|last| *last >= fingerprint) {
+                return Err(bad("fingerprints are not in ascending order of kind and value"));
             }
             fingerprints.push(fingerprint);
         }
@@ -258,12 +268,6 @@ fn bad(reason: impl Into<String>) -> FormatError {
 fn hex<const N: usize>(digits: &str) -> Result<[u8; N], FormatError> {
     let bytes = HEXLOWER.decode(digits.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| bad(format!("{digits:?} is not {} lower-case hex digits", 2 * N)))
-}
-
-/// A decimal number without sign or leading zeros.
-pub(crate) fn decimal(digits: &str) -> Result<u64, FormatError> {
-    let number = digits.parse::<u64>().ok().filter(|number| number.to_string() == digits);
-    number.ok_or_else(|| bad(format!("{digits:?} is not a decimal number")))
 }
 
 fn parse_creator(value: &str) -> Result<CreatorSignature, FormatError> {
@@ -366,6 +370,11 @@ pub(crate) mod tests {
             ("media-type image/jpeg", "media-type image"),
             ("media-type image/jpeg", "media-type Image/jpeg"),
             ("media-type", "note x\nmedia-type"),
+            ("title", "fingerprint gradient banana\ntitle"),
+            (
+                "title",
+                "fingerprint pdq 0000000000000000000000000000000000000000000000000000000000000000 1\ntitle",
+            ),
             (" 100\n", " 101\n"),
             (" 100\n", "  100\n"),
             ("fingerprint pdq", "fingerprint PDQ"),

@@ -46,8 +46,16 @@ pub struct FormatError {
 }
 
 impl FormatError {
+    /// Longest reason in characters: what is quoted in it comes from outside.
+    const REASON_CHARS_MAX: usize = 300;
+
     /// An error in a `what`, for this reason (a sentence without a full stop).
     pub fn new(what: &'static str, reason: impl Into<String>) -> FormatError {
-        FormatError { what, reason: reason.into() }
+        let mut reason = reason.into();
+        if let Some((end, _)) = reason.char_indices().nth(FormatError::REASON_CHARS_MAX) {
+            reason.truncate(end);
+            reason.push('…');
+        }
+        FormatError { what, reason }
     }
 }

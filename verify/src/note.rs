@@ -72,6 +72,9 @@ impl Note {
         if signatures.len() > Note::SIGNATURES_MAX {
             return Err(bad(format!("more than {} signatures", Note::SIGNATURES_MAX)));
         }
+        if (1..signatures.len()).any(|i| signatures[..i].contains(&signatures[i])) {
+            return Err(bad("the same signature stands twice"));
+        }
         Note::new(format!("{text}\n"), signatures)
     }
 }
@@ -220,7 +223,7 @@ fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
 }
 
 fn is_key_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+' || c < ' ')
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '+' || text::hides(c))
 }
 
 fn bad(reason: impl Into<String>) -> FormatError {
@@ -300,13 +303,17 @@ mod tests {
             "te\txt\n\n— a AAAAAAA=\n",
             "text\n\n— a+b AAAAAAA=\n",
             "text\n\n— a AAAAAAA=\n\n",
+            "text\n\n— a AAAAAAA=\n— a AAAAAAA=\n",
+            "text\n\n— a\u{202E}b AAAAAAA=\n",
         ] {
             assert!(Note::parse(bad).is_err(), "{bad:?}");
         }
-        let sixteen = "text\n\n".to_owned() + &"— a AAAAAAA=\n".repeat(16);
-        assert_eq!(Note::parse(&sixteen).unwrap().signatures().len(), 16);
-        let flood = "text\n\n".to_owned() + &"— a AAAAAAA=\n".repeat(65);
-        assert!(Note::parse(&flood).is_err());
+        let signed_by = |count: usize| -> String {
+            let lines = (0..count).map(|i| format!("— a{i} AAAAAAA=\n"));
+            "text\n\n".to_owned() + &lines.collect::<String>()
+        };
+        assert_eq!(Note::parse(&signed_by(16)).unwrap().signatures().len(), 16);
+        assert!(Note::parse(&signed_by(65)).is_err());
     }
 
     proptest! {

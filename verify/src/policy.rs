@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::claim::decimal;
+use crate::text::decimal;
 use crate::{FormatError, KeyKind, VerifierKey};
 
 /// A trust policy: a checkpoint counts when any one of the logs signed it and the quorum cosigned it.
@@ -58,6 +58,11 @@ impl Policy {
     /// The trusted logs.
     pub fn logs(&self) -> &[VerifierKey] {
         &self.logs
+    }
+
+    /// Whether this key is a log's as well: what it says of time is the log's own word.
+    pub(crate) fn is_key_of_a_log(&self, key: &VerifierKey) -> bool {
+        self.logs.iter().any(|log| log.key_bytes() == key.key_bytes())
     }
 
     /// The known witnesses.
@@ -144,7 +149,9 @@ impl<'a> Draft<'a> {
         let threshold = match threshold {
             b"any" => 1,
             b"all" => names.len(),
-            digits => decimal(&lossy(digits)).map_err(|e| e.to_string())? as usize,
+            digits => decimal(&lossy(digits))
+                .and_then(|k| usize::try_from(k).ok())
+                .ok_or_else(|| format!("{:?} is no threshold", lossy(digits)))?,
         };
         if !(1..=names.len()).contains(&threshold) {
             return Err(format!("a group of {} cannot need {threshold}", names.len()));
@@ -184,7 +191,8 @@ impl<'a> Draft<'a> {
 }
 
 fn parse_key(key: &[u8], kind: KeyKind) -> Result<VerifierKey, String> {
-    let key: VerifierKey = lossy(key).parse().map_err(|e: FormatError| e.to_string())?;
+    let key = str::from_utf8(key).map_err(|_| "a key that is not UTF-8".to_owned())?;
+    let key: VerifierKey = key.parse().map_err(|e: FormatError| e.to_string())?;
     if key.kind() != kind {
         return Err(format!(
             "{key} is of type {:#04x}, which does not belong here",

@@ -21,8 +21,8 @@ use std::fmt;
 use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 
-use crate::claim::decimal;
 use crate::merkle::{Hash, PROOF_HASHES_MAX};
+use crate::text::{decimal, hides};
 use crate::{Checkpoint, Claim, FormatError, Leaf, Note};
 
 const HEADER: &str = "timemark-receipt v1\n\
@@ -51,10 +51,8 @@ pub struct Anchor {
     pub index: u64,
     /// Inclusion proof, from the leaf's sibling to the root's child.
     pub proof: Vec<Hash>,
-    /// The signed checkpoint, verbatim.
-    pub note: Note,
-    /// What the note says.
-    pub checkpoint: Checkpoint,
+    note: Note,
+    checkpoint: Checkpoint,
     /// RFC 3161 TimeStampResps (DER) whose imprint is over the checkpoint's text.
     pub timestamps: Vec<Vec<u8>>,
 }
@@ -76,6 +74,8 @@ impl OtherSection {
 impl Receipt {
     /// Longest receipt in bytes.
     pub const BYTES_MAX: usize = 8 << 20;
+    /// Most anchors of a receipt, and most time-stamps of an anchor.
+    pub const ANCHORS_MAX: usize = 64;
     /// The name under which a receipt lies beside its work: `<file name>.timemark`.
     pub const FILE_EXTENSION: &str = "timemark";
 
@@ -112,15 +112,32 @@ impl Receipt {
         while !rest.is_empty() {
             let (name, text) = next_section(&mut rest)?;
             match (name, anchors.last_mut()) {
-                ("anchor", _) if others.is_empty() => anchors.push(Anchor::parse_tlog_proof(text)?),
+                ("anchor", _) if others.is_empty() => {
+                    let anchor = Anchor::parse_tlog_proof(text)?;
+                    let twice =
+                        anchors.iter().any(|a| a.index == anchor.index && a.note == anchor.note);
+                    if twice || anchors.len() >= Receipt::ANCHORS_MAX {
+                        return Err(bad("an anchor stands twice, or there are too many"));
+                    }
+                    anchors.push(anchor);
+                }
                 ("timestamp", Some(anchor)) if others.is_empty() => {
-                    anchor.timestamps.push(parse_base64_lines(text)?);
+                    let timestamp = parse_base64_lines(text)?;
+                    let twice = anchor.timestamps.contains(&timestamp);
+                    if twice || anchor.timestamps.len() >= Receipt::ANCHORS_MAX {
+                        return Err(bad("a time-stamp stands twice, or there are too many"));
+                    }
+                    anchor.timestamps.push(timestamp);
                 }
                 ("claim" | "leaf" | "anchor" | "timestamp" | "sha256", _) => {
                     return Err(bad(format!("a section {name:?} stands where none may stand")));
                 }
                 (_, None) => {
                     return Err(bad(format!("a section {name:?} stands before any anchor")));
+                }
+                // What a later version says must not look like another section, nor hide.
+                (_, Some(_)) if text.lines().any(|l| l.starts_with("== ") || l.contains(hides)) => {
+                    return Err(bad(format!("section {name:?} holds what a receipt cannot")));
                 }
                 (_, Some(_)) => {
                     others.push(OtherSection { name: name.to_owned(), text: text.to_owned() });
@@ -157,7 +174,24 @@ impl Anchor {
     /// The anchor of a leaf at `index`, from its inclusion proof and a signed checkpoint.
     pub fn new(index: u64, proof: Vec<Hash>, note: Note) -> Result<Anchor, FormatError> {
         let checkpoint = Checkpoint::of_note(&note)?;
+        let bad = |reason| Err(FormatError::new("anchor", reason));
+        if note.text() != checkpoint.to_string() {
+            return bad("its checkpoint has extension lines, which prove nothing");
+        }
+        if checkpoint.origin.contains(hides) {
+            return bad("its log's name has characters that cannot be seen");
+        }
         Ok(Anchor { index, proof, note, checkpoint, timestamps: Vec::new() })
+    }
+
+    /// The signed checkpoint, verbatim.
+    pub const fn note(&self) -> &Note {
+        &self.note
+    }
+
+    /// What the note says.
+    pub const fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
     /// The anchor as a `c2sp.org/tlog-proof@v1` file.
@@ -178,7 +212,7 @@ impl Anchor {
             .strip_prefix("index ")
             .and_then(|rest| rest.split_once('\n'))
             .ok_or_else(|| bad("its second line is not `index …`"))?;
-        let index = decimal(index).map_err(|_| bad("its index is not a decimal number"))?;
+        let index = decimal(index).ok_or_else(|| bad("its index is not a decimal number"))?;
         let (hashes, note) = match rest.strip_prefix('\n') {
             Some(note) => ("", note),
             None => rest.split_once("\n\n").ok_or_else(|| bad("it has no checkpoint"))?,
@@ -206,7 +240,7 @@ fn next_section<'a>(rest: &mut &'a str) -> Result<(&'a str, &'a str), FormatErro
         .and_then(|heading| heading.split_once(' '))
         .filter(|(name, _)| !name.is_empty() && name.bytes().all(is_name_byte))
         .ok_or_else(fault)?;
-    let count = decimal(count).ok().filter(|&count| count > 0).ok_or_else(fault)?;
+    let count = decimal(count).filter(|&count| count > 0).ok_or_else(fault)?;
     let mut end = 0;
     for _ in 0..count {
         let line = after[end..].find('\n');
@@ -243,8 +277,12 @@ fn base64_lines(bytes: &[u8]) -> String {
 
 fn parse_base64_lines(text: &str) -> Result<Vec<u8>, FormatError> {
     let base64 = text.replace('\n', "");
-    let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| bad("a timestamp is not base64"))?;
-    if base64_lines(&bytes) == text { Ok(bytes) } else { Err(bad("a timestamp is oddly broken")) }
+    let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| bad("a time-stamp is not base64"))?;
+    if !bytes.is_empty() && base64_lines(&bytes) == text {
+        Ok(bytes)
+    } else {
+        Err(bad("a time-stamp is oddly broken"))
+    }
 }
 
 /// Splits off the last line, which must have an end.

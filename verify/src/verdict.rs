@@ -1,7 +1,11 @@
 //! Does this receipt prove anything about this work? Four numbered steps, one answer.
 
+use data_encoding::HEXLOWER;
+
 use crate::merkle::{self, ProofError};
-use crate::{Anchor, Cosignature, Leaf, Note, Policy, Receipt, Rule, VerifierKey, WorkDigests};
+use crate::{
+    Anchor, Cosignature, Leaf, Note, NoteSignature, Policy, Receipt, Rule, VerifierKey, WorkDigests,
+};
 
 /// What a receipt proves under a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,13 +94,13 @@ impl Refusal {
 ///
 /// Nothing but the arguments is looked at: no network, no clock.
 pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<Verdict, Refusal> {
-    check_consistency(work, receipt)?; // steps 1 to 3
+    check_parts(work, receipt)?; // steps 1 to 3
     let mut verdict: Option<Verdict> = None;
     let mut quorum_missing = false;
     for (number, anchor) in (1..).zip(&receipt.anchors) {
         // 4. A trusted log signed the checkpoint, and the quorum cosigned it.
-        let Some(log) = trusted_log(number, anchor, policy)? else { continue };
         let witnesses = cosigned(number, anchor, policy)?;
+        let Some(log) = trusted_log(number, anchor, policy)? else { continue };
         if !policy.quorum().met(&|w| witnesses.iter().any(|(position, _)| *position == w)) {
             quorum_missing = true;
             continue;
@@ -124,6 +128,11 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
 
 /// Checks all that needs no trust: that file, claim, leaf, proofs and checkpoints belong together.
 pub fn check_consistency(work: &WorkDigests, receipt: &Receipt) -> Result<Consistency, Refusal> {
+    check_parts(work, receipt)?;
+    Ok(Consistency { unchecked_signers: unchecked_signers(receipt) })
+}
+
+fn check_parts(work: &WorkDigests, receipt: &Receipt) -> Result<(), Refusal> {
     // 1. The file is the work that the claim is about.
     let claimed = &receipt.claim.work;
     let facts = [
@@ -151,16 +160,16 @@ pub fn check_consistency(work: &WorkDigests, receipt: &Receipt) -> Result<Consis
     for (number, anchor) in (1..).zip(&receipt.anchors) {
         let root = merkle::root_from_inclusion(
             anchor.index,
-            anchor.checkpoint.size,
+            anchor.checkpoint().size,
             leaf_hash,
             &anchor.proof,
         );
         root.and_then(|root| {
-            if root == anchor.checkpoint.root { Ok(()) } else { Err(ProofError::WrongRoot) }
+            if root == anchor.checkpoint().root { Ok(()) } else { Err(ProofError::WrongRoot) }
         })
         .map_err(|source| Refusal::Inclusion { anchor: number, source })?;
     }
-    Ok(Consistency { unchecked_signers: unchecked_signers(receipt) })
+    Ok(())
 }
 
 /// The trusted log that signed this anchor's checkpoint; its name must be the checkpoint's origin.
@@ -170,13 +179,15 @@ fn trusted_log<'a>(
     policy: &'a Policy,
 ) -> Result<Option<&'a VerifierKey>, Refusal> {
     let mut found = None;
-    for log in policy.logs().iter().filter(|log| log.name() == anchor.checkpoint.origin) {
-        for signature in anchor.note.signatures_by(log) {
+    for log in policy.logs() {
+        for signature in anchor.note().signatures_by(log) {
             // A known key whose signature fails spoils the note (c2sp.org/signed-note).
-            if !log.holds(anchor.note.text().as_bytes(), &signature.bytes) {
+            if !log.holds(anchor.note().text().as_bytes(), &signature.bytes) {
                 return Err(bad_signature(number, log));
             }
-            found = Some(log);
+            if log.name() == anchor.checkpoint().origin {
+                found = Some(log);
+            }
         }
     }
     Ok(found)
@@ -190,9 +201,10 @@ fn cosigned(
 ) -> Result<Vec<(usize, WitnessTime)>, Refusal> {
     let mut found: Vec<(usize, WitnessTime)> = Vec::new();
     for (position, witness) in policy.witnesses().iter().enumerate() {
-        let times = cosignature_times(&anchor.note, &witness.key)
+        let times = cosignature_times(anchor.note(), &witness.key)
             .ok_or_else(|| bad_signature(number, &witness.key))?;
         if let Some(&earliest) = times.iter().min_by_key(|time| time.unwrap_or(u64::MAX)) {
+            let earliest = earliest.filter(|_| !policy.is_key_of_a_log(&witness.key));
             found.push((position, WitnessTime { name: witness.name.clone(), time: earliest }));
         }
     }
@@ -226,17 +238,21 @@ fn quorum_time(quorum: &Rule, witnesses: &[(usize, WitnessTime)]) -> Option<u64>
     })
 }
 
+/// Name and id of the keys that are said to have signed, each once, the first few.
 fn unchecked_signers(receipt: &Receipt) -> Vec<String> {
-    let mut named = Vec::new();
-    for signature in receipt.anchors.iter().flat_map(|anchor| anchor.note.signatures()) {
-        let id = data_encoding::HEXLOWER.encode(&signature.key_id);
-        let name = format!("{}+{id}", signature.name);
-        if !named.contains(&name) {
-            named.push(name);
+    let signatures = receipt.anchors.iter().flat_map(|anchor| anchor.note().signatures());
+    let name = |s: &NoteSignature| format!("{}+{}", s.name, HEXLOWER.encode(&s.key_id));
+    let mut names: Vec<String> = Vec::new();
+    for name in signatures.map(name) {
+        if names.len() < SIGNERS_NAMED_MAX && !names.contains(&name) {
+            names.push(name);
         }
     }
-    named
+    names
 }
+
+/// Most keys that a verdict names of those that are said to have signed.
+const SIGNERS_NAMED_MAX: usize = 16;
 
 fn bad_signature(anchor: usize, key: &VerifierKey) -> Refusal {
     Refusal::Signature { anchor, signer: key.name().to_owned() }
@@ -244,14 +260,13 @@ fn bad_signature(anchor: usize, key: &VerifierKey) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use data_encoding::HEXLOWER;
     use ed25519_dalek::{Signer, SigningKey};
     use sha2::{Digest, Sha256};
 
     use super::*;
     use crate::claim::tests::sample;
     use crate::merkle::tests::oracle;
-    use crate::{Checkpoint, Claim, CreatorSignature, KeyKind, NoteSignature, OtherSection};
+    use crate::{Checkpoint, Claim, CreatorSignature, KeyKind, OtherSection};
 
     const WORK: &[u8] = b"a work";
 
@@ -330,7 +345,15 @@ mod tests {
         assert_eq!((verdict.existed_by, verdict.witnesses.len()), (None, 2));
         let missing = check(&receipt(sample(), &[(11, 300)]), &two_of_three()).unwrap_err();
         assert!(missing.is_undecided());
-        // The log's key is no witness's, whatever it signs.
+        // The log's key is no witness's, whatever it signs; named as one, it still tells no time.
+        let own = format!(
+            "log {}\nwitness W {}\nquorum W\n",
+            key(1, KeyKind::Ed25519),
+            key(1, KeyKind::CosignatureV1)
+        );
+        let own = Policy::parse(own.as_bytes()).unwrap();
+        let verdict = check(&receipt(sample(), &[(1, 300)]), &own).unwrap();
+        assert_eq!((verdict.existed_by, verdict.witnesses[0].time), (None, None));
         let verdict = check(&receipt(sample(), &[(1, 300), (11, 300)]), &two_of_three());
         assert_eq!(verdict, Err(Refusal::QuorumMissing));
     }
@@ -344,11 +367,10 @@ mod tests {
         assert_eq!(check(&both, &two_of_three()).unwrap().existed_by, Some(500));
         // An anchor in a log that nobody trusts takes nothing away.
         let mut foreign = receipt(sample(), &[]);
-        foreign.anchors[0].note = Note::new(
-            foreign.anchors[0].note.text().to_owned(),
-            vec![log_signature(2, foreign.anchors[0].note.text())],
-        )
-        .unwrap();
+        let text = foreign.anchors[0].note().text().to_owned();
+        let note = Note::new(text.clone(), vec![log_signature(2, &text)]).unwrap();
+        let proof = foreign.anchors[0].proof.clone();
+        foreign.anchors = vec![Anchor::new(3, proof, note).unwrap()];
         both.anchors.extend(foreign.anchors);
         assert_eq!(check(&both, &two_of_three()).unwrap().existed_by, Some(500));
     }
@@ -390,6 +412,27 @@ mod tests {
         signature[5] ^= 1;
         claim.creator = Some(CreatorSignature { key, signature });
         assert_eq!(check(&receipt(claim, &[]), &log_alone()), Err(Refusal::CreatorSignature));
+    }
+
+    #[test]
+    fn a_flood_of_anchors_or_of_hidden_text_is_refused() {
+        let good = receipt(sample(), &[]);
+        let parse = |receipt: &Receipt| Receipt::parse(receipt.to_string().as_bytes());
+        let mut twice = good.clone();
+        twice.anchors.push(twice.anchors[0].clone());
+        assert!(parse(&twice).is_err());
+        let mut flood = good.clone();
+        flood.anchors = vec![good.anchors[0].clone(); 65];
+        (0..).zip(&mut flood.anchors).for_each(|(index, anchor)| anchor.index = index);
+        assert!(parse(&flood).is_err());
+        for text in ["\u{1b}[2J\n", "== claim 1\n", "a\rb\n", "\u{202E}\n"] {
+            let mut other = good.clone();
+            other.others = vec![OtherSection { name: "later".into(), text: text.into() }];
+            assert!(parse(&other).is_err(), "{text:?}");
+        }
+        let text = format!("{}certified in 1999\n", good.anchors[0].note().text());
+        let extended = Note::new(text.clone(), vec![log_signature(1, &text)]).unwrap();
+        assert!(Anchor::new(3, good.anchors[0].proof.clone(), extended).is_err());
     }
 
     #[test]
