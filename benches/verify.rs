@@ -23,7 +23,7 @@ fn main() -> Result<()> {
     for case in cases {
         let note = format!(
             "tree of {} entries; proof of {} hashes; receipt of {} bytes",
-            case.receipt.anchors[0].checkpoint.size,
+            case.receipt.anchors[0].checkpoint().size,
             case.receipt.anchors[0].proof.len(),
             case.file.len()
         );
