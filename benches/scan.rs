@@ -5,6 +5,7 @@ mod measure;
 
 use std::collections::HashMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -87,7 +88,7 @@ fn engine_with_works(dir: &Path) -> Result<Engine> {
 
 fn check_works_are_found(engine: &Engine) -> Result<()> {
     let works = measure::files(&measure::in_workspace("samples/works"))?;
-    let summary = scan(&works, engine, ScanOptions::default(), |_, _| {})?;
+    let summary = scan(&works, engine, ScanOptions::default(), |_, _| GO_ON)?;
     ensure!(summary.matches == works.len() as u64, "a registered work is not found again");
     Ok(())
 }
@@ -133,12 +134,13 @@ fn outcomes(suspects: &[PathBuf], engine: &Engine) -> Result<HashMap<PathBuf, Ou
         if let Ok(mut outcomes) = outcomes.lock() {
             outcomes.insert(path.to_owned(), outcome.clone());
         }
+        GO_ON
     })?;
     outcomes.into_inner().map_err(|_| anyhow!("a thread of the scan panicked"))
 }
 
 fn scan_all(suspects: &[PathBuf], engine: &Engine) -> Result<Summary> {
-    let summary = scan(suspects, engine, ScanOptions::default(), |_, _| {})?;
+    let summary = scan(suspects, engine, ScanOptions::default(), |_, _| GO_ON)?;
     ensure!(summary.errors == 0, "a suspect could not be compared");
     Ok(summary)
 }
@@ -205,3 +207,4 @@ const SUSPECTS_MIN: usize = 200;
 const SCAN_DURATION: Duration = Duration::from_secs(12);
 const FILES: usize = 10_000;
 const BARE_DURATION: Duration = Duration::from_secs(3);
+const GO_ON: ControlFlow<()> = ControlFlow::Continue(());

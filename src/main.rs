@@ -1,8 +1,12 @@
 //! The front door: one file per verb.
 
+// They panic where a pipe is closed or a disk is full; outcome.rs prints.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod open;
 mod outcome;
 mod progress;
+mod receipts;
 mod report;
 mod verbs;
 
@@ -27,15 +31,16 @@ struct Cli {
 
 #[derive(clap::Args)]
 struct ArchiveArg {
-    /// The archive folder [default: ./timemark-archive]
-    #[arg(long, global = true, value_name = "DIR", env = "TIMEMARK_ARCHIVE")]
+    /// The archive folder [env: TIMEMARK_ARCHIVE] [default: ./timemark-archive]
+    #[arg(long, global = true, value_name = "DIR")]
     archive: Option<PathBuf>,
 }
 
 impl ArchiveArg {
-    /// The archive to work on.
-    fn path(&self) -> &Path {
-        self.archive.as_deref().unwrap_or(Path::new("timemark-archive"))
+    /// The archive that the user names. A variable that is set to nothing names none.
+    fn named(self) -> Option<PathBuf> {
+        let variable = || std::env::var_os("TIMEMARK_ARCHIVE").filter(|dir| !dir.is_empty());
+        self.archive.or_else(|| variable().map(PathBuf::from))
     }
 }
 
@@ -54,12 +59,13 @@ enum Verb {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let archive = cli.archive.path();
+    let named = cli.archive.named();
+    let archive = named.as_deref().unwrap_or(Path::new("timemark-archive"));
     let answer = match cli.verb {
         Verb::Init(verb) => verb.run(archive),
         Verb::Register(verb) => verb.run(archive),
         // Trust must be named: the default folder is nobody's word.
-        Verb::Verify(verb) => verb.run(cli.archive.archive.as_deref()),
+        Verb::Verify(verb) => verb.run(named.as_deref()),
         Verb::Scan(verb) => verb.run(archive),
         Verb::Search(verb) => verb.run(archive),
         Verb::Receipt(verb) => verb.run(),
@@ -70,7 +76,7 @@ fn main() -> ExitCode {
         Ok(Answer::No) => ExitCode::from(1),
         Ok(Answer::CouldNotTell) => ExitCode::from(2),
         Err(error) => {
-            eprintln!("timemark: {error:#}");
+            outcome::remark_error(&error);
             ExitCode::from(2)
         }
     }

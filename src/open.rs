@@ -6,6 +6,8 @@
 //! log/  blobs/        the truth
 //! registry/  index/   derived; whoever deletes them finds them again
 //! ```
+//!
+//! A derived folder is believed only while its file `checkpoint` shows that it follows from this log.
 
 use std::fs;
 use std::io::Write;
@@ -20,10 +22,14 @@ use timemark_store::{BlobStore, EmbeddedRegistry, FileStore, Registry, RegistryE
 use timemark_tlog::{Log, SigningKey};
 use timemark_verify::{Note, VerifierKey};
 
+use crate::outcome::remark;
 use crate::progress;
 
 const MARKER: &str = "timemark-archive";
 const VERSION: &str = "timemark-archive v1\n";
+const DERIVED: [&str; 2] = ["registry", "index"];
+/// In a derived folder: the log's newest checkpoint when the folder was last known to follow from it.
+const CHECKPOINT: &str = "checkpoint";
 
 /// Makes a new archive in one step: a crash leaves all of it or none. `keys` is a folder with keys to use
 /// instead of new ones.
@@ -60,9 +66,10 @@ pub(crate) fn create(
     write_private(&aside.path().join(MARKER), VERSION)?;
 
     let verifier = key.verifier().clone();
-    let aside = aside.keep();
-    rustix::fs::syncfs(fs::File::open(&aside)?)?;
-    fs::rename(&aside, archive).with_context(|| format!("cannot make {}", archive.display()))?;
+    rustix::fs::syncfs(fs::File::open(aside.path())?)?;
+    fs::rename(aside.path(), archive)
+        .with_context(|| format!("cannot make {}", archive.display()))?;
+    let _ = aside.keep(); // it is the archive now; until here it goes with a failure
     fs::File::open(parent)?.sync_all()?;
     Ok(verifier)
 }
@@ -75,22 +82,60 @@ pub(crate) fn open(archive: &Path) -> Result<Engine> {
     let salter = Salter::new(read_secret(&archive.join("keys/salt.key"))?);
     let works = blobs.clone();
     let log = Log::open(&archive.join("log"), key, Box::new(move || Ok(works.sync()?)))?;
-    let registry = open_registry(&archive.join("registry"), &log)?;
-    let index = open_index(&archive.join("index"), &log)?;
-    let engine = Engine::new(blobs, log, registry, index, salter);
+    let registry = open_derived(&archive.join("registry"), &log, open_registry)?;
+    let index = open_derived(&archive.join("index"), &log, open_index)?;
+    let engine = Engine::new(blobs, log, Box::new(registry), index, salter);
     let bar = progress::counter("rebuilding registry and index", engine.log.size());
     let caught_up = engine.catch_up(&|done| bar.set_position(done))?;
     bar.finish_and_clear();
-    if caught_up {
-        engine.settle()?;
+    if caught_up || DERIVED.iter().any(|dir| !archive.join(dir).join(CHECKPOINT).exists()) {
+        settle(archive, &engine)?;
     }
     Ok(engine)
 }
 
-/// Throws away what is derived from the log, so that the next [`open`] rebuilds it.
-pub(crate) fn delete_derived(archive: &Path) -> Result<()> {
-    delete_dir(&archive.join("registry"))?;
-    delete_dir(&archive.join("index"))
+/// As [`open`], where a missing archive is made.
+pub(crate) fn open_or_create(archive: &Path) -> Result<Engine> {
+    if !archive.join(MARKER).is_file() {
+        let name = archive.display();
+        match create(archive, None, None) {
+            Ok(verifier) => {
+                remark(&format!("made the archive {name}, whose log is verified by {verifier}"));
+            }
+            // Another process was faster.
+            Err(_) if archive.join(MARKER).is_file() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    open(archive)
+}
+
+/// Makes everything durable, so that the next [`open`] has nothing to catch up with.
+pub(crate) fn settle(archive: &Path, engine: &Engine) -> Result<()> {
+    engine.settle()?;
+    let note = engine.log.checkpoint().to_string();
+    for dir in DERIVED.map(|dir| archive.join(dir)) {
+        let put = || -> Result<()> {
+            let mut file = tempfile::NamedTempFile::new_in(&dir)?;
+            file.write_all(note.as_bytes())?;
+            file.persist(dir.join(CHECKPOINT))?;
+            Ok(())
+        };
+        put().with_context(|| dir.join(CHECKPOINT).display().to_string())?;
+    }
+    Ok(())
+}
+
+/// Sees to it, durably, that the next [`open`] rebuilds what is derived from the log.
+pub(crate) fn disown_derived(archive: &Path) -> Result<()> {
+    for dir in DERIVED.map(|dir| archive.join(dir)) {
+        let disown = || {
+            fs::remove_file(dir.join(CHECKPOINT))?;
+            fs::File::open(&dir)?.sync_all()
+        };
+        disown().with_context(|| dir.join(CHECKPOINT).display().to_string())?;
+    }
+    Ok(())
 }
 
 /// The key that verifies the archive's log. Needs no lock.
@@ -112,11 +157,6 @@ pub(crate) fn checkpoint(archive: &Path) -> Result<Note> {
     Note::parse(&text).with_context(|| path.display().to_string())
 }
 
-/// Whether there is an archive in this folder.
-pub(crate) fn exists(archive: &Path) -> bool {
-    archive.join(MARKER).is_file()
-}
-
 fn check_marker(archive: &Path) -> Result<()> {
     match fs::read_to_string(archive.join(MARKER)) {
         Ok(version) if version == VERSION => Ok(()),
@@ -125,45 +165,52 @@ fn check_marker(archive: &Path) -> Result<()> {
     }
 }
 
-fn open_registry(dir: &Path, log: &Log) -> Result<Box<dyn Registry>> {
-    let open = || -> Result<Option<EmbeddedRegistry>> {
-        let registry = match EmbeddedRegistry::open(dir) {
-            Err(RegistryError::Unreadable { .. }) => return Ok(None),
-            other => other?,
-        };
-        Ok(follows(&registry, log)?.then_some(registry))
+/// Opens a derived folder; one that is not of this log, or not readable, is deleted and begun anew.
+fn open_derived<T>(
+    dir: &Path,
+    log: &Log,
+    open: impl Fn(&Path) -> Result<Option<(T, u64)>>,
+) -> Result<T> {
+    let is_new = fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+    // The note must be one that this log signed on its way: the folder of another archive, or of a copy
+    // that went on by itself, bears another.
+    let follows = || -> Result<bool> {
+        let note = fs::read_to_string(dir.join(CHECKPOINT)).unwrap_or_default();
+        Ok(log.holds(&note)?)
     };
-    Ok(Box::new(match open()? {
-        Some(registry) => registry,
-        None => {
-            eprintln!("{} is of no use any more and is rebuilt from the log", dir.display());
-            delete_dir(dir)?;
-            EmbeddedRegistry::open(dir)?
-        }
-    }))
+    if (is_new || follows()?)
+        && let Some((derived, len)) = open(dir)?
+        && len <= log.size()
+    {
+        return Ok(derived);
+    }
+    remark(&format!("{} is of no use any more and is rebuilt from the log", dir.display()));
+    delete_dir(dir)?;
+    let (derived, _) = open(dir)?.with_context(|| format!("{} is unusable", dir.display()))?;
+    Ok(derived)
 }
 
-/// Whether the registry holds what this log holds, and no more: it may stem from another copy.
-fn follows(registry: &dyn Registry, log: &Log) -> Result<bool> {
-    let Some(last) = registry.len()?.checked_sub(1) else { return Ok(true) };
-    let Some(record) = registry.by_index(last)? else { return Ok(last < log.size()) };
-    let entry = log.entries_from(last)?.into_iter().next();
-    Ok(entry.is_some_and(|entry| entry.leaf == record.leaf.to_bytes()))
+/// The registry and how much of the log it holds; `None` if it cannot be read.
+fn open_registry(dir: &Path) -> Result<Option<(EmbeddedRegistry, u64)>> {
+    let open = || {
+        let registry = EmbeddedRegistry::open(dir)?;
+        let len = registry.len()?;
+        Ok((registry, len))
+    };
+    match open() {
+        Err(RegistryError::Unreadable { .. }) => Ok(None),
+        other => Ok(Some(other?)),
+    }
 }
 
-fn open_index(dir: &Path, log: &Log) -> Result<Index> {
+/// The index and how much of the log it holds; `None` if it cannot be read.
+fn open_index(dir: &Path) -> Result<Option<(Index, u64)>> {
     let index = match Index::open(dir) {
-        Err(IndexError::Unreadable { .. }) => None,
-        other => Some(other?).filter(|index| index.len() <= log.size()),
+        Err(IndexError::Unreadable { .. }) => return Ok(None),
+        other => other?,
     };
-    Ok(match index {
-        Some(index) => index,
-        None => {
-            eprintln!("{} is of no use any more and is rebuilt from the log", dir.display());
-            delete_dir(dir)?;
-            Index::open(dir)?
-        }
-    })
+    let len = index.len();
+    Ok(Some((index, len)))
 }
 
 fn delete_dir(dir: &Path) -> Result<()> {

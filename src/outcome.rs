@@ -1,11 +1,17 @@
-//! What a run answers, and the words of `--json`: the shapes that scripts outside rely on.
+//! What a run answers and how it says so: exit codes, the words of `--json`, lines for people.
+//!
+//! Everything that is printed goes through here. A standard output that takes no more is an error; a standard
+//! error that takes no more is not.
 
-use std::io::{self, Write};
+use std::ffi::OsStr;
+use std::io::{self, ErrorKind, Write};
 
+use anyhow::Context;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timemark_ingest::Finding;
+use timemark_verify::escape;
 
 /// What the exit code says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +56,7 @@ impl MatchJson {
 
 /// One line for a person about a work that was found.
 pub(crate) fn finding_words(finding: &Finding) -> String {
-    let file = finding.file.as_deref().unwrap_or("(claim erased)");
+    let file = finding.file.as_ref().map_or_else(|| "(claim erased)".to_owned(), legible);
     let how = match (finding.distance, &finding.transform) {
         (None, _) => "the same bytes".to_owned(),
         (Some(bits), None) => format!("{bits} bits apart"),
@@ -59,16 +65,54 @@ pub(crate) fn finding_words(finding: &Finding) -> String {
     format!("{file} (entry {}, score {:.2}: {how})", finding.index, finding.score)
 }
 
+/// A text from outside on a line for a person: as it is, unless characters in it hide, reorder others or
+/// drive the terminal; then as receipts spell it.
+pub(crate) fn legible(text: impl AsRef<OsStr>) -> String {
+    let text = text.as_ref();
+    let spelled = escape(text.as_encoded_bytes());
+    match text.to_str() {
+        Some(plain) if spelled.replace("%25", "%") == plain => plain.to_owned(),
+        _ => spelled,
+    }
+}
+
+/// A text from outside in JSON: as it is, unless it is not UTF-8; then as receipts spell it.
+pub(crate) fn json_text(bytes: &[u8]) -> String {
+    str::from_utf8(bytes).map_or_else(|_| escape(bytes), str::to_owned)
+}
+
+/// An error with all that led to it.
+pub(crate) fn error_words(error: impl Into<anyhow::Error>) -> String {
+    format!("{:#}", error.into())
+}
+
 /// Writes one line of JSON to standard output.
 pub(crate) fn print_json(object: &impl Serialize) -> anyhow::Result<()> {
     print_line(&serde_json::to_string(object)?)
 }
 
-/// Writes one line to standard output at once, so that what a reader saw is what happened.
+/// Writes one line to standard output. Names from outside in it are [`legible`] already.
 pub(crate) fn print_line(line: &str) -> anyhow::Result<()> {
+    print_bytes(format!("{line}\n").as_bytes())
+}
+
+/// Writes to standard output at once, so that what a reader saw is what happened.
+pub(crate) fn print_bytes(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
-    Ok(out.flush()?)
+    out.write_all(bytes).and_then(|()| out.flush()).context("standard output")
+}
+
+/// Writes one line to standard error. That nobody reads it is no failure.
+pub(crate) fn remark(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", legible(line));
+}
+
+/// Says why a run failed; a reader who went away does not want to know.
+pub(crate) fn remark_error(error: &anyhow::Error) {
+    let broken_pipe = |e: &io::Error| e.kind() == ErrorKind::BrokenPipe;
+    if !error.chain().any(|e| e.downcast_ref().is_some_and(broken_pipe)) {
+        remark(&format!("timemark: {error:#}"));
+    }
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC.

@@ -3,7 +3,6 @@
 //! What counts as a match is decided before; this only shows it, whatever the files are called.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -18,18 +17,21 @@ use data_encoding::BASE64;
 use timemark_index::Kind;
 use timemark_ingest::media::{self, Limits, MediaError};
 use timemark_ingest::{Engine, Finding, Method, Outcome, Summary};
-use timemark_verify::{ContentId, Fingerprint, escape};
+use timemark_verify::{ContentId, Fingerprint};
 
-use crate::outcome::utc;
+use crate::outcome::{error_words, legible, utc};
 
 /// What of a scan a person should see. Many threads may add to it.
 pub(crate) struct Report {
+    dir: PathBuf,
     seen: Mutex<Seen>,
 }
 
 impl Report {
-    pub fn new() -> Report {
-        Report { seen: Mutex::default() }
+    /// A report that will lie in this folder, which is made if it is missing.
+    pub fn new(dir: &Path) -> Result<Report> {
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        Ok(Report { dir: dir.to_owned(), seen: Mutex::default() })
     }
 
     /// Takes note of what became of a suspect.
@@ -45,19 +47,14 @@ impl Report {
 
     /// Writes `index.html` into the folder, whole or not at all, and returns its path. A picture
     /// that cannot be shown gets a placeholder with the reason.
-    pub fn write(
-        self,
-        dir: &Path,
-        engine: &Engine,
-        summary: &Summary,
-        seconds: f64,
-    ) -> Result<PathBuf> {
+    pub fn write(self, engine: &Engine, summary: &Summary, seconds: f64) -> Result<PathBuf> {
         let seen = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner).sorted();
         let thumbnails = draw(&seen.pictures(), engine);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let written = utc(now);
         let page = Page { seen: &seen, thumbnails: &thumbnails, summary, seconds, written };
-        save(&page, dir).with_context(|| format!("the report in {} failed", dir.display()))
+        let failed = || format!("the report in {} failed", self.dir.display());
+        save(&page, &self.dir).with_context(failed)
     }
 }
 
@@ -112,7 +109,7 @@ fn draw<'a>(pictures: &[Picture<'a>], engine: &Engine) -> Thumbnails<'a> {
                 Picture::Suspect(path) => File::open(path).map_err(Into::into).and_then(thumbnail),
                 Picture::Work(id) => engine.blobs.get(&id).map_err(Into::into).and_then(thumbnail),
             };
-            drawn.push((picture, thumbnail.map_err(|error| format!("{error:#}"))));
+            drawn.push((picture, thumbnail.map_err(error_words)));
         }
         drawn
     };
@@ -180,16 +177,6 @@ fn method_words(finding: &Finding) -> String {
     }
 }
 
-/// A path as it is, unless characters in it hide or reorder others: then as receipts spell it.
-fn legible(path: impl AsRef<OsStr>) -> String {
-    let path = path.as_ref();
-    let spelled = escape(path.as_encoded_bytes());
-    match path.to_str() {
-        Some(plain) if spelled.replace("%25", "%") == plain => plain.to_owned(),
-        _ => spelled,
-    }
-}
-
 /// 1284410 as 1 284 410.
 fn grouped(number: &u64) -> String {
     let digits = number.to_string();
@@ -199,7 +186,6 @@ fn grouped(number: &u64) -> String {
 
 /// A page that exists is a whole one: it gets its name last.
 fn save(page: &Page, dir: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(dir)?;
     let part = dir.join(format!(".index.html.{}.part", std::process::id()));
     let whole = dir.join("index.html");
     let mut file = BufWriter::new(File::create(&part)?);
@@ -235,7 +221,8 @@ mod tests {
         let near = work("near", 0.9, pdq, Some(14), Some("mirrored left to right"));
         let far = work("far", 0.6, pdq, Some(50), None);
         let exact = Finding { file: None, ..work("same", 1.0, Method::Exact, None, None) };
-        let report = Report::new();
+        let dir = tempfile::tempdir().unwrap();
+        let report = Report::new(dir.path()).unwrap();
         let copy = Path::new("in/<script>alert(1)</script>\"'&.jpg");
         report.add(copy, &Outcome::Match(vec![near.clone(), far]));
         report.add(Path::new("in/same 100%.jpg"), &Outcome::Match(vec![exact]));

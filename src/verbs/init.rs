@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::open;
-use crate::outcome::Answer;
+use crate::outcome::{Answer, legible, print_line};
 
 /// Make an archive: keys and an empty log
 #[derive(clap::Args)]
@@ -21,8 +21,8 @@ pub(crate) struct Init {
 impl Init {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
         let verifier = open::create(archive, self.origin.as_deref(), self.keys.as_deref())?;
-        println!("made the archive {}", archive.display());
-        println!("its log is verified by {verifier}");
+        print_line(&format!("made the archive {}", legible(archive)))?;
+        print_line(&format!("its log is verified by {}", legible(verifier.to_string())))?;
         Ok(Answer::Yes)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
-use crate::outcome::Answer;
+use crate::outcome::{Answer, legible, print_bytes, print_line};
 use crate::{open, progress};
 
 /// Look at the log, audit it, erase a claim
@@ -31,20 +31,36 @@ pub(crate) enum Log {
 impl Log {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
         match self {
-            Log::Vkey => println!("{}", open::verifier(archive)?),
-            Log::Checkpoint => print!("{}", open::checkpoint(archive)?),
-            Log::TilesDir => println!("{}", open::tiles_dir(archive)?.display()),
+            Log::Vkey => print_line(&open::verifier(archive)?.to_string())?,
+            Log::Checkpoint => print_bytes(open::checkpoint(archive)?.to_string().as_bytes())?,
+            Log::TilesDir => {
+                // Scripts take it: the exact bytes.
+                let dir = open::tiles_dir(archive)?;
+                print_bytes(&[dir.as_os_str().as_encoded_bytes(), b"\n"].concat())?;
+            }
             Log::Audit => return audit(archive),
             Log::EraseClaim { index } => {
-                open::open(archive)?.log.erase_claim(*index)?;
-                // What was derived from the claim goes with it; deleting rows could leave traces.
-                open::delete_derived(archive)?;
-                open::open(archive)?.settle()?;
-                println!("the claim behind entry {index} is erased");
+                erase_claim(archive, *index)?;
+                print_line(&format!("the claim behind entry {index} is erased"))?;
             }
         }
         Ok(Answer::Yes)
     }
+}
+
+fn erase_claim(archive: &Path, index: u64) -> Result<()> {
+    let engine = open::open(archive)?;
+    let size = engine.log.size();
+    ensure!(index < size, "there is no entry {index}; the log holds {size}");
+    // What was derived from the claim goes with it, whole: deleting rows could leave traces. From here on
+    // it is not believed any more, so that it goes at the next start even if this one is killed.
+    open::disown_derived(archive)?;
+    engine.log.erase_claim(index)?;
+    drop(engine);
+    let rebuilt = open::open(archive).context(
+        "the claim is erased from the log; what was derived from it goes at the next start",
+    );
+    rebuilt.map(drop)
 }
 
 fn audit(archive: &Path) -> Result<Answer> {
@@ -53,9 +69,9 @@ fn audit(archive: &Path) -> Result<Answer> {
     let audit = timemark_ingest::audit(&engine, &|done| bar.set_position(done))?;
     bar.finish_and_clear();
     for finding in audit.log.findings.iter().chain(&audit.findings) {
-        println!("WRONG  {finding}");
+        print_line(&format!("WRONG  {}", legible(finding)))?;
     }
-    println!(
+    print_line(&format!(
         "{} entries, {} tiles, {} signed checkpoints and {} works hashed; {} claims erased; {} findings",
         audit.log.entries,
         audit.log.tiles,
@@ -63,7 +79,7 @@ fn audit(archive: &Path) -> Result<Answer> {
         audit.works,
         audit.log.claims_erased,
         audit.log.findings.len() + audit.findings.len(),
-    );
+    ))?;
     let clean = audit.log.findings.is_empty() && audit.findings.is_empty();
     Ok(if clean { Answer::Yes } else { Answer::No })
 }

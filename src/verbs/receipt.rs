@@ -1,13 +1,12 @@
 //! `timemark receipt …`: a receipt in words, and its parts for other tools.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use data_encoding::HEXLOWER;
-use timemark_verify::{Receipt as ReceiptFile, escape};
+use timemark_verify::Receipt as ReceiptFile;
 
-use crate::outcome::Answer;
+use crate::outcome::{Answer, json_text, legible, print_bytes};
 use crate::verbs::verify::read_receipt;
 
 /// Show a receipt, or take it apart for other tools
@@ -46,13 +45,13 @@ impl Receipt {
             Receipt::Show(_) => words(&receipt).into_bytes(),
             Receipt::Leaf(_) => receipt.leaf.to_bytes().to_vec(),
             Receipt::TlogProof(_) => anchor.to_tlog_proof().into_bytes(),
-            Receipt::Checkpoint(_) => anchor.note.text().as_bytes().to_vec(),
+            Receipt::Checkpoint(_) => anchor.note().text().as_bytes().to_vec(),
             Receipt::Tsr(_) => match anchor.timestamps.first() {
                 Some(response) => response.clone(),
                 None => bail!("{} holds no time-stamp token", path.display()),
             },
         };
-        io::stdout().write_all(&part)?;
+        print_bytes(&part)?;
         Ok(Answer::Yes)
     }
 }
@@ -60,13 +59,12 @@ impl Receipt {
 fn words(receipt: &ReceiptFile) -> String {
     let claim = &receipt.claim;
     let mut lines = vec![("work", claim.work.content().to_string())];
-    let text = |text: &Option<String>| text.as_deref().map(|text| escape(text.as_bytes()));
     for (name, value) in [
-        ("title", text(&claim.title)),
-        ("claimant", text(&claim.claimant)),
-        ("created", text(&claim.created).map(|created| format!("{created} (as claimed)"))),
-        ("rights", text(&claim.rights)),
-        ("path", claim.path.as_deref().map(escape)),
+        ("title", claim.title.clone()),
+        ("claimant", claim.claimant.clone()),
+        ("created", claim.created.as_ref().map(|created| format!("{created} (as claimed)"))),
+        ("rights", claim.rights.clone()),
+        ("path", claim.path.as_deref().map(json_text)),
         ("creator key", claim.creator.map(|creator| HEXLOWER.encode(&creator.key))),
     ] {
         lines.extend(value.map(|value| (name, value)));
@@ -77,16 +75,16 @@ fn words(receipt: &ReceiptFile) -> String {
         lines.push(("fingerprint", format!("{} {}", fingerprint.kind(), fingerprint.value())));
     }
     for anchor in &receipt.anchors {
-        let checkpoint = &anchor.checkpoint;
+        let checkpoint = anchor.checkpoint();
         lines.push(("log", checkpoint.origin.clone()));
         lines.push(("entry", format!("{} of {}", anchor.index, checkpoint.size)));
-        for signature in anchor.note.signatures() {
+        for signature in anchor.note().signatures() {
             let id = HEXLOWER.encode(&signature.key_id);
             lines.push(("signed by", format!("{}+{id} (not checked here)", signature.name)));
         }
         lines.push(("time-stamps", anchor.timestamps.len().to_string()));
     }
-    let lines = lines.iter().map(|(name, value)| format!("{name:<12} {value}\n"));
+    let lines = lines.iter().map(|(name, value)| format!("{name:<12} {}\n", legible(value)));
     lines.collect::<String>()
         + "\nThis is what the receipt says. `timemark verify WORK --receipt RECEIPT --policy TRUST` tells\n\
            whether it is true. It does not say who made the work: that is the claimant's word.\n"

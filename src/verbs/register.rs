@@ -1,22 +1,23 @@
 //! `timemark register`: files become receipts.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
 use timemark_index::Kind;
 use timemark_ingest::{
     CreatorKey, Engine, Found, Registration, Sighting, Status, Submission, WalkError, register,
     walk,
 };
-use timemark_verify::{Receipt, escape};
 
-use crate::outcome::{Answer, MatchJson, finding_words, print_json, print_line};
+use crate::outcome::{
+    Answer, MatchJson, error_words, finding_words, json_text, legible, print_json, print_line,
+    remark,
+};
+use crate::receipts::Receipts;
 use crate::{open, progress};
 
 /// Register files and folders; each gets a receipt
@@ -61,20 +62,16 @@ pub(crate) struct Register {
 struct RegisterJson {
     file: String,
     status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     work: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     cid: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<String>,
     /// The kinds of fingerprints by which edited copies are found; none for what is no picture.
     fingerprints: Vec<String>,
     similar: Vec<MatchJson>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// What was said now and is not in the earlier claim of a duplicate.
+    not_taken: Vec<&'static str>,
     error: Option<String>,
 }
 
@@ -89,13 +86,6 @@ struct Tally {
 
 impl Register {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
-        if !open::exists(archive) {
-            let verifier = open::create(archive, None, None)?;
-            eprintln!(
-                "made the archive {}, whose log is verified by {verifier}",
-                archive.display()
-            );
-        }
         let creator_key = self.creator_key.as_deref().map(CreatorKey::read).transpose()?;
         let submission = Submission {
             title: self.title.as_deref(),
@@ -106,7 +96,8 @@ impl Register {
             second_kind: self.second_hash,
             bytes_only: self.bytes_only,
         };
-        let engine = open::open(archive)?;
+        let receipts = Receipts::new(self.receipts.as_deref())?;
+        let engine = open::open_or_create(archive)?;
         let started = Instant::now();
         let tally = Tally::default();
         let bar = progress::growing("registering");
@@ -119,7 +110,8 @@ impl Register {
                 scope.spawn(|| {
                     while let Some(sighting) = next() {
                         bar.inc_length(1);
-                        let printed = self.one(sighting, &submission, &engine, &tally, &bar);
+                        let line = self.one(sighting, &submission, &engine, &receipts, &tally);
+                        let printed = line.map_or(Ok(()), |line| bar.suspend(|| self.print(&line)));
                         bar.inc(1);
                         if let Err(error) = printed {
                             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -130,9 +122,10 @@ impl Register {
             }
         });
         bar.finish_and_clear();
-        self.flush_receipts()?;
-        engine.settle()?;
+        let flushed = receipts.flush();
+        let settled = open::settle(archive, &engine);
         tally.print(started.elapsed().as_secs_f64());
+        flushed.and(settled)?;
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None if tally.errors.into_inner() > 0 => Ok(Answer::No),
@@ -140,28 +133,28 @@ impl Register {
         }
     }
 
-    /// Registers what a walk came upon and says what came of it. An error is that nobody can be told.
+    /// Registers what a walk came upon and says what came of it, unless it is no work.
     fn one(
         &self,
         sighting: Result<Sighting, WalkError>,
         submission: &Submission<'_>,
         engine: &Engine,
+        receipts: &Receipts,
         tally: &Tally,
-        bar: &indicatif::ProgressBar,
-    ) -> Result<()> {
+    ) -> Option<RegisterJson> {
         let line = match sighting {
             Ok(Sighting::Receipt(_)) => {
                 count(&tally.receipts_skipped);
-                return Ok(());
+                return None;
             }
             Ok(Sighting::Archive(_)) => {
                 count(&tally.archives_skipped);
-                return Ok(());
+                return None;
             }
             Err(error) => failed(&error.path, error.reason),
             Ok(Sighting::File(found)) => match register(&found.path, submission, engine) {
-                Ok(registration) => self.hand_out(&found, &registration),
-                Err(error) => failed(&found.path, format!("{:#}", anyhow::Error::from(error))),
+                Ok(registration) => self.hand_out(&found, registration, receipts),
+                Err(error) => failed(&found.path, error_words(error)),
             },
         };
         count(match line.status {
@@ -169,15 +162,20 @@ impl Register {
             "duplicate" => &tally.duplicates,
             _ => &tally.errors,
         });
-        bar.suspend(|| if self.json { print_json(&line) } else { print_line(&line.words()) })
+        Some(line)
     }
 
     /// Puts the receipt where its owner finds it.
-    fn hand_out(&self, found: &Found, registration: &Registration) -> RegisterJson {
+    fn hand_out(
+        &self,
+        found: &Found,
+        registration: Registration,
+        receipts: &Receipts,
+    ) -> RegisterJson {
         let receipt = &registration.receipt;
         let content = receipt.claim.work.content();
         let mut line = RegisterJson {
-            file: display(&found.path),
+            file: path_text(&found.path),
             status: match registration.status {
                 Status::Registered => "registered",
                 Status::Duplicate => "duplicate",
@@ -188,16 +186,22 @@ impl Register {
             index: Some(receipt.anchors[0].index),
             fingerprints: receipt.claim.fingerprints.iter().map(|f| f.kind().to_owned()).collect(),
             similar: registration.similar.iter().map(MatchJson::of).collect(),
+            not_taken: registration.not_taken,
             ..RegisterJson::default()
         };
+        let file = &line.file;
         for finding in registration.similar.iter().filter(|_| !self.json) {
-            eprintln!("{} looks like an earlier work: {}", line.file, finding_words(finding));
+            remark(&format!("{file} looks like an earlier work: {}", finding_words(finding)));
         }
-        if let Some(behind) = &registration.behind {
-            eprintln!("{}: registered; the index follows at the next start: {behind}", line.file);
+        if !line.not_taken.is_empty() && !self.json {
+            let not_taken = line.not_taken.join(", ");
+            remark(&format!("{file}: the earlier claim stands; not taken: {not_taken}"));
         }
-        match self.write_receipt(found, receipt) {
-            Ok(path) => line.receipt = Some(display(&path)),
+        if let Some(behind) = registration.behind.map(error_words) {
+            remark(&format!("{file}: registered; the index follows at the next start: {behind}"));
+        }
+        match receipts.write(found, receipt) {
+            Ok(path) => line.receipt = Some(path_text(&path)),
             Err(error) => {
                 line.status = "error";
                 line.error = Some(format!(
@@ -209,67 +213,21 @@ impl Register {
         line
     }
 
-    /// Writes a receipt as `<file name>.timemark`. A file that is there already is never overwritten: it
-    /// may be the proof of an earlier version of the work.
-    fn write_receipt(&self, found: &Found, receipt: &Receipt) -> Result<PathBuf> {
-        let target = match &self.receipts {
-            Some(dir) => dir.join(&found.below),
-            None => found.path.clone(),
-        };
-        let dir =
-            target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(dir).with_context(|| display(dir))?;
-        let sha256 = receipt.claim.work.content().sha256_hex();
-        let index = receipt.anchors[0].index;
-        for suffix in
-            ["".to_owned(), format!(".{}", &sha256[..8]), format!(".{}-{index}", &sha256[..8])]
-        {
-            let mut name = target.clone().into_os_string();
-            name.push(format!("{suffix}.{}", Receipt::FILE_EXTENSION));
-            let path = PathBuf::from(name);
-            if is_receipt_of(&path, receipt) {
-                return Ok(path);
-            }
-            let mut file = tempfile::Builder::new().prefix(".timemark-").tempfile_in(dir)?;
-            write!(file, "{receipt}")?;
-            set_readable(file.as_file())?;
-            match file.persist_noclobber(&path) {
-                Ok(_) => return Ok(path),
-                Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-                    // Another thread may have been faster with the same receipt.
-                    if is_receipt_of(&path, receipt) {
-                        return Ok(path);
-                    }
-                }
-                Err(error) => return Err(error.error).with_context(|| display(&path)),
-            }
-        }
-        anyhow::bail!("every name for it is taken")
-    }
-
-    /// One flush for all receipts of the run. Until then they are no loss: the archive holds the proof.
-    fn flush_receipts(&self) -> Result<()> {
-        let roots =
-            self.receipts.iter().chain(self.paths.iter().filter(|_| self.receipts.is_none()));
-        for root in roots {
-            if let Ok(root) = File::open(root) {
-                rustix::fs::syncfs(&root).context("the receipts cannot be flushed")?;
-            }
-        }
-        Ok(())
+    fn print(&self, line: &RegisterJson) -> Result<()> {
+        if self.json { print_json(line) } else { print_line(&line.words()) }
     }
 }
 
 impl RegisterJson {
     fn words(&self) -> String {
+        let file = legible(&self.file);
         match (&self.error, &self.receipt) {
-            (Some(error), _) => format!("error       {}: {error}", self.file),
+            (Some(error), _) => format!("error       {file}: {}", legible(error)),
             (None, receipt) => format!(
-                "{:<11} {}  entry {}  receipt {}{}",
+                "{:<11} {file}  entry {}  receipt {}{}",
                 self.status,
-                self.file,
                 self.index.unwrap_or_default(),
-                receipt.as_deref().unwrap_or("-"),
+                receipt.as_ref().map_or_else(|| "-".to_owned(), legible),
                 if self.fingerprints.is_empty() {
                     "  (no picture: found by its exact bytes)"
                 } else {
@@ -284,7 +242,7 @@ impl Tally {
     fn print(&self, seconds: f64) {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let works = get(&self.registered) + get(&self.duplicates) + get(&self.errors);
-        eprintln!(
+        remark(&format!(
             "{works} files: {} registered, {} duplicates, {} errors; {} receipts and {} archives skipped; \
              {seconds:.2} s, {:.0} files a second",
             get(&self.registered),
@@ -293,40 +251,19 @@ impl Tally {
             get(&self.receipts_skipped),
             get(&self.archives_skipped),
             works as f64 / seconds.max(1e-9),
-        );
+        ));
     }
 }
 
 fn failed(path: &Path, error: String) -> RegisterJson {
-    let file = display(path);
+    let file = path_text(path);
     RegisterJson { file, status: "error", error: Some(error), ..RegisterJson::default() }
+}
+
+fn path_text(path: &Path) -> String {
+    json_text(path.as_os_str().as_encoded_bytes())
 }
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-fn display(path: &Path) -> String {
-    match path.to_str() {
-        Some(path) => path.to_owned(),
-        None => escape(path.as_os_str().as_encoded_bytes()),
-    }
-}
-
-/// Whether a good receipt of the same leaf lies there; it may hold further anchors.
-fn is_receipt_of(path: &Path, receipt: &Receipt) -> bool {
-    fs::read(path)
-        .is_ok_and(|bytes| Receipt::parse(&bytes).is_ok_and(|found| found.leaf == receipt.leaf))
-}
-
-/// Temporary files are private; a receipt is made to be shown.
-#[cfg(unix)]
-fn set_readable(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn set_readable(_: &File) -> std::io::Result<()> {
-    Ok(())
 }

@@ -1,17 +1,19 @@
 //! `timemark scan`: which files of a collection are copies of registered works.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::Result;
 use serde::Serialize;
 use timemark_index::Kind;
-use timemark_ingest::{Outcome, RADIUS_DEFAULT, ScanOptions, scan};
-use timemark_verify::escape;
+use timemark_ingest::{Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Summary, scan};
 
-use crate::outcome::{Answer, MatchJson, finding_words, print_json, print_line};
+use crate::outcome::{
+    Answer, MatchJson, finding_words, json_text, legible, print_json, print_line, remark,
+    remark_error,
+};
 use crate::report::Report;
 use crate::{open, progress};
 
@@ -21,6 +23,9 @@ pub(crate) struct Scan {
     /// Files and folders to check
     #[arg(required = true)]
     sources: Vec<PathBuf>,
+    /// How thoroughly to compare
+    #[arg(long, value_enum, default_value_t = Depth::Full)]
+    depth: Depth,
     /// Write a page with thumbnails side by side to this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -35,48 +40,82 @@ pub(crate) struct Scan {
     json: bool,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Depth {
+    /// By the codes of whole pictures
+    Fast,
+    /// The same today; local features will join it
+    Full,
+}
+
 #[derive(Serialize)]
 struct SuspectJson {
     suspect: String,
     status: &'static str,
     matches: Vec<MatchJson>,
     related: Vec<MatchJson>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
+}
+
+/// What has been told so far, and why no more could be.
+#[derive(Default)]
+struct Told {
+    summary: Summary,
+    failure: Option<anyhow::Error>,
 }
 
 impl Scan {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
+        let (Depth::Fast | Depth::Full) = self.depth; // the same until there are local features
         let engine = open::open(archive)?;
+        let report = self.report.as_deref().map(Report::new).transpose()?;
         let started = Instant::now();
         let bar = progress::growing("scanning");
-        let report = self.report.as_ref().map(|_| Report::new());
-        let matches = AtomicU64::new(0);
-        let failure = Mutex::new(None);
+        let told = Mutex::new(Told::default());
         let options = ScanOptions { kind: self.hash, radius: self.radius };
-        let summary = scan(&self.sources, &engine, options, |suspect, outcome| {
+        let scanned = scan(&self.sources, &engine, options, |suspect, outcome| {
             if let Some(report) = &report {
                 report.add(suspect, outcome);
             }
-            if matches!(outcome, Outcome::Match(_)) {
-                bar.set_message(format!("{} matches", matches.fetch_add(1, Ordering::Relaxed) + 1));
-            }
             bar.inc_length(1);
             bar.inc(1);
-            if let Err(error) = bar.suspend(|| self.print(suspect, outcome)) {
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            let matches = lock(&told).count(outcome);
+            if matches!(outcome, Outcome::Match(_)) {
+                bar.set_message(format!("{matches} matches"));
             }
-        })?;
+            match bar.suspend(|| self.print(suspect, outcome)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    lock(&told).failure.get_or_insert(error);
+                    ControlFlow::Break(())
+                }
+            }
+        });
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
-        if let (Some(report), Some(dir)) = (report, &self.report) {
-            let page = report.write(dir, &engine, &summary, seconds)?;
-            eprintln!("report: {}", page.display());
-        }
-        eprintln!(
+        let Told { summary, failure } = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let (summary, written) = match (scanned, failure) {
+            (Ok(summary), _) => {
+                let written = report.map(|report| report.write(&engine, &summary, seconds));
+                (summary, written.transpose())
+            }
+            (Err(ScanError::Stopped), Some(failure)) => (summary, Err(failure)),
+            (Err(error), _) => (summary, Err(error.into())),
+        };
+        let answer = match written {
+            Ok(page) => {
+                if let Some(page) = page {
+                    remark(&format!("report: {}", page.display()));
+                }
+                if summary.errors > 0 { Answer::No } else { Answer::Yes }
+            }
+            Err(error) => {
+                remark_error(&error);
+                Answer::CouldNotTell
+            }
+        };
+        // The last line, whatever happened.
+        remark(&format!(
             "{} suspects, {} matches, {} undecidable, {} errors, {} skipped, {seconds:.2} seconds, {:.0} suspects per second",
             summary.suspects,
             summary.matches,
@@ -84,15 +123,11 @@ impl Scan {
             summary.errors,
             summary.skipped,
             summary.suspects as f64 / seconds.max(1e-9),
-        );
-        Ok(if summary.errors > 0 { Answer::No } else { Answer::Yes })
+        ));
+        Ok(answer)
     }
 
     fn print(&self, suspect: &Path, outcome: &Outcome) -> Result<()> {
-        let suspect = match suspect.to_str() {
-            Some(path) => path.to_owned(),
-            None => escape(suspect.as_os_str().as_encoded_bytes()),
-        };
         let status = match outcome {
             Outcome::Match(_) => "match",
             Outcome::Clear => "clear",
@@ -103,15 +138,32 @@ impl Scan {
         let error = if let Outcome::Error(error) = outcome { Some(error.clone()) } else { None };
         if self.json {
             let matches = findings.iter().map(MatchJson::of).collect();
-            return print_json(&SuspectJson {
-                suspect,
-                status,
-                matches,
-                related: Vec::new(),
-                error,
-            });
+            let suspect = json_text(suspect.as_os_str().as_encoded_bytes());
+            let related = Vec::new();
+            return print_json(&SuspectJson { suspect, status, matches, related, error });
         }
+        let error = error.as_ref().map(legible);
         let words: Vec<String> = findings.iter().map(finding_words).chain(error).collect();
-        print_line(format!("{status:<11} {suspect}  {}", words.join("; ")).trim_end())
+        let line = format!("{status:<11} {}  {}", legible(suspect), words.join("; "));
+        print_line(line.trim_end())
     }
+}
+
+impl Told {
+    /// Returns the number of matches so far.
+    fn count(&mut self, outcome: &Outcome) -> u64 {
+        let summary = &mut self.summary;
+        summary.suspects += 1;
+        match outcome {
+            Outcome::Match(_) => summary.matches += 1,
+            Outcome::Clear => {}
+            Outcome::Undecidable => summary.undecidable += 1,
+            Outcome::Error(_) => summary.errors += 1,
+        }
+        summary.matches
+    }
+}
+
+fn lock(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
+    told.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use serde::Serialize;
 use timemark_ingest::{Outcome, ScanOptions, compare};
-use timemark_verify::escape;
 
 use crate::open;
-use crate::outcome::{Answer, MatchJson, finding_words, print_json};
+use crate::outcome::{
+    Answer, MatchJson, finding_words, json_text, legible, print_json, print_line,
+};
 
 /// Look up works by title, claimant and file name, or by a picture
 #[derive(clap::Args)]
@@ -54,9 +55,7 @@ impl Search {
             let work = WorkJson {
                 work: record.leaf.content.to_string(),
                 index: *index,
-                file: claim
-                    .and_then(|c| c.path.as_deref())
-                    .map(|path| String::from_utf8_lossy(path).into_owned()),
+                file: claim.and_then(|claim| claim.path.as_deref()).map(json_text),
                 title: claim.and_then(|claim| claim.title.clone()),
                 claimant: claim.and_then(|claim| claim.claimant.clone()),
             };
@@ -64,9 +63,8 @@ impl Search {
                 print_json(&work)?;
             } else {
                 let words = [&work.title, &work.claimant, &work.file];
-                let words: Vec<_> =
-                    words.into_iter().flatten().map(|w| escape(w.as_bytes())).collect();
-                println!("entry {index}  {}", words.join("  ·  "));
+                let words: Vec<_> = words.into_iter().flatten().map(legible).collect();
+                print_line(&format!("entry {index}  {}", words.join("  ·  ")))?;
             }
         }
         Ok(found.len())
@@ -84,7 +82,7 @@ impl Search {
             if self.json {
                 print_json(&MatchJson::of(finding))?;
             } else {
-                println!("{}", finding_words(finding));
+                print_line(&finding_words(finding))?;
             }
         }
         Ok(findings.len())

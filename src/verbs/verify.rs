@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use timemark_verify::{Policy, Receipt, Refusal, Verdict, WorkDigests, WorkHasher};
+use timemark_verify::{Policy, Receipt, Verdict, WitnessTime, WorkDigests, WorkHasher};
 
 use crate::open;
-use crate::outcome::{Answer, print_json, utc};
+use crate::outcome::{Answer, error_words, legible, print_bytes, print_json, utc};
 
 /// Check a receipt against its work, offline
 #[derive(clap::Args)]
@@ -35,12 +35,13 @@ struct VerdictJson {
     existed_by: Option<String>,
     index: Option<u64>,
     log: Option<String>,
-    witnesses: Vec<TimeJson>,
-    timestamps: Vec<TimeJson>,
+    witnesses: Vec<WitnessJson>,
+    /// `{"authority","time"}` each, as soon as tokens are checked.
+    timestamps: [(); 0],
 }
 
 #[derive(Serialize)]
-struct TimeJson {
+struct WitnessJson {
     name: String,
     time: Option<String>,
 }
@@ -58,14 +59,14 @@ impl Verify {
             Ok(decided) => decided,
             Err(error) if self.json => (
                 Answer::CouldNotTell,
-                VerdictJson::without_proof("undecided", format!("{error:#}"), None),
+                VerdictJson::without_proof("undecided", error_words(error), None),
             ),
             Err(error) => return Err(error),
         };
         if self.json {
             print_json(&verdict)?;
         } else {
-            self.print(&verdict);
+            print_bytes(self.words(&verdict).as_bytes())?;
         }
         Ok(answer)
     }
@@ -79,7 +80,7 @@ impl Verify {
 
         let receipt = match Receipt::parse(&receipt) {
             Ok(receipt) => receipt,
-            Err(error) => return Ok((Answer::No, refused(error.to_string()))),
+            Err(error) => return Ok((Answer::No, refused(error_words(error)))),
         };
         let Some(trust) = trust else {
             return Ok(without_trust(&work, &receipt));
@@ -87,10 +88,10 @@ impl Verify {
         Ok(match timemark_verify::verify(&work, &receipt, &trust.policy) {
             Ok(verdict) => (Answer::Yes, VerdictJson::verified(&verdict, trust.words)),
             Err(refusal) if refusal.is_undecided() => {
-                let reason = refusal.to_string();
+                let reason = error_words(refusal);
                 (Answer::CouldNotTell, VerdictJson::without_proof("undecided", reason, words))
             }
-            Err(refusal) => (Answer::No, refused(refusal.to_string())),
+            Err(refusal) => (Answer::No, refused(error_words(refusal))),
         })
     }
 
@@ -105,20 +106,21 @@ impl Verify {
         Ok(Some(Trust { policy, words: format!("the log of the archive {}", archive.display()) }))
     }
 
-    fn print(&self, verdict: &VerdictJson) {
-        println!("{}  {}", verdict.verdict.to_uppercase(), self.file.display());
-        println!("  {}", verdict.reason);
+    fn words(&self, verdict: &VerdictJson) -> String {
+        let mut lines = vec![
+            format!("{}  {}", verdict.verdict.to_uppercase(), legible(&self.file)),
+            format!("  {}", legible(&verdict.reason)),
+        ];
         if let (Some(log), Some(index)) = (&verdict.log, verdict.index) {
-            println!("  log         {log}, entry {index}");
+            lines.push(format!("  log         {}, entry {index}", legible(log)));
         }
-        for witness in &verdict.witnesses {
-            println!(
-                "  witness     {} {}",
-                witness.name,
-                witness.time.as_deref().unwrap_or("(no time)")
-            );
+        for WitnessJson { name, time } in &verdict.witnesses {
+            let time = time.as_deref().unwrap_or("(no time)");
+            lines.push(format!("  witness     {} {time}", legible(name)));
         }
-        println!("  trust       {}", verdict.trust.as_deref().unwrap_or("none given"));
+        let trust = verdict.trust.as_ref().map_or_else(|| "none given".to_owned(), legible);
+        lines.push(format!("  trust       {trust}\n"));
+        lines.join("\n")
     }
 }
 
@@ -131,10 +133,7 @@ impl VerdictJson {
                      which is only the log's word"
                 .to_owned(),
         };
-        let witness = |w: &timemark_verify::WitnessTime| TimeJson {
-            name: w.name.clone(),
-            time: w.time.map(utc),
-        };
+        let witness = |w: &WitnessTime| WitnessJson { name: w.name.clone(), time: w.time.map(utc) };
         VerdictJson {
             verdict: "verified",
             reason,
@@ -143,7 +142,7 @@ impl VerdictJson {
             index: Some(verdict.index),
             log: Some(verdict.log.to_string()),
             witnesses: verdict.witnesses.iter().map(witness).collect(),
-            timestamps: Vec::new(),
+            timestamps: [],
         }
     }
 
@@ -156,7 +155,7 @@ impl VerdictJson {
             index: None,
             log: None,
             witnesses: Vec::new(),
-            timestamps: Vec::new(),
+            timestamps: [],
         }
     }
 }
@@ -164,7 +163,7 @@ impl VerdictJson {
 /// Without trust a receipt can be refuted and never verified.
 fn without_trust(work: &WorkDigests, receipt: &Receipt) -> (Answer, VerdictJson) {
     let undecided = |reason| VerdictJson::without_proof("undecided", reason, None);
-    let refused = |error: Refusal| VerdictJson::without_proof("refused", error.to_string(), None);
+    let refused = |reason| VerdictJson::without_proof("refused", reason, None);
     match timemark_verify::check_consistency(work, receipt) {
         Ok(consistent) => {
             let keys = consistent.unchecked_signers.join(", ");
@@ -174,7 +173,7 @@ fn without_trust(work: &WorkDigests, receipt: &Receipt) -> (Answer, VerdictJson)
             );
             (Answer::CouldNotTell, undecided(reason))
         }
-        Err(error) => (Answer::No, refused(error)),
+        Err(error) => (Answer::No, refused(error_words(error))),
     }
 }
 

@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -25,11 +26,13 @@ fn killed_at_any_moment_nothing_handed_out_is_lost() {
     let vkey = expect(0, &mut desk.timemark(["log", "vkey"]));
     let policy = Policy::trusting(vkey.trim_end().parse().unwrap());
     let mut handed_out: Vec<(PathBuf, PathBuf)> = Vec::new();
+    let mut cut_short = 0;
     for round in 0..rounds {
         let folder = format!("round-{round}");
         make_works(&desk, &folder, round);
         let new = register_until_killed(&desk, &folder, round);
         println!("round {round}: killed after {} receipts", new.len());
+        cut_short += usize::from(new.len() < WORKS_PER_ROUND);
         handed_out.extend(new);
 
         expect(0, &mut desk.timemark(["log", "audit"]));
@@ -51,6 +54,7 @@ fn killed_at_any_moment_nothing_handed_out_is_lost() {
         );
         assert_eq!(rest.len(), WORKS_PER_ROUND);
     }
+    assert!(cut_short > 0, "every round came to its end before the kill");
     let size: usize = expect(0, &mut desk.timemark(["log", "checkpoint"]))
         .lines()
         .nth(1)
@@ -77,10 +81,16 @@ fn register_until_killed(desk: &Desk, folder: &str, round: usize) -> Vec<(PathBu
     let mut register = desk.timemark(["register", folder, "--receipts", &receipts, "--json"]);
     let mut child = register.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let random = RandomState::new().hash_one(round);
+    // Every other round is cut short for sure: the pipe takes fewer lines than are left.
+    let (kill, told) = mpsc::channel();
+    let (time, count) = match round % 2 {
+        0 => (Duration::from_micros(random % 450_000), WORKS_PER_ROUND),
+        _ => (Duration::from_secs(60), random as usize % (WORKS_PER_ROUND / 4)),
+    };
     let killer = std::thread::spawn(move || {
         // From before the archive is open until after the last receipt.
-        let random = RandomState::new().hash_one(round);
-        std::thread::sleep(Duration::from_micros(random % 450_000));
+        let _ = told.recv_timeout(time);
         child.kill().unwrap(); // SIGKILL
         child.wait().unwrap();
     });
@@ -91,6 +101,12 @@ fn register_until_killed(desk: &Desk, folder: &str, round: usize) -> Vec<(PathBu
         assert!(object["status"] == "registered", "{object}");
         let path = |key: &str| desk.path(object[key].as_str().unwrap());
         handed_out.push((path("file"), path("receipt")));
+        if handed_out.len() == count + 1 {
+            kill.send(()).unwrap();
+            while !killer.is_finished() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
     killer.join().unwrap();
     handed_out

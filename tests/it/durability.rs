@@ -73,8 +73,9 @@ fn flushed_before_acknowledged(appenders: usize) {
         let named = trace.first(0, &["rename", work, "= 0"]);
         let works_flushed = trace.first(named, &["syncfs", "/blobs", "= 0"]);
         let claim = format!("sha256 {sha256}");
-        let journaled = trace
-            .first(works_flushed, &["write", "/journal", &claim, "\\342\\200\\224 strace.example"]);
+        let journaled =
+            trace.first(0, &["write", "/journal", &claim, "\\342\\200\\224 strace.example"]);
+        assert!(works_flushed < journaled, "{work}: {works_flushed} {journaled}");
         let journal_flushed = trace.first(journaled, &["fdatasync", "/journal", "= 0"]);
         // Neither the receipt nor the line about it is written earlier.
         let receipt = trace.first(0, &["write", ".timemark-", &claim, "timemark-receipt"]);
@@ -86,6 +87,8 @@ fn flushed_before_acknowledged(appenders: usize) {
     }
     let flushes =
         trace.calls.iter().filter(|c| c.contains("fdatasync") && c.contains("/journal")).count();
+    let receipts_flushed = trace.calls.iter().filter(|c| c.contains("syncfs") && c.contains("/in"));
+    assert_eq!(receipts_flushed.count(), 1, "one flush a device for all receipts");
     println!("{appenders} works, {flushes} flushes of the journal");
     assert!(appenders < 64 || flushes < appenders / 2, "a flush is shared by a batch");
 }

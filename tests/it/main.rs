@@ -2,11 +2,14 @@
 #![cfg(test)]
 
 mod accuracy;
+mod archive;
 mod bad_input;
 mod conformance;
 mod crash;
 mod durability;
 mod flows;
+mod output;
+mod receipts;
 mod samples;
 mod support;
 mod tidy;

@@ -75,7 +75,6 @@ fn no_file_is_named_after_nothing() {
 #[test]
 fn words_stand_only_where_they_belong() {
     for (word, places, reason) in [
-        ("unsafe {", &[][..], "no measured need for it yet"),
         ("async fn", &[][..], "the core is synchronous; only api/ will be asynchronous"),
         ("FileStore::open", &["src/open.rs"], "only src/open.rs chooses backends"),
         ("EmbeddedRegistry::open", &["src/open.rs"], "only src/open.rs chooses backends"),
