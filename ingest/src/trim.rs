@@ -88,7 +88,9 @@ mod tests {
         let detail = picture(100, 100, |x, y| if x.max(y) < 10 { noise(x, y) } else { [0; 3] });
         assert!(trim(&detail).is_none());
         for (width, height) in [(1, 1), (2, 100), (3, 200), (100, 2)] {
-            assert!(trim(&picture(width, height, |x, _| [(x as u8).wrapping_mul(90); 3])).is_none());
+            assert!(
+                trim(&picture(width, height, |x, _| [(x as u8).wrapping_mul(90); 3])).is_none()
+            );
         }
     }
 }
