@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 
 use outcome::Answer;
 
-/// Timestamp works in a log that anyone can check, and find their copies.
+/// Register works in a log that anyone can check, and find their copies.
 ///
 /// Exit codes: 0 yes or done; 1 no, or at least one file failed; 2 could not tell.
 #[derive(Parser)]

@@ -184,7 +184,7 @@ fn open_derived<T>(
     {
         return Ok(derived);
     }
-    remark(&format!("{} is of no use any more and is rebuilt from the log", dir.display()));
+    remark(&format!("rebuilding {} from the log", dir.display()));
     delete_dir(dir)?;
     let (derived, _) = open(dir)?.with_context(|| format!("{} is unusable", dir.display()))?;
     Ok(derived)

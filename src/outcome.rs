@@ -30,6 +30,8 @@ pub(crate) struct MatchJson {
     work: String,
     index: u64,
     file: Option<String>,
+    title: Option<String>,
+    claimant: Option<String>,
     score: f64,
     method: String,
     distance: Option<u32>,
@@ -44,6 +46,8 @@ impl MatchJson {
             work: finding.work.to_string(),
             index: finding.index,
             file: finding.file.clone(),
+            title: finding.title.clone(),
+            claimant: finding.claimant.clone(),
             score: (finding.score * 1e4).round() / 1e4,
             method: finding.method.to_string(),
             distance: finding.distance,
@@ -59,10 +63,12 @@ pub(crate) fn finding_words(finding: &Finding) -> String {
     let file = finding.file.as_ref().map_or_else(|| "(claim erased)".to_owned(), legible);
     let how = match (finding.distance, &finding.transform) {
         (None, _) => "the same bytes".to_owned(),
-        (Some(bits), None) => format!("{bits} bits apart"),
-        (Some(bits), Some(words)) => format!("{words}, {bits} bits apart"),
+        (Some(bits), None) => format!("{bits} of 256 bits differ"),
+        (Some(bits), Some(words)) => format!("{words}, {bits} of 256 bits differ"),
     };
-    format!("{file} (entry {}, score {:.2}: {how})", finding.index, finding.score)
+    let by =
+        finding.claimant.as_ref().map_or_else(String::new, |name| format!(" by {}", legible(name)));
+    format!("{file}{by} (entry {}, score {:.2}: {how})", finding.index, finding.score)
 }
 
 /// A text from outside on a line for a person: as it is, unless characters in it hide, reorder others or

@@ -212,6 +212,8 @@ mod tests {
             work: ContentId::of(text.as_bytes()),
             index: 41,
             file: Some(format!("works/<b>{text}</b>\u{202E}gpj.exe")),
+            title: Some("<em>title".to_owned()),
+            claimant: Some("<em>claimant".to_owned()),
             score,
             method,
             distance,

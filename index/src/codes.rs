@@ -44,6 +44,10 @@ pub(crate) struct Row {
 }
 
 impl Table {
+    pub(crate) fn len(&self, kind: Kind) -> usize {
+        self.columns[kind as usize].works.len()
+    }
+
     pub(crate) fn extend(&mut self, rows: &[Row]) {
         for row in rows {
             let columns = &mut self.columns[row.kind as usize];

@@ -103,6 +103,11 @@ impl Index {
         self.table.read().unwrap_or_else(PoisonError::into_inner).matches(kind, codes, radius)
     }
 
+    /// How many works have a code of this kind.
+    pub fn codes(&self, kind: Kind) -> usize {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).len(kind)
+    }
+
     /// The works whose title, claimant or path has all words of the query, best first. A query is
     /// plain words; the last may be the beginning of a word. One without words finds nothing.
     pub fn search(&self, query: &str, limit: usize) -> Result<Vec<u64>, IndexError> {

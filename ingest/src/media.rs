@@ -247,7 +247,7 @@ fn decode_as(
     let undecodable = |reason: String| MediaError::Undecodable { kind, reason };
     let failed = |error: ImageError| match error {
         ImageError::Limits(limit) => MediaError::TooLarge { reason: limit.to_string() },
-        other => undecodable(other.to_string()),
+        other => undecodable(other.to_string().trim_end().to_owned()),
     };
     let jpeg = if format == ImageFormat::Jpeg { JpegOutline::of(bytes) } else { None };
     let bytes = match format {

@@ -13,7 +13,7 @@ use crate::creator::CreatorKey;
 use crate::derive::DeriveError;
 use crate::engine::Engine;
 use crate::media::{self, Limits, MediaError};
-use crate::scan::{Finding, RADIUS_DEFAULT, findings_by_code};
+use crate::scan::{Finding, RADIUS_DEFAULT, exact_finding, findings_by_code};
 
 /// A file and what its claimant says of it.
 #[derive(Clone, Copy, Default)]
@@ -41,7 +41,7 @@ pub struct Registration {
     pub status: Status,
     /// The receipt.
     pub receipt: Receipt,
-    /// Earlier works that look alike, nearest first.
+    /// Earlier works of the same bytes by others, and those that look alike, nearest first.
     pub similar: Vec<Finding>,
     /// What was said now and is not in the earlier claim, which stands: a work has one claim by a claimant.
     pub not_taken: Vec<&'static str>,
@@ -278,18 +278,23 @@ fn earlier_registration(
         .map(|record| record.index))
 }
 
+/// Earlier registrations of the same bytes by another, and earlier works that look alike. A warning is a
+/// courtesy: that the registry cannot answer now does not undo a registration.
 fn similar_earlier_works(
     look: Option<&Look>,
     index: u64,
     content: &ContentId,
     engine: &Engine,
 ) -> Vec<Finding> {
-    let Some(pdq) = look.and_then(|look| look.pdq.as_ref()) else { return Vec::new() };
-    // A warning is a courtesy: that the registry cannot answer now does not undo a registration.
-    let alike = findings_by_code(Kind::Pdq, &pdq.codes, pdq.quality, RADIUS_DEFAULT, engine);
-    let mut alike = alike.unwrap_or_default();
-    alike.retain(|finding| finding.index < index && finding.work != *content);
-    alike
+    let mut similar = Vec::new();
+    similar.extend(exact_finding(content, engine).ok().flatten());
+    if let Some(pdq) = look.and_then(|look| look.pdq.as_ref()) {
+        let alike = findings_by_code(Kind::Pdq, &pdq.codes, pdq.quality, RADIUS_DEFAULT, engine);
+        similar
+            .extend(alike.unwrap_or_default().into_iter().filter(|found| found.work != *content));
+    }
+    similar.retain(|found| found.index < index);
+    similar
 }
 
 /// Whether a file is as it was: nothing was written to it meanwhile.

@@ -59,6 +59,10 @@ pub struct Finding {
     pub index: u64,
     /// The path under which it was registered, unless the claim was erased.
     pub file: Option<String>,
+    /// Its title, as claimed.
+    pub title: Option<String>,
+    /// Who claims it.
+    pub claimant: Option<String>,
     /// 0 to 1; orders matches across suspects.
     pub score: f64,
     /// What showed it.
@@ -251,7 +255,10 @@ impl Suspect {
     }
 }
 
-fn exact_finding(content: &ContentId, engine: &Engine) -> Result<Option<Finding>, RegistryError> {
+pub(crate) fn exact_finding(
+    content: &ContentId,
+    engine: &Engine,
+) -> Result<Option<Finding>, RegistryError> {
     let records = engine.registry.by_content(content)?;
     // The first registration, unless nothing but its number is left of it.
     let first = records.iter().find(|record| record.claim.is_some()).or(records.first());
@@ -294,12 +301,15 @@ fn finding(
     distance: Option<u32>,
     transform: Option<String>,
 ) -> Finding {
-    let path = record.claim.as_ref().and_then(|claim| claim.path.as_deref());
+    let claim = record.claim.as_ref();
+    let path = claim.and_then(|claim| claim.path.as_deref());
     let file = path.map(|path| String::from_utf8_lossy(path).into_owned());
     Finding {
         work: record.leaf.content,
         index: record.index,
         file,
+        title: claim.and_then(|claim| claim.title.clone()),
+        claimant: claim.and_then(|claim| claim.claimant.clone()),
         score,
         method,
         distance,

@@ -9,8 +9,8 @@ use anyhow::Result;
 use serde::Serialize;
 use timemark_index::Kind;
 use timemark_ingest::{
-    CreatorKey, Engine, Found, Registration, Sighting, Status, Submission, WalkError, register,
-    walk,
+    CreatorKey, Engine, Found, Method, Registration, Sighting, Status, Submission, WalkError,
+    register, walk,
 };
 
 use crate::outcome::{
@@ -98,6 +98,9 @@ impl Register {
         };
         let receipts = Receipts::new(self.receipts.as_deref())?;
         let engine = open::open_or_create(archive)?;
+        if submission.claimant.is_none_or(str::is_empty) {
+            remark("without --claimant these claims name nobody");
+        }
         let started = Instant::now();
         let tally = Tally::default();
         let bar = progress::growing("registering");
@@ -191,7 +194,11 @@ impl Register {
         };
         let file = &line.file;
         for finding in registration.similar.iter().filter(|_| !self.json) {
-            remark(&format!("{file} looks like an earlier work: {}", finding_words(finding)));
+            let how = match finding.method {
+                Method::Exact => "has the same bytes as",
+                Method::Code(_) => "looks like",
+            };
+            remark(&format!("{file} {how} an earlier work: {}", finding_words(finding)));
         }
         if !line.not_taken.is_empty() && !self.json {
             let not_taken = line.not_taken.join(", ");

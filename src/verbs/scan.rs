@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde::Serialize;
 use timemark_index::Kind;
 use timemark_ingest::{Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Summary, scan};
@@ -68,6 +68,9 @@ impl Scan {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
         let (Depth::Fast | Depth::Full) = self.depth; // the same until there are local features
         let engine = open::open(archive)?;
+        if self.hash != Kind::Pdq && engine.index.codes(self.hash) == 0 {
+            bail!("no work has a {0} code; `register --second-hash {0}` gives it one", self.hash);
+        }
         let report = self.report.as_deref().map(Report::new).transpose()?;
         let started = Instant::now();
         let bar = progress::growing("scanning");

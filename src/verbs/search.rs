@@ -8,7 +8,7 @@ use timemark_ingest::{Outcome, ScanOptions, compare};
 
 use crate::open;
 use crate::outcome::{
-    Answer, MatchJson, finding_words, json_text, legible, print_json, print_line,
+    Answer, MatchJson, finding_words, json_text, legible, print_json, print_line, remark,
 };
 
 /// Look up works by title, claimant and file name, or by a picture
@@ -44,7 +44,11 @@ impl Search {
             Some(image) => self.by_image(image, &engine)?,
             None => self.by_text(&engine)?,
         };
-        Ok(if found > 0 { Answer::Yes } else { Answer::No })
+        if found == 0 {
+            remark("no work found");
+            return Ok(Answer::No);
+        }
+        Ok(Answer::Yes)
     }
 
     fn by_text(&self, engine: &timemark_ingest::Engine) -> Result<usize> {

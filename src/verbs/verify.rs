@@ -5,8 +5,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use data_encoding::HEXLOWER;
 use serde::Serialize;
-use timemark_verify::{Policy, Receipt, Verdict, WitnessTime, WorkDigests, WorkHasher};
+use timemark_verify::{Claim, Policy, Receipt, Verdict, WitnessTime, WorkDigests, WorkHasher};
 
 use crate::open;
 use crate::outcome::{Answer, error_words, legible, print_bytes, print_json, utc};
@@ -19,7 +20,8 @@ pub(crate) struct Verify {
     /// Its receipt
     #[arg(long, value_name = "RECEIPT")]
     receipt: PathBuf,
-    /// Whom to trust: a c2sp.org/tlog-policy file [default: the log of the archive named by --archive]
+    /// Whom to trust: a c2sp.org/tlog-policy file. Without it, the log of the archive that --archive or
+    /// TIMEMARK_ARCHIVE names; ./timemark-archive is not trusted unless it is named
     #[arg(long, value_name = "POLICY")]
     policy: Option<PathBuf>,
     /// Print one line of JSON
@@ -35,9 +37,56 @@ struct VerdictJson {
     existed_by: Option<String>,
     index: Option<u64>,
     log: Option<String>,
+    /// What the claim says, where it is verified that the log holds it.
+    claim: Option<ClaimJson>,
     witnesses: Vec<WitnessJson>,
     /// `{"authority","time"}` each, as soon as tokens are checked.
     timestamps: [(); 0],
+}
+
+#[derive(Serialize)]
+struct ClaimJson {
+    sha256: String,
+    title: Option<String>,
+    claimant: Option<String>,
+    created: Option<String>,
+    rights: Option<String>,
+    /// The key whose signature on the claim was checked.
+    creator_key: Option<String>,
+}
+
+impl ClaimJson {
+    fn of(claim: &Claim) -> ClaimJson {
+        ClaimJson {
+            sha256: claim.work.content().sha256_hex(),
+            title: claim.title.clone(),
+            claimant: claim.claimant.clone(),
+            created: claim.created.clone(),
+            rights: claim.rights.clone(),
+            creator_key: claim.creator.map(|creator| HEXLOWER.encode(&creator.key)),
+        }
+    }
+
+    fn words(&self) -> impl Iterator<Item = String> {
+        let said = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| format!("  {name:<11} {}", legible(value)))
+        };
+        let creator = self
+            .creator_key
+            .as_ref()
+            .map(|key| format!("  signed      by the creator's key {key}"));
+        let sha256 = Some(format!("  sha256      {}", self.sha256));
+        let created = self.created.as_ref().map(|created| format!("{created} (as claimed)"));
+        let lines = [
+            said("title", &self.title),
+            said("claimant", &self.claimant),
+            said("created", &created),
+            said("rights", &self.rights),
+            sha256,
+            creator,
+        ];
+        lines.into_iter().flatten()
+    }
 }
 
 #[derive(Serialize)]
@@ -86,7 +135,7 @@ impl Verify {
             return Ok(without_trust(&work, &receipt));
         };
         Ok(match timemark_verify::verify(&work, &receipt, &trust.policy) {
-            Ok(verdict) => (Answer::Yes, VerdictJson::verified(&verdict, trust.words)),
+            Ok(verdict) => (Answer::Yes, VerdictJson::verified(&verdict, &receipt, trust.words)),
             Err(refusal) if refusal.is_undecided() => {
                 let reason = error_words(refusal);
                 (Answer::CouldNotTell, VerdictJson::without_proof("undecided", reason, words))
@@ -111,6 +160,7 @@ impl Verify {
             format!("{}  {}", verdict.verdict.to_uppercase(), legible(&self.file)),
             format!("  {}", legible(&verdict.reason)),
         ];
+        lines.extend(verdict.claim.iter().flat_map(ClaimJson::words));
         if let (Some(log), Some(index)) = (&verdict.log, verdict.index) {
             lines.push(format!("  log         {}, entry {index}", legible(log)));
         }
@@ -125,12 +175,12 @@ impl Verify {
 }
 
 impl VerdictJson {
-    fn verified(verdict: &Verdict, trust: String) -> VerdictJson {
+    fn verified(verdict: &Verdict, receipt: &Receipt, trust: String) -> VerdictJson {
         let existed_by = verdict.existed_by.map(utc);
         let reason = match &existed_by {
             Some(time) => format!("the work existed by {time}, as the policy's witnesses vouch"),
-            None => "the log holds this claim upon this work; no witness vouches for the time, \
-                     which is only the log's word"
+            None => "the log holds this claim upon this work; this proves no date, as no witness vouches \
+                     for one"
                 .to_owned(),
         };
         let witness = |w: &WitnessTime| WitnessJson { name: w.name.clone(), time: w.time.map(utc) };
@@ -141,6 +191,7 @@ impl VerdictJson {
             existed_by,
             index: Some(verdict.index),
             log: Some(verdict.log.to_string()),
+            claim: Some(ClaimJson::of(&receipt.claim)),
             witnesses: verdict.witnesses.iter().map(witness).collect(),
             timestamps: [],
         }
@@ -154,6 +205,7 @@ impl VerdictJson {
             existed_by: None,
             index: None,
             log: None,
+            claim: None,
             witnesses: Vec::new(),
             timestamps: [],
         }

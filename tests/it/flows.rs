@@ -95,6 +95,9 @@ fn the_same_bytes_by_the_same_claimant_have_one_receipt() {
     let other = register("Li Na", "three");
     assert_ne!(other[0]["index"], first[0]["index"], "another claimant makes another claim");
     assert_eq!(other[0]["work"], first[0]["work"]);
+    let earlier = &other[0]["similar"][0];
+    assert_eq!((&earlier["method"], &earlier["index"]), (&"exact".into(), &first[0]["index"]));
+    assert_eq!(earlier["claimant"], "Zhang Wei", "the second claimant is told of the first");
 }
 
 #[test]
@@ -225,6 +228,8 @@ fn a_second_kind_of_fingerprint_can_be_chosen() {
     for kind in ["gradient", "dct"] {
         let desk = Desk::new();
         let works = samples("works");
+        expect(0, &mut desk.timemark(["init"]));
+        expect(2, &mut desk.timemark(["scan", &works, "--hash", kind]));
         expect(
             0,
             &mut desk.timemark(["register", &works, "--receipts", "r", "--second-hash", kind]),
