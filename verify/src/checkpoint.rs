@@ -83,6 +83,8 @@ fn bad(reason: impl Into<String>) -> FormatError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TEXT: &str =
@@ -114,6 +116,17 @@ mod tests {
             &format!("{TEXT}\nx\n"),
         ] {
             assert!(Checkpoint::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_is_the_only_spelling(at in 0..TEXT.len(), c in any::<char>(), cut in any::<bool>()) {
+            let (start, end) = TEXT.split_at(at);
+            let text = if cut { start.to_owned() } else { format!("{start}{c}{}", &end[1..]) };
+            if let Ok(checkpoint) = Checkpoint::parse(&text) {
+                prop_assert_eq!(checkpoint.to_string(), text);
+            }
         }
     }
 }

@@ -318,6 +318,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_key_that_parses_is_the_only_spelling(at in 0..GO_VKEY.len(), c in any::<char>()) {
+            let vkey = format!("{}{c}{}", &GO_VKEY[..at], &GO_VKEY[at + 1..]);
+            if let Ok(key) = vkey.parse::<VerifierKey>() {
+                prop_assert_eq!(key.to_string(), vkey);
+            }
+        }
+
+        #[test]
         fn what_parses_is_the_only_spelling(at in any::<usize>(), c in any::<char>(), cut in any::<bool>()) {
             let mut text: Vec<char> = POEM.chars().collect();
             let at = at % text.len();

@@ -212,8 +212,10 @@ fn bad(reason: impl Into<String>) -> FormatError {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use ed25519_dalek::SigningKey;
+    use proptest::prelude::*;
+
+    use super::*;
 
     fn key(seed: u8, kind: KeyKind) -> String {
         let public = SigningKey::from_bytes(&[seed; 32]).verifying_key();
@@ -296,5 +298,20 @@ mod tests {
         file.extend(key(11, KeyKind::CosignatureV1).bytes());
         file.extend(b"\nquorum \xFF\n# \xFE\n");
         assert!(Policy::parse(&file).is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_changed_policy_trusts_nobody_else(at in any::<usize>(), byte in any::<u8>(), cut in any::<bool>()) {
+            let good = Policy::parse(example().as_bytes()).unwrap();
+            let mut file = example().into_bytes();
+            let at = at % file.len();
+            if cut { file.truncate(at) } else { file[at] = byte }
+            if let Ok(policy) = Policy::parse(&file) {
+                prop_assert!(policy.logs().iter().all(|log| good.logs().contains(log)));
+                let known = |w: &Witness| good.witnesses().iter().any(|g| g.key == w.key);
+                prop_assert!(policy.witnesses().iter().all(known));
+            }
+        }
     }
 }

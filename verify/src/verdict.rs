@@ -261,6 +261,7 @@ fn bad_signature(anchor: usize, key: &VerifierKey) -> Refusal {
 #[cfg(test)]
 mod tests {
     use ed25519_dalek::{Signer, SigningKey};
+    use proptest::prelude::*;
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -476,5 +477,33 @@ mod tests {
         let file = receipt.to_string().into_bytes();
         sweep(&file, false, &two_of_three(), &verdict);
         sweep(&file, true, &two_of_three(), &verdict);
+    }
+
+    proptest! {
+        #[test]
+        fn a_proof_or_receipt_that_parses_is_the_only_spelling(
+            at in any::<usize>(), c in any::<char>(), kind in 0..3,
+        ) {
+            let receipt = receipt(sample(), &[(11, 300)]);
+            let change = |text: &str| -> String {
+                let at = text.floor_char_boundary(at % text.len());
+                let rest = text[at..].char_indices().nth(1).map_or("", |(next, _)| &text[at + next..]);
+                match kind {
+                    0 => format!("{}{c}{rest}", &text[..at]), // another character
+                    1 => format!("{}{c}{}", &text[..at], &text[at..]), // one more
+                    _ => format!("{}{rest}", &text[..at]), // one less
+                }
+            };
+            let proof = change(&receipt.anchors[0].to_tlog_proof());
+            if let Ok(anchor) = Anchor::parse_tlog_proof(&proof) {
+                prop_assert_eq!(anchor.to_tlog_proof(), proof);
+            }
+            let file = receipt.to_string();
+            let body = change(&file[..file.len() - "== sha256 \n".len() - 64]);
+            let file = format!("{body}== sha256 {}\n", HEXLOWER.encode(&Sha256::digest(&body)));
+            if let Ok(receipt) = Receipt::parse(file.as_bytes()) {
+                prop_assert_eq!(receipt.to_string(), file);
+            }
+        }
     }
 }
