@@ -147,7 +147,7 @@ pub(crate) fn verifier(archive: &Path) -> Result<VerifierKey> {
 /// The folder of the public tlog-tiles tree. Needs no lock.
 pub(crate) fn tiles_dir(archive: &Path) -> Result<PathBuf> {
     check_marker(archive)?;
-    Ok(Log::tiles_dir(&archive.join("log")))
+    Ok(timemark_tlog::tiles_dir(&archive.join("log")))
 }
 
 /// The newest published checkpoint. Needs no lock.

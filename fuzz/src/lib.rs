@@ -1,7 +1,7 @@
 //! What the targets share: a small world whose every genuine statement is known, and the seal of a
 //! receipt.
 
-#[path = "../../ingest/src/media.rs"]
+#[path = "../../ingest/src/media/mod.rs"]
 pub mod media; // alone, because the rest of `ingest` brings stores and indexes along
 pub mod world;
 

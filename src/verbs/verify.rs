@@ -216,7 +216,7 @@ impl VerdictJson {
 fn without_trust(work: &WorkDigests, receipt: &Receipt) -> (Answer, VerdictJson) {
     let undecided = |reason| VerdictJson::without_proof("undecided", reason, None);
     let refused = |reason| VerdictJson::without_proof("refused", reason, None);
-    match timemark_verify::check_consistency(work, receipt) {
+    match timemark_verify::check_without_trust(work, receipt) {
         Ok(consistent) => {
             let keys = consistent.unchecked_signers.join(", ");
             let reason = format!(

@@ -7,7 +7,8 @@ use timemark_verify::{Claim, Leaf};
 
 use crate::claims::{Checkpoints, CheckpointsReader, Claims};
 use crate::disk;
-use crate::sequencer::{Entry, checkpoints_path, read_tile, tiles_dir};
+use crate::folder::{checkpoints_path, read_tile, tiles_dir};
+use crate::sequencer::Entry;
 use crate::tile::{TILE_WIDTH, TileId, entries_path};
 use crate::tree::Edge;
 use crate::{Log, LogError};

@@ -14,6 +14,7 @@
 mod audit;
 mod claims;
 mod disk;
+mod folder;
 mod journal;
 mod key;
 mod sequencer;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use timemark_verify::FormatError;
 
 pub use audit::AuditReport;
+pub use folder::tiles_dir;
 pub use key::SigningKey;
 pub use sequencer::{Entry, FlushWorks, Log};
 

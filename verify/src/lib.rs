@@ -35,7 +35,7 @@ pub use note::{KeyKind, Note, NoteSignature, VerifierKey};
 pub use policy::{Policy, Rule, Witness};
 pub use receipt::{Anchor, OtherSection, Receipt};
 pub use text::{escape, unescape};
-pub use verdict::{Consistency, Refusal, Verdict, WitnessTime, check_consistency, verify};
+pub use verdict::{Refusal, Untrusted, Verdict, WitnessTime, check_without_trust, verify};
 
 /// Bytes that cannot be read as what they should be. It says nothing about truth or trust.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

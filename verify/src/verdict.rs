@@ -32,7 +32,7 @@ pub struct WitnessTime {
 
 /// What holds of a receipt whatever one trusts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Consistency {
+pub struct Untrusted {
     /// Name and id of every key that is said to have signed a checkpoint in the receipt, unchecked:
     /// `name+id` is how its verifier key begins.
     pub unchecked_signers: Vec<String>,
@@ -127,9 +127,9 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
 }
 
 /// Checks all that needs no trust: that file, claim, leaf, proofs and checkpoints belong together.
-pub fn check_consistency(work: &WorkDigests, receipt: &Receipt) -> Result<Consistency, Refusal> {
+pub fn check_without_trust(work: &WorkDigests, receipt: &Receipt) -> Result<Untrusted, Refusal> {
     check_parts(work, receipt)?;
-    Ok(Consistency { unchecked_signers: unchecked_signers(receipt) })
+    Ok(Untrusted { unchecked_signers: unchecked_signers(receipt) })
 }
 
 fn check_parts(work: &WorkDigests, receipt: &Receipt) -> Result<(), Refusal> {

@@ -18,6 +18,9 @@
 //!   hook is left alone, as it belongs to the program: its message on stderr is worth a bug report.
 //!   Needs `panic = "unwind"`, the default. Running out of stack or memory cannot be caught.
 
+mod kind;
+mod structure;
+
 use std::fmt;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +31,10 @@ use image::metadata::Orientation;
 use image::{
     ColorType, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgb, imageops,
 };
+
+use kind::picture_format;
+pub use kind::{START_BYTES, has_picture_signature, media_type};
+use structure::{JpegOutline, tiff_directory_is_bounded, webp_container};
 
 /// A decoded picture: upright, 8 bits a channel, transparency flattened over white.
 #[derive(Clone, PartialEq, Eq)]
@@ -153,89 +160,6 @@ pub fn thumbnail_jpeg(picture: &Picture, side_max: u32) -> Result<Vec<u8>, Media
     Ok(jpeg)
 }
 
-/// Whether the file begins like a picture that [`decode`] reads: JPEG, PNG, WebP, GIF, BMP, TIFF.
-pub fn has_picture_signature(start: &[u8]) -> bool {
-    picture_format(start).is_some()
-}
-
-/// The media type the first bytes speak of, in lower case; `application/octet-stream` if none.
-///
-/// Give it [`START_BYTES`], or the whole file if that is shorter.
-pub fn media_type(start: &[u8]) -> &'static str {
-    let start = &start[..start.len().min(START_BYTES)];
-    let holds = |needle: &[u8]| start.windows(needle.len()).any(|window| window == needle);
-    if let Some(format) = picture_format(start) {
-        return format.to_mime_type();
-    }
-    for &(offset, magic, media_type) in SIGNATURES {
-        if start.get(offset..).is_some_and(|rest| rest.starts_with(magic)) {
-            // Three containers say more a little further in.
-            return match media_type {
-                "application/zip" => {
-                    let found = ZIP_CONTENTS.iter().find(|(needle, _)| holds(needle));
-                    found.map_or(media_type, |(_, inner)| inner)
-                }
-                "video/x-matroska" if holds(b"webm") => "video/webm",
-                "audio/ogg" if holds(b"theora") => "video/ogg",
-                _ => media_type,
-            };
-        }
-    }
-    match start {
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'A', b'V', b'E', ..] => "audio/wav",
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'A', b'V', b'I', b' ', ..] => "video/x-msvideo",
-        // MPEG audio frame: sync, layer III, a bit rate and a sample rate that exist.
-        [0xFF, b, c, ..] if b & 0xE6 == 0xE2 && c & 0xF0 != 0xF0 && c & 0x0C != 0x0C => {
-            "audio/mpeg"
-        }
-        [0xFF, b, ..] if b & 0xF6 == 0xF0 => "audio/aac",
-        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "text/plain", // UTF-16 with its byte order mark
-        _ => text_type(start).unwrap_or("application/octet-stream"),
-    }
-}
-
-/// Text is UTF-8 without the control characters that only binary files hold.
-fn text_type(start: &[u8]) -> Option<&'static str> {
-    let text = match std::str::from_utf8(start) {
-        Ok(text) => text,
-        // The last character may be cut off, as these are only the first bytes.
-        Err(error) if error.error_len().is_none() => {
-            std::str::from_utf8(&start[..error.valid_up_to()]).ok()?
-        }
-        Err(_) => return None,
-    };
-    let binary =
-        |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r' | '\x0C' | '\x1B');
-    if text.is_empty() || text.contains(binary) {
-        return None;
-    }
-    let text = text.trim_start_matches('\u{FEFF}').trim_start().to_ascii_lowercase();
-    Some(match text {
-        t if t.starts_with("<!doctype html") || t.starts_with("<html") => "text/html",
-        t if t.starts_with("<svg") => "image/svg+xml",
-        t if t.starts_with("<?xml") && t.contains("<svg") => "image/svg+xml",
-        t if t.starts_with("<?xml") => "text/xml",
-        _ => "text/plain",
-    })
-}
-
-fn picture_format(start: &[u8]) -> Option<ImageFormat> {
-    match start {
-        [0xFF, 0xD8, 0xFF, ..] => Some(ImageFormat::Jpeg),
-        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Some(ImageFormat::Png),
-        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Some(ImageFormat::Gif),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(ImageFormat::WebP),
-        // "BM" alone also begins texts: the size of one of the known headers must follow.
-        [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, size, 0, 0, 0, ..] => {
-            [12, 16, 40, 52, 56, 64, 108, 124].contains(size).then_some(ImageFormat::Bmp)
-        }
-        // A Canon raw file is a TIFF only on the outside.
-        [b'I', b'I', 42, 0, _, _, _, _, b'C', b'R', ..] => None,
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(ImageFormat::Tiff),
-        _ => None,
-    }
-}
-
 /// The decode itself, in the order things happen.
 fn decode_as(
     format: ImageFormat,
@@ -350,127 +274,6 @@ impl Picture {
             if turn >= 5 { (self.height, self.width) } else { (self.width, self.height) };
         Picture { width, height, rgb }
     }
-}
-
-/// What a walk over a JPEG's markers tells before decoding: the decoder inside `image` counts scans
-/// late, allots coefficients unasked, and paints what is missing grey without a word.
-struct JpegOutline {
-    scans: u64,
-    /// Memory for all coefficients, needed if they arrive in several scans.
-    coefficient_bytes: u64,
-    /// The end marker is there. What follows it (a film, another picture) is none of ours.
-    complete: bool,
-}
-
-impl JpegOutline {
-    fn of(bytes: &[u8]) -> Option<JpegOutline> {
-        let mut outline = JpegOutline { scans: 0, coefficient_bytes: 0, complete: false };
-        let (mut frame_bytes, mut components, mut progressive) = (0, 0, false);
-        let mut rest = bytes.get(2..)?;
-        // Inside a scan, 0xFF is always followed by 0 or a restart marker, so this skips the data.
-        while let Some(at) = rest.iter().position(|&b| b == 0xFF) {
-            rest = &rest[at + 1..];
-            let [marker, after @ ..] = rest else { break };
-            match marker {
-                0xFF => continue,
-                0x00 | 0x01 | 0xD0..=0xD8 => rest = after,
-                0xD9 => {
-                    outline.complete = true;
-                    break;
-                }
-                marker => {
-                    let [high, low, ..] = after else { break };
-                    let length = usize::from(u16::from_be_bytes([*high, *low]));
-                    let Some(segment) = after.get(2..length.max(2)) else { break };
-                    match marker {
-                        0xC0..=0xCF if ![0xC4, 0xC8, 0xCC].contains(marker) => {
-                            progressive |= *marker == 0xC2;
-                            components = segment.get(5).copied().unwrap_or(0);
-                            frame_bytes = frame_bytes.max(coefficient_bytes(segment));
-                        }
-                        0xDA => {
-                            outline.scans += 1;
-                            if progressive || segment.first() < Some(&components) {
-                                outline.coefficient_bytes = frame_bytes;
-                            }
-                        }
-                        _ => {}
-                    }
-                    rest = &after[length.max(2)..];
-                }
-            }
-        }
-        Some(outline)
-    }
-}
-
-/// 64 coefficients of two bytes for every block of a frame, counted as the decoder pads them.
-fn coefficient_bytes(frame: &[u8]) -> u64 {
-    let [_, h1, h0, w1, w0, _, components @ ..] = frame else { return 0 };
-    let sampling = || components.chunks(3).filter_map(|c| c.get(1)).map(|s| (s >> 4, s & 15));
-    let across = u64::from(sampling().map(|s| s.0).max().unwrap_or(1).max(1));
-    let down = u64::from(sampling().map(|s| s.1).max().unwrap_or(1).max(1));
-    let units = u64::from(u16::from_be_bytes([*w1, *w0])).div_ceil(8 * across)
-        * u64::from(u16::from_be_bytes([*h1, *h0])).div_ceil(8 * down);
-    units * sampling().map(|(h, v)| u64::from(h) * u64::from(v)).sum::<u64>() * 64 * 2
-}
-
-/// The bytes of the RIFF container, if it and every chunk in it end within the file: the decoder
-/// would allot whatever length a metadata chunk claims.
-fn webp_container(bytes: &[u8]) -> Option<&[u8]> {
-    let length = |at: usize| -> Option<usize> {
-        let size = u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
-        usize::try_from(size).ok()?.checked_add(8)
-    };
-    let end = length(4)?;
-    let mut at = 12;
-    while at + 8 <= end {
-        at = at.checked_add(length(at + 4)?)?;
-        if at > end {
-            return None;
-        }
-        at += at % 2;
-    }
-    bytes.get(..end)
-}
-
-/// Whether every compression tag of the first page names a method whose output is as large as the
-/// page says. JPEG inside TIFF is left out: the decoder would believe the size in each strip.
-fn tiff_directory_is_bounded(bytes: &[u8]) -> bool {
-    let big_endian = bytes.starts_with(b"M");
-    let number = |at: usize, length: usize| -> Option<usize> {
-        let field = bytes.get(at..at.checked_add(length)?)?;
-        let digit = |sum: usize, byte: &u8| sum.checked_mul(256)?.checked_add(usize::from(*byte));
-        if big_endian {
-            field.iter().try_fold(0, digit)
-        } else {
-            field.iter().rev().try_fold(0, digit)
-        }
-    };
-    let check = || -> Option<bool> {
-        let is_big = number(2, 2)? == 43;
-        let (page, count_length, entry_length) =
-            if is_big { (number(8, 8)?, 8, 20) } else { (number(4, 4)?, 2, 12) };
-        let first = page.checked_add(count_length)?;
-        for index in 0..number(page, count_length)? {
-            let entry = first.checked_add(index.checked_mul(entry_length)?)?;
-            let count = number(entry + 4, if is_big { 8 } else { 4 })?;
-            // The decoder makes room for so many values before it looks for them.
-            if count > bytes.len() {
-                return Some(false);
-            }
-            if number(entry, 2)? == 259 {
-                let is_short = number(entry + 2, 2)? == 3;
-                let value = number(entry + if is_big { 12 } else { 8 }, 2)?;
-                if !(is_short && count == 1 && TIFF_COMPRESSIONS.contains(&value)) {
-                    return Some(false);
-                }
-            }
-        }
-        Some(true)
-    };
-    // A directory that ends early is the decoder's to refuse.
-    check().unwrap_or(true)
 }
 
 /// How the picture must be turned; upright if its metadata does not say or cannot be read.
@@ -599,8 +402,6 @@ impl fmt::Debug for Picture {
     }
 }
 
-/// How much of a file's beginning [`media_type`] looks at: Office documents name their parts late.
-pub const START_BYTES: usize = 4096;
 /// Longest picture file that is read into memory to be decoded.
 pub const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -609,56 +410,9 @@ const PIECE_BYTES: usize = 64 << 10;
 
 const CUT_SHORT: &str = "the file is cut short: it ends before the picture does";
 
-/// None, CCITT G4, LZW, Deflate (two numbers), PackBits.
-const TIFF_COMPRESSIONS: [usize; 6] = [1, 4, 5, 8, 32_946, 32_773];
-
 const TILE_SIDE: usize = 32;
 
 const THUMBNAIL_QUALITY: u8 = 80;
-
-/// Offset, bytes, media type. The first that fits wins.
-#[rustfmt::skip]
-const SIGNATURES: &[(usize, &[u8], &str)] = &[
-    (0, b"%PDF-", "application/pdf"),
-    (0, b"{\\rtf", "application/rtf"),
-    (0, b"PK\x03\x04", "application/zip"),
-    (0, b"PK\x05\x06", "application/zip"),
-    (0, b"7z\xBC\xAF\x27\x1C", "application/x-7z-compressed"),
-    (0, b"Rar!\x1A\x07", "application/vnd.rar"),
-    (0, b"\x1F\x8B\x08", "application/gzip"),
-    (0, b"\x28\xB5\x2F\xFD", "application/zstd"),
-    (257, b"ustar", "application/x-tar"),
-    (0, b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1", "application/x-ole-storage"),
-    (4, b"ftypavi", "image/avif"),
-    (4, b"ftyphei", "image/heic"),
-    (4, b"ftypM4A", "audio/mp4"),
-    (4, b"ftypqt  ", "video/quicktime"),
-    (4, b"ftyp", "video/mp4"),
-    (0, b"\x1A\x45\xDF\xA3", "video/x-matroska"),
-    (0, b"ID3", "audio/mpeg"),
-    (0, b"OggS", "audio/ogg"),
-    (0, b"fLaC", "audio/flac"),
-    (0, b"MThd", "audio/midi"),
-    (8, b"AIFF", "audio/aiff"),
-    (0, b"8BPS", "image/vnd.adobe.photoshop"),
-    (0, b"II*\0", "image/x-canon-cr2"),
-    (0, b"\xFF\x0A", "image/jxl"),
-    (0, b"\0\0\0\x0CJXL ", "image/jxl"),
-    (0, b"\0\0\x01\0", "image/x-icon"),
-    (0, b"wOF2", "font/woff2"),
-    (0, b"OTTO", "font/otf"),
-    (0, b"\0\x01\0\0\0", "font/ttf"),
-];
-
-/// Names inside a ZIP's first entries, and what the ZIP is then.
-#[rustfmt::skip]
-const ZIP_CONTENTS: &[(&[u8], &str)] = &[
-    (b"mimetypeapplication/epub+zip", "application/epub+zip"),
-    (b"opendocument.text", "application/vnd.oasis.opendocument.text"),
-    (b"word/", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-    (b"xl/", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-    (b"ppt/", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
-];
 
 #[cfg(test)]
 mod tests {
@@ -926,30 +680,9 @@ mod tests {
         let wrong = Picture { width: 2, height: 2, rgb: vec![0; 3] };
         assert!(matches!(thumbnail_jpeg(&wrong, 24), Err(MediaError::Unencodable { .. })));
     }
-
     #[test]
-    fn media_types_are_told_by_content() {
-        let docx =
-            [b"PK\x03\x04".as_slice(), &[0; 26], b"[Content_Types].xml word/document"].concat();
-        for (start, expected) in [
-            (b"plain words, caf\xC3\xA9 \xE2\x82".as_slice(), "text/plain"),
-            (b"BM is how this text begins", "text/plain"),
-            (b"<?xml version='1.0'?>\n<svg/>", "image/svg+xml"),
-            (b"  <!DOCTYPE html>", "text/html"),
-            (b"PK\x03\x04 whatever", "application/zip"),
-            (&docx, "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-            (b"%PDF-1.7\n", "application/pdf"),
-            (b"\0\0\0\x18ftypisom\0\0\0\0", "video/mp4"),
-            (b"\0\0\0\x18ftypheic\0\0\0\0", "image/heic"),
-            (b"ID3\x04\0", "audio/mpeg"),
-            (b"\xFF\xFB\x90\x64", "audio/mpeg"),
-            (b"RIFF\0\0\0\0WAVEfmt ", "audio/wav"),
-            (b"\x1A\x45\xDF\xA3....webm", "video/webm"),
-            (b"\0\x01\x02\x03\xFF", "application/octet-stream"),
-            (b"", "application/octet-stream"),
-        ] {
-            assert_eq!(media_type(start), expected, "{start:?}");
-            assert!(!has_picture_signature(start));
+    fn what_is_no_picture_is_not_decoded() {
+        for start in [&b""[..], b"plain words", b"%PDF-1.7\n", b"\0\0\0\x18ftypheic\0\0\0\0"] {
             let result = decode(start, &Limits::default());
             assert!(matches!(result, Err(MediaError::NotAPicture)));
         }

@@ -1,0 +1,180 @@
+//! Reads a log's folder, and believes nothing in it that the log did not sign. Writes nothing.
+
+use std::path::{Path, PathBuf};
+
+use timemark_verify::merkle::{Hash, leaf_hash};
+use timemark_verify::{Checkpoint, Note};
+
+use crate::claims::Checkpoints;
+use crate::disk;
+use crate::journal::Batch;
+use crate::tile::{TILE_WIDTH, TileId, entries_path, partial_width, subtrees};
+use crate::tree::Edge;
+use crate::{LogError, SigningKey};
+
+/// The public tlog-tiles tree of the log in this folder.
+pub fn tiles_dir(dir: &Path) -> PathBuf {
+    dir.join("tiles")
+}
+
+pub(crate) fn checkpoints_path(dir: &Path) -> PathBuf {
+    dir.join("checkpoints")
+}
+
+/// Reads a bundle of at least `width` entries and returns so many.
+pub(crate) fn read_entries(dir: &Path, bundle: u64, width: u64) -> Result<Vec<Vec<u8>>, LogError> {
+    let (path, file, held) = read_narrowest(dir, width, |width| entries_path(bundle, width))?;
+    let damaged = || LogError::damaged(&path, format!("it does not hold {held} entries"));
+    let mut rest = &file[..];
+    let mut entries = Vec::with_capacity(held as usize);
+    for _ in 0..held {
+        let (length, after) = rest.split_first_chunk::<2>().ok_or_else(damaged)?;
+        let length = usize::from(u16::from_be_bytes(*length));
+        let (entry, after) = after.split_at_checked(length).ok_or_else(damaged)?;
+        entries.push(entry.to_vec());
+        rest = after;
+    }
+    entries.truncate(width as usize);
+    if rest.is_empty() { Ok(entries) } else { Err(damaged()) }
+}
+
+/// Reads a tile of at least `width` hashes and returns so many.
+pub(crate) fn read_tile(
+    dir: &Path,
+    level: u8,
+    index: u64,
+    width: u64,
+) -> Result<Vec<Hash>, LogError> {
+    let path_of = |width| TileId { level, index, width }.path();
+    let (path, file, held) = read_narrowest(dir, width, path_of)?;
+    if file.len() as u64 != 32 * held {
+        return Err(LogError::damaged(&path, format!("it does not hold {held} hashes")));
+    }
+    let hashes = file.chunks_exact(32).filter_map(|h| h.try_into().ok().map(Hash));
+    Ok(hashes.take(width as usize).collect())
+}
+
+/// The file of this width or the narrowest wider one, and how wide it is: a partial file goes when the
+/// full one is safe.
+fn read_narrowest(
+    dir: &Path,
+    width: u64,
+    path_of: impl Fn(u16) -> String,
+) -> Result<(PathBuf, Vec<u8>, u64), LogError> {
+    let tiles_dir = tiles_dir(dir);
+    for width in width..=TILE_WIDTH {
+        let path = tiles_dir.join(path_of(width as u16));
+        if let Some(file) = disk::read_if_exists(&path)? {
+            return Ok((path, file, width));
+        }
+    }
+    Err(LogError::damaged(&tiles_dir.join(path_of(TILE_WIDTH as u16)), "it is missing"))
+}
+
+/// The right edge on disk, which must lead to the signed root.
+pub(crate) fn read_edge(dir: &Path, checkpoint: &Checkpoint) -> Result<Edge, LogError> {
+    let levels = (0u8..).take_while(|&level| subtrees(checkpoint.size, level) > 0);
+    let levels = levels.map(|level| match partial_width(checkpoint.size, level) {
+        0 => Ok(Vec::new()),
+        width => {
+            read_tile(dir, level, subtrees(checkpoint.size, level) / TILE_WIDTH, u64::from(width))
+        }
+    });
+    let edge = Edge::new(checkpoint.size, levels.collect::<Result<_, _>>()?);
+    if edge.root() != checkpoint.root {
+        let reason =
+            format!("its tiles do not lead to the root signed at size {}", checkpoint.size);
+        return Err(LogError::damaged(&tiles_dir(dir), reason));
+    }
+    Ok(edge)
+}
+
+/// The partial bundle of entries, which must be those of the tree: it goes into the full one.
+pub(crate) fn read_partial_entries(dir: &Path, edge: &Edge) -> Result<Vec<u8>, LogError> {
+    let (bundle, width) = (edge.size() / TILE_WIDTH, edge.size() % TILE_WIDTH);
+    let entries = if width > 0 { read_entries(dir, bundle, width)? } else { Vec::new() };
+    let hashes = edge.partial_tiles().find(|(id, _)| id.level == 0).map_or(&[][..], |(_, h)| h);
+    if !entries.iter().map(|entry| leaf_hash(entry)).eq(hashes.iter().copied()) {
+        let path = tiles_dir(dir).join(entries_path(bundle, width as u16));
+        return Err(LogError::damaged(&path, "its entries are not those of the tree"));
+    }
+    let mut bytes = Vec::new();
+    for entry in entries {
+        bytes.extend((entry.len() as u16).to_be_bytes());
+        bytes.extend(entry);
+    }
+    Ok(bytes)
+}
+
+/// Checks that each batch of the journal follows the last and is what the log signed. Returns what it
+/// signed, from the start of the journal on.
+pub(crate) fn check_batches(
+    dir: &Path,
+    key: &SigningKey,
+    start: Checkpoint,
+    edge: &Edge,
+    batches: &[Batch],
+) -> Result<Vec<Checkpoint>, LogError> {
+    let mut edge = edge.clone();
+    let mut known = vec![start];
+    for batch in batches {
+        let follows = batch.first == edge.size();
+        batch.entries.iter().for_each(|e| edge.push(leaf_hash(&e.leaf), &mut |_, _| {}));
+        let (checkpoint, _) = signed(dir, key, &batch.note)?;
+        if !follows || (checkpoint.size, checkpoint.root) != (edge.size(), edge.root()) {
+            let reason = format!("the batch of entry {} is not what was signed", batch.first);
+            return Err(LogError::damaged(&dir.join("journal"), reason));
+        }
+        known.push(checkpoint);
+    }
+    Ok(known)
+}
+
+/// What was published, or kept of what was signed, may lag behind the journal, never lead it or differ:
+/// else this folder is an old copy, or something acknowledged is lost.
+pub(crate) fn check_nothing_else_was_signed(
+    dir: &Path,
+    key: &SigningKey,
+    known: &[Checkpoint],
+    checkpoints_bytes: u64,
+) -> Result<(), LogError> {
+    let size = known.last().map_or(0, |newest| newest.size);
+    let published = disk::read_if_exists(&tiles_dir(dir).join("checkpoint"))?.unwrap_or_default();
+    let published = String::from_utf8_lossy(&published).into_owned();
+    let kept = Checkpoints::read_from(&checkpoints_path(dir), checkpoints_bytes)?;
+    // A power cut may tear either; only what bears our signature says anything.
+    let notes = kept.map_while(Result::ok).map(|(_, note)| note).chain([published]);
+    for (signed, _) in notes.filter_map(|note| signed(dir, key, &note).ok()) {
+        let differs = known.iter().any(|k| k.size == signed.size && k.root != signed.root);
+        if signed.size > size || differs {
+            let others = if differs { " others" } else { "" };
+            let reason = format!(
+                "the log has signed {} entries, of which this folder holds {size}{others}; it may be an \
+                 old copy",
+                signed.size
+            );
+            return Err(LogError::damaged(dir, reason));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a checkpoint that this key must have signed.
+pub(crate) fn signed(
+    dir: &Path,
+    key: &SigningKey,
+    note: &str,
+) -> Result<(Checkpoint, Note), LogError> {
+    let note = Note::parse(note)?;
+    let checkpoint = Checkpoint::of_note(&note)?;
+    let verifier = key.verifier();
+    let text = note.text().as_bytes();
+    let ours = checkpoint.origin == verifier.name()
+        && note.signatures_by(verifier).count() > 0
+        && note.signatures_by(verifier).all(|s| verifier.holds(text, &s.bytes));
+    if ours {
+        Ok((checkpoint, note))
+    } else {
+        Err(LogError::damaged(dir, format!("a checkpoint in it is not signed by {verifier}")))
+    }
+}
