@@ -7,7 +7,7 @@ use std::path::Path;
 use timemark_index::{Kind, Pdq, second};
 use timemark_store::{BlobError, Record, RegistryError};
 use timemark_tlog::LogError;
-use timemark_verify::{Claim, ClaimFingerprint, ContentId, FormatError, Receipt, WorkDigests};
+use timemark_verify::{Claim, ClaimFingerprint, ContentId, Receipt, WorkDigests};
 
 use crate::creator::CreatorKey;
 use crate::derive::DeriveError;
@@ -72,16 +72,13 @@ pub enum RegisterError {
         "it begins as a picture and cannot be decoded (--bytes-only registers it all the same)"
     )]
     Picture(#[source] MediaError),
-    /// What the claimant says cannot stand in a claim.
-    #[error(transparent)]
-    Claim(#[from] FormatError),
     /// The store failed.
     #[error(transparent)]
     Blob(#[from] BlobError),
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
-    /// The log failed.
+    /// The log failed, or what the claimant says cannot stand in a claim.
     #[error(transparent)]
     Log(#[from] LogError),
 }
