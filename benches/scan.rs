@@ -20,7 +20,7 @@ use timemark_ingest::{
     Engine, Method, Outcome, Salter, ScanOptions, Status, Submission, Summary, register, scan,
 };
 use timemark_store::EmbeddedRegistry;
-use timemark_tlog::SigningKey;
+use timemark_tlog::LogKey;
 use timemark_verify::{Policy, Receipt, WorkDigests, verify};
 
 fn main() -> Result<()> {
@@ -189,7 +189,7 @@ fn register_beside_the_disk(report: &mut Report) -> Result<()> {
 
 /// There is a receipt for each work, with a number of its own, and it proves the work.
 fn check_receipts(works: &Path, receipts: &Path, archive: &Path) -> Result<()> {
-    let key = SigningKey::read(&archive.join("keys/log.key"))?;
+    let key = LogKey::read(&archive.join("keys/log.key"))?;
     let policy = Policy::trusting(key.verifier().clone());
     let mut numbers = vec![false; FILES];
     for number in 0..FILES {

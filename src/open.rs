@@ -19,7 +19,7 @@ use data_encoding::HEXLOWER;
 use timemark_index::{Index, IndexError};
 use timemark_ingest::{Engine, Salter};
 use timemark_store::{BlobStore, EmbeddedRegistry, FileStore, Registry, RegistryError};
-use timemark_tlog::{Log, SigningKey};
+use timemark_tlog::{Log, LogKey};
 use timemark_verify::{Note, VerifierKey};
 
 use crate::outcome::remark;
@@ -48,11 +48,11 @@ pub(crate) fn create(
     let keys_dir = aside.path().join("keys");
     fs::create_dir(&keys_dir)?;
     let key = match (keys, origin) {
-        (Some(keys), None) => SigningKey::read(&keys.join("log.key"))?,
+        (Some(keys), None) => LogKey::read(&keys.join("log.key"))?,
         (Some(_), Some(_)) => bail!("the keys given have an origin already; leave --origin away"),
         (None, origin) => {
             let origin = origin.map_or_else(random_origin, |origin| Ok(origin.to_owned()))?;
-            SigningKey::generate(&origin)?
+            LogKey::generate(&origin)?
         }
     };
     key.write_new(&keys_dir.join("log.key"))?;
@@ -78,7 +78,7 @@ pub(crate) fn create(
 pub(crate) fn open(archive: &Path) -> Result<Engine> {
     check_marker(archive)?;
     let blobs: Arc<dyn BlobStore> = Arc::new(FileStore::open(&archive.join("blobs"))?);
-    let key = SigningKey::read(&archive.join("keys/log.key"))?;
+    let key = LogKey::read(&archive.join("keys/log.key"))?;
     let salter = Salter::new(read_secret(&archive.join("keys/salt.key"))?);
     let works = blobs.clone();
     let log = Log::open(&archive.join("log"), key, Box::new(move || Ok(works.sync()?)))?;
@@ -141,7 +141,7 @@ pub(crate) fn disown_derived(archive: &Path) -> Result<()> {
 /// The key that verifies the archive's log. Needs no lock.
 pub(crate) fn verifier(archive: &Path) -> Result<VerifierKey> {
     check_marker(archive)?;
-    Ok(SigningKey::read(&archive.join("keys/log.key"))?.verifier().clone())
+    Ok(LogKey::read(&archive.join("keys/log.key"))?.verifier().clone())
 }
 
 /// The folder of the public tlog-tiles tree. Needs no lock.

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use tempfile::TempDir;
 use timemark_ingest::{Sighting, walk};
 use timemark_store::{BlobStore, FileStore};
-use timemark_tlog::{Log, SigningKey};
+use timemark_tlog::{Log, LogKey};
 use timemark_verify::{Claim, ClaimFingerprint, Fingerprint, WorkDigests};
 
 /// Prints each number for people and, where `TIMEMARK_BENCH_CSV` names a file, appends it there.
@@ -101,7 +101,7 @@ pub fn works_and_log(dir: &Path) -> Result<(Arc<FileStore>, Log)> {
 }
 
 pub fn new_log(dir: &Path, flush_works: timemark_tlog::FlushWorks) -> Result<Log> {
-    let key = SigningKey::from_seed("timemark.invalid/bench", &[7; 32])?;
+    let key = LogKey::from_seeds("timemark.invalid/bench", &[7; 32], &[8; 32])?;
     Log::create(dir, &key)?;
     Ok(Log::open(dir, key, flush_works)?)
 }

@@ -15,7 +15,7 @@ fuzz_target!(|file: &[u8]| {
     assert!(verify(&WorkDigests::of(b"another work"), &receipt, &WORLD.policy).is_err());
     let Ok(verdict) = verify(&receipt.claim.work, &receipt, &WORLD.policy) else { return };
     assert_eq!(WORLD.claims.get(verdict.index as usize), Some(&receipt.claim));
-    assert_eq!(verdict.log, WORLD.policy.logs()[0]);
+    assert_eq!(verdict.log, WORLD.policy.logs()[0].key);
     assert!(verdict.witnesses.len() >= 2);
     assert!(verdict.existed_by >= Some(World::existed_by(verdict.index)));
 });

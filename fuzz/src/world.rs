@@ -3,7 +3,7 @@
 use ed25519_dalek::{Signer, SigningKey};
 use timemark_verify::merkle::{self, Hash};
 use timemark_verify::{
-    Anchor, Checkpoint, Claim, ClaimFingerprint, Cosignature, CreatorSignature, Fingerprint,
+    Anchor, Checkpoint, Claim, ClaimFingerprint, cosigned_message, CreatorSignature, Fingerprint,
     KeyKind, Leaf, Note, NoteSignature, Policy, Receipt, VerifierKey, WorkDigests,
 };
 
@@ -99,10 +99,10 @@ fn note(leaves: &[Hash], times: &[u64; 3]) -> Note {
     let text = checkpoint.to_string();
     let mut signatures = vec![signature(&log, secret(LOG).sign(text.as_bytes()).to_bytes().into())];
     for (&seed, &time) in WITNESSES.iter().zip(times) {
-        let message = Cosignature::message(time, &text);
-        let bytes = secret(seed).sign(message.as_bytes()).to_bytes().to_vec();
-        let bytes = Cosignature { time, signature: bytes }.to_bytes();
-        signatures.push(signature(&key(seed, KeyKind::CosignatureV1), bytes));
+        let key = key(seed, KeyKind::CosignatureV1);
+        let message = cosigned_message(key.kind(), key.name(), time, &text, &checkpoint);
+        let bytes = secret(seed).sign(&message.expect("names are short")).to_bytes();
+        signatures.push(signature(&key, [&time.to_be_bytes()[..], &bytes].concat()));
     }
     Note::new(text, signatures).expect("a checkpoint is a note's text")
 }

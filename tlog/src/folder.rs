@@ -10,7 +10,7 @@ use crate::disk;
 use crate::journal::Batch;
 use crate::tile::{TILE_WIDTH, TileId, entries_path, partial_width, subtrees};
 use crate::tree::Edge;
-use crate::{LogError, SigningKey};
+use crate::{LogError, LogKey};
 
 /// The public tlog-tiles tree of the log in this folder.
 pub fn tiles_dir(dir: &Path) -> PathBuf {
@@ -110,7 +110,7 @@ pub(crate) fn read_partial_entries(dir: &Path, edge: &Edge) -> Result<Vec<u8>, L
 /// signed, from the start of the journal on.
 pub(crate) fn check_batches(
     dir: &Path,
-    key: &SigningKey,
+    key: &LogKey,
     start: Checkpoint,
     edge: &Edge,
     batches: &[Batch],
@@ -134,7 +134,7 @@ pub(crate) fn check_batches(
 /// else this folder is an old copy, or something acknowledged is lost.
 pub(crate) fn check_nothing_else_was_signed(
     dir: &Path,
-    key: &SigningKey,
+    key: &LogKey,
     known: &[Checkpoint],
     checkpoints_bytes: u64,
 ) -> Result<(), LogError> {
@@ -160,21 +160,15 @@ pub(crate) fn check_nothing_else_was_signed(
 }
 
 /// Reads a checkpoint that this key must have signed.
-pub(crate) fn signed(
-    dir: &Path,
-    key: &SigningKey,
-    note: &str,
-) -> Result<(Checkpoint, Note), LogError> {
+pub(crate) fn signed(dir: &Path, key: &LogKey, note: &str) -> Result<(Checkpoint, Note), LogError> {
     let note = Note::parse(note)?;
     let checkpoint = Checkpoint::of_note(&note)?;
-    let verifier = key.verifier();
-    let text = note.text().as_bytes();
-    let ours = checkpoint.origin == verifier.name()
-        && note.signatures_by(verifier).count() > 0
-        && note.signatures_by(verifier).all(|s| verifier.holds(text, &s.bytes));
-    if ours {
+    if key.signed(&checkpoint, &note) {
         Ok((checkpoint, note))
     } else {
-        Err(LogError::damaged(dir, format!("a checkpoint in it is not signed by {verifier}")))
+        Err(LogError::damaged(
+            dir,
+            format!("a checkpoint in it is not signed by {}", key.verifier()),
+        ))
     }
 }

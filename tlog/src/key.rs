@@ -1,57 +1,60 @@
-//! The log's signing key: the only private key that outlives a run.
+//! Signing keys: a log's, which sign its checkpoints, and a witness's, which cosign those of others.
+//!
+//! A key file has one line a key, in the form of Go's `sumdb/note`:
+//! `PRIVATE+KEY+<name>+<key id>+base64(type ‖ 32-byte seed)`.
 
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
 use data_encoding::{BASE64, HEXLOWER};
-use ed25519_dalek::Signer;
-use timemark_verify::{FormatError, KeyKind, Note, NoteSignature, VerifierKey};
+use ml_dsa::{Keypair, MlDsa44};
+use timemark_verify::{
+    Checkpoint, FormatError, KeyKind, Note, NoteSignature, VerifierKey, cosigned_message,
+};
 
 use crate::LogError;
 use crate::disk;
 
-/// An Ed25519 key with the log's name, in the form of Go's `sumdb/note`:
-/// `PRIVATE+KEY+<name>+<key id>+base64(0x01 ‖ seed)`.
+/// One private key with its name.
 pub struct SigningKey {
     verifier: VerifierKey,
-    secret: ed25519_dalek::SigningKey,
+    seed: [u8; 32],
+    secret: Secret,
+}
+
+enum Secret {
+    Ed25519(ed25519_dalek::SigningKey),
+    MlDsa44(Box<ml_dsa::SigningKey<MlDsa44>>),
 }
 
 impl SigningKey {
-    /// A fresh key for the log of this origin.
-    pub fn generate(origin: &str) -> Result<SigningKey, LogError> {
+    /// A fresh key of this name and kind.
+    pub fn generate(name: &str, kind: KeyKind) -> Result<SigningKey, LogError> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|_| LogError::NoRandomness)?;
-        Ok(SigningKey::from_seed(origin, &seed)?)
+        Ok(SigningKey::from_seed(name, kind, &seed)?)
     }
 
-    /// The key of this origin and 32-byte seed.
-    pub fn from_seed(origin: &str, seed: &[u8; 32]) -> Result<SigningKey, FormatError> {
-        let secret = ed25519_dalek::SigningKey::from_bytes(seed);
-        let public = secret.verifying_key();
-        let verifier = VerifierKey::new(origin, KeyKind::Ed25519, public.as_bytes())?;
-        Ok(SigningKey { verifier, secret })
-    }
-
-    /// Reads a key file: one line.
-    pub fn read(path: &Path) -> Result<SigningKey, LogError> {
-        let text = disk::read_to_string(path)?;
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        line.parse().map_err(|e: FormatError| LogError::damaged(path, e.to_string()))
-    }
-
-    /// Writes a key file that only its owner can read. Refuses to replace one.
-    pub fn write_new(&self, path: &Path) -> Result<(), LogError> {
-        let seed = [&[KeyKind::Ed25519.byte()], &self.secret.to_bytes()[..]].concat();
-        let id = HEXLOWER.encode(&self.verifier.key_id());
-        let line = format!("PRIVATE+KEY+{}+{id}+{}\n", self.origin(), BASE64.encode(&seed));
-        disk::write_new_private(path, line.as_bytes())
-    }
-
-    /// The log's name.
-    pub fn origin(&self) -> &str {
-        self.verifier.name()
+    /// The key of this name, kind and 32-byte seed.
+    pub fn from_seed(
+        name: &str,
+        kind: KeyKind,
+        seed: &[u8; 32],
+    ) -> Result<SigningKey, FormatError> {
+        let (secret, public) = match kind {
+            KeyKind::Ed25519 | KeyKind::CosignatureV1 => {
+                let secret = ed25519_dalek::SigningKey::from_bytes(seed);
+                let public = secret.verifying_key().to_bytes().to_vec();
+                (Secret::Ed25519(secret), public)
+            }
+            KeyKind::MlDsa44 => {
+                let secret = ml_dsa::SigningKey::from_seed(&(*seed).into());
+                let public = secret.verifying_key().encode().to_vec();
+                (Secret::MlDsa44(Box::new(secret)), public)
+            }
+        };
+        Ok(SigningKey { verifier: VerifierKey::new(name, kind, &public)?, seed: *seed, secret })
     }
 
     /// The public half.
@@ -59,11 +62,57 @@ impl SigningKey {
         &self.verifier
     }
 
-    /// Signs a checkpoint's text.
-    pub(crate) fn sign(&self, text: String) -> Result<Note, FormatError> {
-        let bytes = self.secret.sign(text.as_bytes()).to_bytes().to_vec();
-        let name = self.origin().to_owned();
-        Note::new(text, vec![NoteSignature { name, key_id: self.verifier.key_id(), bytes }])
+    /// Signs a checkpoint. `time` is what a cosignature states, in seconds since 1970; 0 states none, and a
+    /// signature of type 0x01 never states one.
+    pub(crate) fn sign(
+        &self,
+        checkpoint: &Checkpoint,
+        text: &str,
+        time: u64,
+    ) -> Result<NoteSignature, FormatError> {
+        let (name, kind) = (self.verifier.name(), self.verifier.kind());
+        let message = cosigned_message(kind, name, time, text, checkpoint)
+            .ok_or_else(|| FormatError::new("checkpoint", "its origin is longer than 255 bytes"))?;
+        let signature = match &self.secret {
+            Secret::Ed25519(secret) => {
+                ed25519_dalek::Signer::sign(secret, &message).to_bytes().to_vec()
+            }
+            // Deterministic (FIPS 204 section 3.4), so that the same checkpoint has one signature.
+            Secret::MlDsa44(secret) => ml_dsa::Signer::sign(&**secret, &message).encode().to_vec(),
+        };
+        let bytes = match kind {
+            KeyKind::Ed25519 => signature,
+            _ => [&time.to_be_bytes()[..], &signature].concat(),
+        };
+        Ok(NoteSignature { name: name.to_owned(), key_id: self.verifier.key_id(), bytes })
+    }
+
+    /// Reads a key file.
+    pub fn read_all(path: &Path) -> Result<Vec<SigningKey>, LogError> {
+        let text = disk::read_to_string(path)?;
+        text.lines()
+            .map(|line| {
+                line.parse().map_err(|e: FormatError| LogError::damaged(path, e.to_string()))
+            })
+            .collect()
+    }
+
+    /// Writes a key file that only its owner can read. Refuses to replace one.
+    pub fn write_all_new(path: &Path, keys: &[&SigningKey]) -> Result<(), LogError> {
+        let lines: String = keys.iter().map(|key| key.line()).collect();
+        disk::write_new_private(path, lines.as_bytes())
+    }
+
+    fn line(&self) -> String {
+        let seed = [&[self.verifier.kind().byte()], &self.seed[..]].concat();
+        format!("PRIVATE+KEY+{}+{}\n", self.verifier.short(), BASE64.encode(&seed))
+    }
+}
+
+impl Drop for SigningKey {
+    fn drop(&mut self) {
+        // The parsed key clears itself; its seed is ours to clear.
+        zeroize::Zeroize::zeroize(&mut self.seed);
     }
 }
 
@@ -78,8 +127,9 @@ impl FromStr for SigningKey {
             return Err(bad());
         };
         let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| bad())?;
-        let seed = bytes.strip_prefix(&[KeyKind::Ed25519.byte()]).ok_or_else(bad)?;
-        let key = SigningKey::from_seed(name, seed.try_into().map_err(|_| bad())?)?;
+        let (&kind, seed) = bytes.split_first().ok_or_else(bad)?;
+        let kind = KeyKind::of_byte(kind).ok_or_else(bad)?;
+        let key = SigningKey::from_seed(name, kind, seed.try_into().map_err(|_| bad())?)?;
         let same = HEXLOWER.encode(&key.verifier.key_id()) == id && BASE64.encode(&bytes) == base64;
         if same { Ok(key) } else { Err(bad()) }
     }
@@ -91,6 +141,92 @@ impl fmt::Debug for SigningKey {
     }
 }
 
+/// The keys of one log: Ed25519, which every public log must sign with, and ML-DSA-44, because evidence
+/// outlives Ed25519. Both bear the log's name, its origin.
+#[derive(Debug)]
+pub struct LogKey {
+    ed25519: SigningKey,
+    ml_dsa: Option<SigningKey>,
+}
+
+impl LogKey {
+    /// Fresh keys for the log of this origin.
+    pub fn generate(origin: &str) -> Result<LogKey, LogError> {
+        let ed25519 = SigningKey::generate(origin, KeyKind::Ed25519)?;
+        let ml_dsa = Some(SigningKey::generate(origin, KeyKind::MlDsa44)?);
+        Ok(LogKey { ed25519, ml_dsa })
+    }
+
+    /// The log's keys from their seeds.
+    pub fn from_seeds(
+        origin: &str,
+        ed25519: &[u8; 32],
+        ml_dsa: &[u8; 32],
+    ) -> Result<LogKey, FormatError> {
+        let ed25519 = SigningKey::from_seed(origin, KeyKind::Ed25519, ed25519)?;
+        let ml_dsa = Some(SigningKey::from_seed(origin, KeyKind::MlDsa44, ml_dsa)?);
+        Ok(LogKey { ed25519, ml_dsa })
+    }
+
+    /// Reads a key file: the Ed25519 key, then the ML-DSA-44 key, which archives of version 0.1.0 lack.
+    pub fn read(path: &Path) -> Result<LogKey, LogError> {
+        let damaged = || LogError::damaged(path, "it does not hold a log's keys");
+        let mut keys = SigningKey::read_all(path)?.into_iter();
+        let is = |kind: KeyKind| move |key: &SigningKey| key.verifier.kind() == kind;
+        let ed25519 = keys.next().filter(is(KeyKind::Ed25519)).ok_or_else(damaged)?;
+        let ml_dsa = keys.next();
+        let fits = |key: &SigningKey| {
+            is(KeyKind::MlDsa44)(key) && key.verifier.name() == ed25519.verifier.name()
+        };
+        if ml_dsa.as_ref().is_some_and(|key| !fits(key)) || keys.next().is_some() {
+            return Err(damaged());
+        }
+        Ok(LogKey { ed25519, ml_dsa })
+    }
+
+    /// Writes a key file that only its owner can read. Refuses to replace one.
+    pub fn write_new(&self, path: &Path) -> Result<(), LogError> {
+        SigningKey::write_all_new(path, &self.keys().collect::<Vec<_>>())
+    }
+
+    /// The log's name.
+    pub fn origin(&self) -> &str {
+        self.verifier().name()
+    }
+
+    /// The public Ed25519 key.
+    pub const fn verifier(&self) -> &VerifierKey {
+        self.ed25519.verifier()
+    }
+
+    /// All public keys, the Ed25519 key first.
+    pub fn verifiers(&self) -> impl Iterator<Item = &VerifierKey> {
+        self.keys().map(SigningKey::verifier)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &SigningKey> {
+        std::iter::once(&self.ed25519).chain(&self.ml_dsa)
+    }
+
+    /// Signs a checkpoint with every key, at no time: a log's own clock proves nothing.
+    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Result<Note, FormatError> {
+        let text = checkpoint.to_string();
+        let sign = |key: &SigningKey| key.sign(checkpoint, &text, 0);
+        let signatures = self.keys().map(sign).collect::<Result<_, _>>()?;
+        Note::new(text, signatures)
+    }
+
+    /// Whether this log signed the note with its Ed25519 key, and no signature by its keys is false.
+    pub(crate) fn signed(&self, checkpoint: &Checkpoint, note: &Note) -> bool {
+        let genuine = |key: &VerifierKey| {
+            note.signatures_by(key).all(|s| key.check(note, checkpoint, s).is_ok())
+        };
+        checkpoint.origin == self.origin()
+            && note.signatures_by(self.verifier()).next().is_some()
+            && self.verifiers().all(genuine)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,20 +235,52 @@ mod tests {
     fn a_key_file_comes_back_and_is_not_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.key");
-        let key = SigningKey::generate("log.example").unwrap();
+        let key = LogKey::generate("log.example").unwrap();
         key.write_new(&path).unwrap();
-        assert_eq!(SigningKey::read(&path).unwrap().verifier(), key.verifier());
+        let read = LogKey::read(&path).unwrap();
+        assert!(read.verifiers().eq(key.verifiers()));
         assert!(key.write_new(&path).is_err());
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!format!("{key:?}").contains("PRIVATE"));
+        // An archive of version 0.1.0 has the first key alone; no other file is a log's.
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        std::fs::write(&path, lines[0]).unwrap();
+        assert!(LogKey::read(&path).unwrap().verifiers().eq([key.verifier()]));
+        for bad in [lines[1].to_owned(), lines.concat() + lines[1], String::new()] {
+            std::fs::write(&path, bad).unwrap();
+            assert!(LogKey::read(&path).is_err());
+        }
+    }
+
+    #[test]
+    fn every_kind_of_key_signs_what_it_verifies() {
+        let checkpoint = Checkpoint {
+            origin: "log.example".to_owned(),
+            size: 0,
+            root: timemark_verify::merkle::empty_root(),
+        };
+        let text = checkpoint.to_string();
+        for kind in [KeyKind::Ed25519, KeyKind::CosignatureV1, KeyKind::MlDsa44] {
+            let key = SigningKey::from_seed("k.example", kind, &[9; 32]).unwrap();
+            assert_eq!(
+                key.line().trim_end().parse::<SigningKey>().unwrap().verifier(),
+                key.verifier()
+            );
+            let signature = key.sign(&checkpoint, &text, 77).unwrap();
+            assert_eq!(signature, key.sign(&checkpoint, &text, 77).unwrap(), "one spelling");
+            let note = Note::new(text.clone(), vec![signature.clone()]).unwrap();
+            let time = (kind != KeyKind::Ed25519).then_some(77);
+            assert_eq!(key.verifier().check(&note, &checkpoint, &signature), Ok(time));
+            let other = Checkpoint { size: 1, ..checkpoint.clone() };
+            let note = Note::new(other.to_string(), vec![signature.clone()]).unwrap();
+            assert!(key.verifier().check(&note, &other, &signature).is_err());
+        }
     }
 
     #[test]
     fn a_key_line_that_contradicts_itself_is_refused() {
-        let key = SigningKey::from_seed("log.example", &[0x2a; 32]).unwrap();
-        let note = key.sign("log.example\n".to_owned()).unwrap();
-        assert!(key.verifier().holds(note.text().as_bytes(), &note.signatures()[0].bytes));
         for bad in ["", "PRIVATE+KEY+log.example+00000000+AQ==", "PRIVATE+KEY+log.example"] {
             assert!(bad.parse::<SigningKey>().is_err(), "{bad}");
         }

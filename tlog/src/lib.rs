@@ -29,7 +29,7 @@ use timemark_verify::FormatError;
 
 pub use audit::AuditReport;
 pub use folder::tiles_dir;
-pub use key::SigningKey;
+pub use key::{LogKey, SigningKey};
 pub use sequencer::{Entry, FlushWorks, Log};
 
 /// Why the log could not do what was asked.

@@ -23,7 +23,7 @@ use crate::folder::{
 use crate::journal::{AppendError, Base, Batch, BatchEntry, Contents, Journal};
 use crate::tile::{TILE_WIDTH, entries_path, partial_width, subtrees};
 use crate::tree::{self, Edge, Tile, TileSource};
-use crate::{LogError, SigningKey};
+use crate::{LogError, LogKey};
 
 /// Makes the works of a batch durable. Called once a batch, before the batch's entries are.
 pub type FlushWorks =
@@ -37,7 +37,7 @@ const TILES_CACHED_MAX: usize = 1024;
 /// A log in a folder, open for appending by this process alone.
 pub struct Log {
     dir: PathBuf,
-    key: SigningKey,
+    key: LogKey,
     flush_works: FlushWorks,
     pool: Mutex<Pool>,
     committed: Condvar,
@@ -98,7 +98,7 @@ struct Writer {
 
 impl Log {
     /// Makes the folder of a new, empty log and signs its first checkpoint. Refuses a folder with a log.
-    pub fn create(dir: &Path, key: &SigningKey) -> Result<(), LogError> {
+    pub fn create(dir: &Path, key: &LogKey) -> Result<(), LogError> {
         disk::create_dir_all(&tiles_dir(dir))?;
         let folder = Folder::open(dir)?;
         let lock_path = dir.join("lock");
@@ -109,7 +109,7 @@ impl Log {
         }
         let origin = key.origin().to_owned();
         let empty = Checkpoint { origin, size: 0, root: merkle::empty_root() };
-        let note = key.sign(empty.to_string())?.to_string();
+        let note = key.sign(&empty)?.to_string();
         let mut checkpoints = Checkpoints::open(checkpoints_path(dir), 0)?;
         checkpoints.append(&note)?;
         disk::publish(&tiles_dir(dir).join("checkpoint"), note.as_bytes())?;
@@ -120,7 +120,7 @@ impl Log {
 
     /// Opens a log: compares the tree on disk, the journal and everything that says what was signed, and
     /// only when all agree writes what the journal holds to its places. What is refused is left as it was.
-    pub fn open(dir: &Path, key: SigningKey, flush_works: FlushWorks) -> Result<Log, LogError> {
+    pub fn open(dir: &Path, key: LogKey, flush_works: FlushWorks) -> Result<Log, LogError> {
         let folder = Folder::open(dir)?;
         let lock_path = dir.join("lock");
         let lock = disk::try_lock(&lock_path)?.ok_or(LogError::Busy { path: lock_path })?;
@@ -214,7 +214,7 @@ impl Log {
         self.head().size
     }
 
-    /// The key that verifies this log's checkpoints.
+    /// The Ed25519 key that verifies this log's checkpoints.
     pub fn verifier(&self) -> &timemark_verify::VerifierKey {
         self.key.verifier()
     }
@@ -305,7 +305,7 @@ impl Log {
         }
         let origin = self.key.origin().to_owned();
         let checkpoint = Checkpoint { origin, size: edge.size(), root: edge.root() };
-        let note = self.key.sign(checkpoint.to_string())?;
+        let note = self.key.sign(&checkpoint)?;
         let batch = Batch { first, note: note.to_string(), entries };
         match writer.journal.append(&batch) {
             Ok(()) => {}
@@ -517,8 +517,8 @@ mod tests {
 
     use super::*;
 
-    fn key() -> SigningKey {
-        SigningKey::from_seed("log.example", &[7; 32]).unwrap()
+    fn key() -> LogKey {
+        LogKey::from_seeds("log.example", &[7; 32], &[17; 32]).unwrap()
     }
 
     fn open(dir: &Path) -> Result<Log, LogError> {
@@ -794,7 +794,7 @@ mod tests {
     #[test]
     fn another_key_opens_nothing() {
         let (_dir, path) = new_log();
-        let other = SigningKey::from_seed("log.example", &[8; 32]).unwrap();
+        let other = LogKey::from_seeds("log.example", &[8; 32], &[18; 32]).unwrap();
         assert!(matches!(
             Log::open(&path, other, Box::new(|| Ok(()))),
             Err(LogError::Damaged { .. })

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::merkle::Hash;
 use crate::text::decimal;
-use crate::{FormatError, Note, NoteSignature};
+use crate::{FormatError, KeyKind, Note, NoteSignature, VerifierKey};
 
 /// How many entries a log holds and the root over them: the text of a checkpoint note.
 ///
@@ -48,32 +48,64 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// What a witness signs: this checkpoint was consistent with all it had seen, at this time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cosignature {
-    /// Seconds since 1970 by the witness's clock. Zero means that no time is stated.
-    pub time: u64,
-    /// Ed25519 over [`Cosignature::message`].
-    pub signature: Vec<u8>,
+impl VerifierKey {
+    /// Checks that this key made this signature upon the checkpoint of `note`, and returns the time which
+    /// the signature states, in seconds since 1970: `None` where it states none.
+    ///
+    /// c2sp.org/signed-note for 0x01; c2sp.org/tlog-cosignature for 0x04 and 0x06, whose signatures are
+    /// `u64 BE time ‖ signature`, where time 0 states none.
+    pub fn check(
+        &self,
+        note: &Note,
+        checkpoint: &Checkpoint,
+        signature: &NoteSignature,
+    ) -> Result<Option<u64>, BadSignature> {
+        let (time, message, bytes) = match self.kind() {
+            KeyKind::Ed25519 => (0, note.text().as_bytes().to_vec(), &signature.bytes[..]),
+            kind => {
+                let (time, bytes) = signature.bytes.split_first_chunk::<8>().ok_or(BadSignature)?;
+                let time = u64::from_be_bytes(*time);
+                let message = cosigned_message(kind, self.name(), time, note.text(), checkpoint);
+                (time, message.ok_or(BadSignature)?, bytes)
+            }
+        };
+        let sane = time <= i64::MAX as u64;
+        if !sane || !self.holds(&message, bytes) {
+            return Err(BadSignature);
+        }
+        Ok(Some(time).filter(|&time| time > 0))
+    }
 }
 
-impl Cosignature {
-    /// Reads the bytes of a signature of type 0x04: `u64 BE time ‖ 64 bytes`.
-    pub fn of(signature: &NoteSignature) -> Option<Cosignature> {
-        let (time, signature) = signature.bytes.split_first_chunk::<8>()?;
-        let time = u64::from_be_bytes(*time);
-        (time <= i64::MAX as u64 && signature.len() == 64)
-            .then(|| Cosignature { time, signature: signature.to_vec() })
-    }
+/// A signature that is not what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature is not genuine")]
+pub struct BadSignature;
 
-    /// The bytes of a signature of type 0x04 in a note.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        [&self.time.to_be_bytes()[..], &self.signature].concat()
-    }
-
-    /// The message of a cosignature of type 0x04 over the whole text of a checkpoint.
-    pub fn message(time: u64, checkpoint_text: &str) -> String {
-        format!("cosignature/v1\ntime {time}\n{checkpoint_text}")
+/// What a key of this kind and name signs to make a statement about the checkpoint in `text` at `time`;
+/// `None` where name or origin are too long for the message (c2sp.org/tlog-cosignature).
+pub fn cosigned_message(
+    kind: KeyKind,
+    name: &str,
+    time: u64,
+    text: &str,
+    checkpoint: &Checkpoint,
+) -> Option<Vec<u8>> {
+    match kind {
+        KeyKind::Ed25519 => Some(text.as_bytes().to_vec()),
+        KeyKind::CosignatureV1 => Some(format!("cosignature/v1\ntime {time}\n{text}").into_bytes()),
+        KeyKind::MlDsa44 => {
+            let mut message = b"subtree/v1\n\0".to_vec();
+            message.push(u8::try_from(name.len()).ok()?);
+            message.extend(name.bytes());
+            message.extend(time.to_be_bytes());
+            message.push(u8::try_from(checkpoint.origin.len()).ok()?);
+            message.extend(checkpoint.origin.bytes());
+            message.extend(0u64.to_be_bytes()); // from the first entry on
+            message.extend(checkpoint.size.to_be_bytes());
+            message.extend(checkpoint.root.0);
+            Some(message)
+        }
     }
 }
 

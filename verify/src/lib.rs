@@ -26,7 +26,7 @@ mod receipt;
 mod text;
 mod verdict;
 
-pub use checkpoint::{Checkpoint, Cosignature};
+pub use checkpoint::{BadSignature, Checkpoint, cosigned_message};
 pub use claim::{Claim, ClaimFingerprint, CreatorSignature};
 pub use content::{ContentId, WorkDigests, WorkHasher};
 pub use fingerprint::Fingerprint;

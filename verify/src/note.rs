@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use data_encoding::{BASE64, HEXLOWER};
-use ed25519_dalek::{Signature, VerifyingKey};
+use ml_dsa::MlDsa44;
 use sha2::{Digest, Sha256};
 
 use crate::{FormatError, text};
@@ -114,6 +115,9 @@ pub enum KeyKind {
     Ed25519,
     /// 0x04: Ed25519 over the text and a time; how a witness cosigns (c2sp.org/tlog-cosignature).
     CosignatureV1,
+    /// 0x06: ML-DSA-44 (FIPS 204) over name, time, origin, size and root; how a log or a witness signs what
+    /// must outlive Ed25519 (c2sp.org/tlog-cosignature).
+    MlDsa44,
 }
 
 impl KeyKind {
@@ -122,31 +126,63 @@ impl KeyKind {
         match self {
             KeyKind::Ed25519 => 0x01,
             KeyKind::CosignatureV1 => 0x04,
+            KeyKind::MlDsa44 => 0x06,
+        }
+    }
+
+    /// The kind of this type byte, if it is one that this version knows.
+    pub const fn of_byte(byte: u8) -> Option<KeyKind> {
+        match byte {
+            0x01 => Some(KeyKind::Ed25519),
+            0x04 => Some(KeyKind::CosignatureV1),
+            0x06 => Some(KeyKind::MlDsa44),
+            _ => None,
         }
     }
 }
 
 /// A public key with its name: `name+hex(key id)+base64(type ‖ key)`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct VerifierKey {
     name: String,
     key_id: [u8; 4],
     kind: KeyKind,
-    key: VerifyingKey,
+    bytes: Vec<u8>,
+    key: PublicKey,
+}
+
+#[derive(Clone)]
+enum PublicKey {
+    Ed25519(ed25519_dalek::VerifyingKey),
+    MlDsa44(Arc<ml_dsa::VerifyingKey<MlDsa44>>),
 }
 
 impl VerifierKey {
-    /// The key of this name, kind and 32 public bytes.
-    pub fn new(name: &str, kind: KeyKind, key: &[u8; 32]) -> Result<VerifierKey, FormatError> {
+    /// The key of this name, kind and public bytes: 32 of Ed25519, 1,312 of ML-DSA-44.
+    pub fn new(name: &str, kind: KeyKind, bytes: &[u8]) -> Result<VerifierKey, FormatError> {
         if !is_key_name(name) {
             return Err(bad_key(format!("{name:?} cannot be a key's name")));
         }
-        let verifying = VerifyingKey::from_bytes(key)
-            .ok()
-            .filter(|key| !key.is_weak())
-            .ok_or_else(|| bad_key("the bytes are no strong Ed25519 key"))?;
-        let key_id = key_id(name, kind.byte(), key);
-        Ok(VerifierKey { name: name.to_owned(), key_id, kind, key: verifying })
+        let key = match kind {
+            KeyKind::Ed25519 | KeyKind::CosignatureV1 => {
+                let key = bytes.try_into().ok().and_then(|bytes| {
+                    ed25519_dalek::VerifyingKey::from_bytes(bytes).ok().filter(|k| !k.is_weak())
+                });
+                PublicKey::Ed25519(
+                    key.ok_or_else(|| bad_key("the bytes are no strong Ed25519 key"))?,
+                )
+            }
+            KeyKind::MlDsa44 if name.len() > ML_DSA_NAME_BYTES_MAX => {
+                return Err(bad_key("a key of ML-DSA-44 has a name of at most 255 bytes"));
+            }
+            KeyKind::MlDsa44 => {
+                let encoded =
+                    bytes.try_into().map_err(|_| bad_key("the bytes are no ML-DSA-44 key"))?;
+                PublicKey::MlDsa44(Arc::new(ml_dsa::VerifyingKey::decode(encoded)))
+            }
+        };
+        let key_id = key_id(name, kind.byte(), bytes);
+        Ok(VerifierKey { name: name.to_owned(), key_id, kind, bytes: bytes.to_vec(), key })
     }
 
     /// The key's name; a log's is its origin.
@@ -165,21 +201,39 @@ impl VerifierKey {
     }
 
     /// The public key itself.
-    pub fn key_bytes(&self) -> &[u8; 32] {
-        self.key.as_bytes()
+    pub fn key_bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    /// Whether these are the key's signature bytes over this message (RFC 8032, strict).
-    pub fn holds(&self, message: &[u8], signature: &[u8]) -> bool {
-        Signature::from_slice(signature)
-            .is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
+    /// `name+hex(key id)`: how the key begins, and enough to tell keys apart for a person.
+    pub fn short(&self) -> String {
+        format!("{}+{}", self.name, HEXLOWER.encode(&self.key_id))
+    }
+
+    /// Whether these are the key's signature bytes over this message (RFC 8032, strict; FIPS 204 with an
+    /// empty context).
+    pub(crate) fn holds(&self, message: &[u8], signature: &[u8]) -> bool {
+        match &self.key {
+            PublicKey::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+            PublicKey::MlDsa44(key) => ml_dsa::Signature::<MlDsa44>::try_from(signature)
+                .is_ok_and(|signature| key.verify_with_context(message, &[], &signature)),
+        }
     }
 }
 
+impl PartialEq for VerifierKey {
+    fn eq(&self, other: &VerifierKey) -> bool {
+        (self.kind, &self.name, &self.bytes) == (other.kind, &other.name, &other.bytes)
+    }
+}
+
+impl Eq for VerifierKey {}
+
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[self.kind.byte()], &self.key.as_bytes()[..]].concat();
-        write!(f, "{}+{}+{}", self.name, HEXLOWER.encode(&self.key_id), BASE64.encode(&key))
+        let key = [&[self.kind.byte()], &self.bytes[..]].concat();
+        write!(f, "{}+{}", self.short(), BASE64.encode(&key))
     }
 }
 
@@ -200,19 +254,16 @@ impl FromStr for VerifierKey {
         };
         let bytes = text::base64(base64).ok_or_else(fault)?;
         let (&kind, key) = bytes.split_first().ok_or_else(fault)?;
-        let kind = match kind {
-            0x01 => KeyKind::Ed25519,
-            0x04 => KeyKind::CosignatureV1,
-            other => {
-                return Err(bad_key(format!(
-                    "keys of type {other:#04x} are not supported: {vkey}"
-                )));
-            }
-        };
-        let key = VerifierKey::new(name, kind, key.try_into().map_err(|_| fault())?)?;
+        let kind = KeyKind::of_byte(kind).ok_or_else(|| {
+            bad_key(format!("keys of type {kind:#04x} are not supported: {vkey}"))
+        })?;
+        let key = VerifierKey::new(name, kind, key)?;
         if key.to_string() == vkey { Ok(key) } else { Err(fault()) }
     }
 }
+
+/// The message of an ML-DSA-44 cosignature holds the name's length in one byte.
+const ML_DSA_NAME_BYTES_MAX: usize = 255;
 
 /// The first four bytes of SHA-256 over `name ‖ 0x0A ‖ type ‖ key`.
 fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {

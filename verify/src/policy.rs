@@ -1,6 +1,7 @@
 //! Whom to trust: known logs, known witnesses, and which of them must agree (c2sp.org/tlog-policy).
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 
 use crate::text::decimal;
 use crate::{FormatError, KeyKind, VerifierKey};
@@ -8,9 +9,20 @@ use crate::{FormatError, KeyKind, VerifierKey};
 /// A trust policy: a checkpoint counts when any one of the logs signed it and the quorum cosigned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    logs: Vec<VerifierKey>,
+    logs: Vec<TrustedLog>,
     witnesses: Vec<Witness>,
     quorum: Rule,
+}
+
+/// A log's key, and the tree sizes at which it speaks for the log: keys are replaced, receipts stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrustedLog {
+    /// The key; its name is the log's origin.
+    pub key: VerifierKey,
+    /// The sizes of checkpoints that it may sign; all of them unless a `log-sizes` line says otherwise.
+    pub sizes: RangeInclusive<u64>,
+    /// Where the log can be reached, for who does.
+    pub url: Option<String>,
 }
 
 /// A witness as the policy names it.
@@ -20,6 +32,8 @@ pub struct Witness {
     pub name: String,
     /// The key it cosigns with.
     pub key: VerifierKey,
+    /// Where it takes checkpoints (the submission prefix of c2sp.org/tlog-witness), for who asks it.
+    pub url: Option<String>,
 }
 
 /// Which witnesses must have cosigned.
@@ -52,17 +66,21 @@ impl Policy {
 
     /// Trust in one log alone, without witnesses.
     pub fn trusting(log: VerifierKey) -> Policy {
+        let log = TrustedLog { key: log, sizes: 0..=u64::MAX, url: None };
         Policy { logs: vec![log], witnesses: Vec::new(), quorum: Rule::None }
     }
 
     /// The trusted logs.
-    pub fn logs(&self) -> &[VerifierKey] {
+    pub fn logs(&self) -> &[TrustedLog] {
         &self.logs
     }
 
-    /// Whether this key is a log's as well: what it says of time is the log's own word.
+    /// Whether this key is a log's as well, by its bytes or its name: what it says of time is the log's own
+    /// word.
     pub(crate) fn is_key_of_a_log(&self, key: &VerifierKey) -> bool {
-        self.logs.iter().any(|log| log.key_bytes() == key.key_bytes())
+        let same =
+            |log: &VerifierKey| log.key_bytes() == key.key_bytes() || log.name() == key.name();
+        self.logs.iter().any(|log| same(&log.key))
     }
 
     /// The known witnesses.
@@ -91,7 +109,7 @@ impl Policy {
 
 #[derive(Default)]
 struct Draft<'a> {
-    logs: Vec<VerifierKey>,
+    logs: Vec<TrustedLog>,
     witnesses: Vec<Witness>,
     /// Witnesses and groups share one name space.
     rules: HashMap<&'a [u8], Rule>,
@@ -110,33 +128,52 @@ impl<'a> Draft<'a> {
         match words[..] {
             [] => Ok(()),
             [first, ..] if first.starts_with(b"#") => Ok(()),
-            [b"log", key] | [b"log", key, _] => self.log(key),
-            [b"witness", name, key] | [b"witness", name, key, _] => self.witness(name, key),
+            [b"log", key] => self.log(key, None),
+            [b"log", key, url] => self.log(key, Some(url)),
+            [b"log-sizes", key, first, last] => self.log_sizes(key, first, last),
+            [b"witness", name, key] => self.witness(name, key, None),
+            [b"witness", name, key, url] => self.witness(name, key, Some(url)),
             [b"group", name, threshold, ref members @ ..] => self.group(name, threshold, members),
             [b"quorum", name] => self.set_quorum(name),
             [first, ..] => Err(format!("{:?} is no complete policy line", lossy(first))),
         }
     }
 
-    fn log(&mut self, key: &[u8]) -> Result<(), String> {
-        let key = parse_key(key, KeyKind::Ed25519)?;
-        if self.logs.iter().any(|known| known.key_bytes() == key.key_bytes()) {
+    fn log(&mut self, key: &[u8], url: Option<&[u8]>) -> Result<(), String> {
+        let key = parse_key(key, &[KeyKind::Ed25519, KeyKind::MlDsa44])?;
+        if self.logs.iter().any(|known| known.key.key_bytes() == key.key_bytes()) {
             return Err("the same log key stands twice".to_owned());
         }
         if self.logs.len() >= Policy::DEFINITIONS_MAX {
             return Err(format!("more than {} logs", Policy::DEFINITIONS_MAX));
         }
-        self.logs.push(key);
+        self.logs.push(TrustedLog { key, sizes: 0..=u64::MAX, url: url.map(lossy) });
         Ok(())
     }
 
-    fn witness(&mut self, name: &'a [u8], key: &[u8]) -> Result<(), String> {
-        let key = parse_key(key, KeyKind::CosignatureV1)?;
+    /// Ours: `log-sizes <name>+<id> <first> <last>`, where `last` may be `*`.
+    fn log_sizes(&mut self, key: &[u8], first: &[u8], last: &[u8]) -> Result<(), String> {
+        let size =
+            |word: &[u8]| decimal(&lossy(word)).ok_or(format!("{:?} is no size", lossy(word)));
+        let sizes = size(first)?..=if last == b"*" { u64::MAX } else { size(last)? };
+        let mut known = self.logs.iter_mut().filter(|log| log.key.short().as_bytes() == key);
+        let Some(log) = known.next().filter(|log| log.sizes == (0..=u64::MAX)) else {
+            return Err(format!("{:?} is no log above, or has its sizes already", lossy(key)));
+        };
+        if sizes.is_empty() || sizes == (0..=u64::MAX) {
+            return Err("these are no sizes to restrict a key to".to_owned());
+        }
+        log.sizes = sizes;
+        Ok(())
+    }
+
+    fn witness(&mut self, name: &'a [u8], key: &[u8], url: Option<&[u8]>) -> Result<(), String> {
+        let key = parse_key(key, &[KeyKind::CosignatureV1, KeyKind::MlDsa44])?;
         if self.witnesses.iter().any(|known| known.key.key_bytes() == key.key_bytes()) {
             return Err("the same witness key stands twice".to_owned());
         }
         self.define(name, Rule::Witness(self.witnesses.len()))?;
-        self.witnesses.push(Witness { name: lossy(name), key });
+        self.witnesses.push(Witness { name: lossy(name), key, url: url.map(lossy) });
         Ok(())
     }
 
@@ -190,10 +227,10 @@ impl<'a> Draft<'a> {
     }
 }
 
-fn parse_key(key: &[u8], kind: KeyKind) -> Result<VerifierKey, String> {
+fn parse_key(key: &[u8], kinds: &[KeyKind]) -> Result<VerifierKey, String> {
     let key = str::from_utf8(key).map_err(|_| "a key that is not UTF-8".to_owned())?;
     let key: VerifierKey = key.parse().map_err(|e: FormatError| e.to_string())?;
-    if key.kind() != kind {
+    if !kinds.contains(&key.kind()) {
         return Err(format!(
             "{key} is of type {:#04x}, which does not belong here",
             key.kind().byte()
@@ -243,7 +280,7 @@ mod tests {
     #[test]
     fn the_specifications_example_decides_as_it_says() {
         let policy = Policy::parse(example().as_bytes()).unwrap();
-        assert_eq!(policy.logs()[0].name(), "k1.example");
+        assert_eq!(policy.logs()[0].key.name(), "k1.example");
         for (cosigned, met) in [
             (&[0, 1, 3][..], true),
             (&[1, 2, 5], true),
@@ -286,6 +323,10 @@ mod tests {
             format!("witness W {log}\nquorum W\n"),
             format!("log {w1}\nquorum none\n"),
             "quorum none\r\n".to_owned(),
+            format!("log {log}\nlog-sizes k1.example+00000000 0 5\nquorum none\n"),
+            format!("log {log}\nlog-sizes {} 5 4\nquorum none\n", &log[..19]),
+            format!("log {log}\nlog-sizes {} 0 *\nquorum none\n", &log[..19]),
+            format!("log-sizes {} 0 5\nlog {log}\nquorum none\n", &log[..19]),
             "trust me\nquorum none\n".to_owned(),
         ] {
             assert!(Policy::parse(bad.as_bytes()).is_err(), "{bad}");
@@ -308,7 +349,7 @@ mod tests {
             let at = at % file.len();
             if cut { file.truncate(at) } else { file[at] = byte }
             if let Ok(policy) = Policy::parse(&file) {
-                prop_assert!(policy.logs().iter().all(|log| good.logs().contains(log)));
+                prop_assert!(policy.logs().iter().all(|l| good.logs().iter().any(|g| g.key == l.key)));
                 let known = |w: &Witness| good.witnesses().iter().any(|g| g.key == w.key);
                 prop_assert!(policy.witnesses().iter().all(known));
             }

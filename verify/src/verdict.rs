@@ -3,9 +3,7 @@
 use data_encoding::HEXLOWER;
 
 use crate::merkle::{self, ProofError};
-use crate::{
-    Anchor, Cosignature, Leaf, Note, NoteSignature, Policy, Receipt, Rule, VerifierKey, WorkDigests,
-};
+use crate::{Anchor, Leaf, NoteSignature, Policy, Receipt, Rule, VerifierKey, WorkDigests};
 
 /// What a receipt proves under a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +99,7 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
         // 4. A trusted log signed the checkpoint, and the quorum cosigned it.
         let witnesses = cosigned(number, anchor, policy)?;
         let Some(log) = trusted_log(number, anchor, policy)? else { continue };
-        if !policy.quorum().met(&|w| witnesses.iter().any(|(position, _)| *position == w)) {
+        if !policy.quorum().met(&|w| witnesses.iter().any(|c| c.position == w)) {
             quorum_missing = true;
             continue;
         }
@@ -109,7 +107,7 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
             log: log.clone(),
             index: anchor.index,
             existed_by: quorum_time(policy.quorum(), &witnesses),
-            witnesses: witnesses.into_iter().map(|(_, witness)| witness).collect(),
+            witnesses: witnesses.into_iter().map(|c| c.witness).collect(),
         };
         // Anchors are only ever added, so the earliest proven time stands.
         let earlier = |best: &Verdict| {
@@ -180,61 +178,60 @@ fn trusted_log<'a>(
 ) -> Result<Option<&'a VerifierKey>, Refusal> {
     let mut found = None;
     for log in policy.logs() {
-        for signature in anchor.note().signatures_by(log) {
+        for signature in anchor.note().signatures_by(&log.key) {
             // A known key whose signature fails spoils the note (c2sp.org/signed-note).
-            if !log.holds(anchor.note().text().as_bytes(), &signature.bytes) {
-                return Err(bad_signature(number, log));
-            }
-            if log.name() == anchor.checkpoint().origin {
-                found = Some(log);
+            log.key
+                .check(anchor.note(), anchor.checkpoint(), signature)
+                .map_err(|_| bad_signature(number, &log.key))?;
+            let speaks = log.sizes.contains(&anchor.checkpoint().size);
+            if log.key.name() == anchor.checkpoint().origin && speaks && found.is_none() {
+                found = Some(&log.key);
             }
         }
     }
     Ok(found)
 }
 
-/// The known witnesses whose cosignatures hold: position in the policy, name and time.
-fn cosigned(
-    number: usize,
-    anchor: &Anchor,
-    policy: &Policy,
-) -> Result<Vec<(usize, WitnessTime)>, Refusal> {
-    let mut found: Vec<(usize, WitnessTime)> = Vec::new();
+/// A cosignature that holds.
+struct Cosigned {
+    /// Which witness of the policy made it.
+    position: usize,
+    witness: WitnessTime,
+    /// The key is the log's own, which states no time and may be part of a quorum all the same: so a policy
+    /// demands that the log itself signed with two keys.
+    is_log: bool,
+}
+
+/// The known witnesses whose cosignatures hold.
+fn cosigned(number: usize, anchor: &Anchor, policy: &Policy) -> Result<Vec<Cosigned>, Refusal> {
+    let mut found = Vec::new();
     for (position, witness) in policy.witnesses().iter().enumerate() {
-        let times = cosignature_times(anchor.note(), &witness.key)
-            .ok_or_else(|| bad_signature(number, &witness.key))?;
+        let times = anchor
+            .note()
+            .signatures_by(&witness.key)
+            .map(|signature| witness.key.check(anchor.note(), anchor.checkpoint(), signature))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| bad_signature(number, &witness.key))?;
         if let Some(&earliest) = times.iter().min_by_key(|time| time.unwrap_or(u64::MAX)) {
-            let earliest = earliest.filter(|_| !policy.is_key_of_a_log(&witness.key));
-            found.push((position, WitnessTime { name: witness.name.clone(), time: earliest }));
+            let is_log = policy.is_key_of_a_log(&witness.key);
+            let time = earliest.filter(|_| !is_log);
+            let witness = WitnessTime { name: witness.name.clone(), time };
+            found.push(Cosigned { position, witness, is_log });
         }
     }
     Ok(found)
-}
-
-/// The times of the cosignatures by this key; `None` if one of them does not hold.
-fn cosignature_times(note: &Note, key: &VerifierKey) -> Option<Vec<Option<u64>>> {
-    note.signatures_by(key)
-        .map(|signature| {
-            let cosignature = Cosignature::of(signature)?;
-            let message = Cosignature::message(cosignature.time, note.text());
-            let holds = key.holds(message.as_bytes(), &cosignature.signature);
-            holds.then_some(Some(cosignature.time).filter(|&time| time > 0))
-        })
-        .collect()
 }
 
 /// The moment by which the quorum had cosigned. A quorum of nobody proves no time.
-fn quorum_time(quorum: &Rule, witnesses: &[(usize, WitnessTime)]) -> Option<u64> {
+fn quorum_time(quorum: &Rule, cosigned: &[Cosigned]) -> Option<u64> {
     if *quorum == Rule::None {
         return None;
     }
-    let mut times: Vec<u64> = witnesses.iter().filter_map(|(_, witness)| witness.time).collect();
+    let mut times: Vec<u64> = cosigned.iter().filter_map(|c| c.witness.time).collect();
     times.sort_unstable();
     times.into_iter().find(|&by| {
-        quorum.met(&|w| {
-            let in_time = |witness: &WitnessTime| witness.time.is_some_and(|time| time <= by);
-            witnesses.iter().any(|(position, witness)| *position == w && in_time(witness))
-        })
+        let in_time = |c: &Cosigned| c.is_log || c.witness.time.is_some_and(|time| time <= by);
+        quorum.met(&|w| cosigned.iter().any(|c| c.position == w && in_time(c)))
     })
 }
 
@@ -267,7 +264,10 @@ mod tests {
     use super::*;
     use crate::claim::tests::sample;
     use crate::merkle::tests::oracle;
-    use crate::{Checkpoint, Claim, CreatorSignature, KeyKind, OtherSection};
+    use crate::{
+        Checkpoint, Claim, CreatorSignature, KeyKind, Note, OtherSection, cosigned_message,
+    };
+    use ml_dsa::{Keypair, MlDsa44};
 
     const WORK: &[u8] = b"a work";
 
@@ -288,10 +288,34 @@ mod tests {
 
     fn cosignature(seed: u8, time: u64, text: &str) -> NoteSignature {
         let key = key(seed, KeyKind::CosignatureV1);
-        let message = Cosignature::message(time, text);
-        let signature = secret(seed).sign(message.as_bytes()).to_bytes().to_vec();
-        let bytes = Cosignature { time, signature }.to_bytes();
+        timed(&key, time, text, &|message| secret(seed).sign(message).to_bytes().to_vec())
+    }
+
+    fn timed(
+        key: &VerifierKey,
+        time: u64,
+        text: &str,
+        sign: &dyn Fn(&[u8]) -> Vec<u8>,
+    ) -> NoteSignature {
+        let checkpoint = Checkpoint::parse(text).unwrap();
+        let message = cosigned_message(key.kind(), key.name(), time, text, &checkpoint).unwrap();
+        let bytes = [&time.to_be_bytes()[..], &sign(&message)].concat();
         NoteSignature { name: key.name().to_owned(), key_id: key.key_id(), bytes }
+    }
+
+    fn ml_dsa(seed: u8) -> ml_dsa::SigningKey<MlDsa44> {
+        ml_dsa::SigningKey::from_seed(&[seed; 32].into())
+    }
+
+    fn ml_dsa_key(name: &str, seed: u8) -> VerifierKey {
+        VerifierKey::new(name, KeyKind::MlDsa44, &ml_dsa(seed).verifying_key().encode()).unwrap()
+    }
+
+    /// A signature of type 0x06 by the key of this name and seed.
+    fn ml_dsa_signature(name: &str, seed: u8, time: u64, text: &str) -> NoteSignature {
+        timed(&ml_dsa_key(name, seed), time, text, &|message| {
+            ml_dsa::Signer::sign(&ml_dsa(seed), message).encode().to_vec()
+        })
     }
 
     /// A receipt at index 3 of 7, signed by log 1 and cosigned by witnesses at these times.
@@ -334,6 +358,84 @@ mod tests {
     fn the_log_alone_proves_no_time() {
         let verdict = check(&receipt(sample(), &[]), &log_alone()).unwrap();
         assert_eq!((verdict.index, verdict.existed_by), (3, None));
+    }
+
+    /// A receipt that the log signed with these kinds of keys and a witness cosigned with these.
+    fn hybrid(log: &[KeyKind], witness: &[KeyKind]) -> Receipt {
+        let mut receipt = receipt(sample(), &[]);
+        let text = receipt.anchors[0].note().text().to_owned();
+        let log = log.iter().map(|kind| match kind {
+            KeyKind::MlDsa44 => ml_dsa_signature("k1.example", 2, 0, &text),
+            _ => log_signature(1, &text),
+        });
+        let witness = witness.iter().map(|kind| match kind {
+            KeyKind::MlDsa44 => ml_dsa_signature("w.example", 12, 400, &text),
+            _ => cosignature(11, 300, &text),
+        });
+        let note = Note::new(text.clone(), log.chain(witness).collect()).unwrap();
+        receipt.anchors = vec![Anchor::new(3, receipt.anchors[0].proof.clone(), note).unwrap()];
+        receipt
+    }
+
+    #[test]
+    fn a_policy_demands_either_algorithm_or_both() {
+        const ED: KeyKind = KeyKind::Ed25519;
+        const PQ: KeyKind = KeyKind::MlDsa44;
+        let (log, log_pq) = (key(1, ED), ml_dsa_key("k1.example", 2));
+        let (w, w_pq) = (key(11, KeyKind::CosignatureV1), ml_dsa_key("w.example", 12));
+        let witnesses = format!("witness W {w}\nwitness WPQ {w_pq}\n");
+        let either = format!("log {log}\nlog {log_pq}\n{witnesses}group E any W WPQ\nquorum E\n");
+        let both = format!(
+            "log {log}\nwitness LPQ {log_pq}\n{witnesses}group W2 all W WPQ\ngroup B all LPQ W2\n\
+             quorum B\n"
+        );
+        let answer = |policy: &str, log: &[KeyKind], witness: &[KeyKind]| {
+            let policy = Policy::parse(policy.as_bytes()).unwrap();
+            check(&hybrid(log, witness), &policy).map(|verdict| verdict.existed_by)
+        };
+        assert_eq!(answer(&either, &[ED, PQ], &[ED, PQ]), Ok(Some(300)));
+        assert_eq!(answer(&either, &[ED], &[PQ]), Ok(Some(400)));
+        assert_eq!(answer(&either, &[PQ], &[ED]), Ok(Some(300)));
+        assert_eq!(answer(&both, &[ED, PQ], &[ED, PQ]), Ok(Some(400)), "the later of the two");
+        for (log, witness) in [(&[ED][..], &[ED, PQ][..]), (&[ED, PQ], &[ED]), (&[ED, PQ], &[PQ])] {
+            assert_eq!(answer(&both, log, witness), Err(Refusal::QuorumMissing));
+        }
+        let untrusted = answer(&both, &[PQ], &[ED, PQ]);
+        assert!(matches!(untrusted, Err(Refusal::UntrustedLog { .. })), "{untrusted:?}");
+    }
+
+    #[test]
+    fn a_key_speaks_for_the_sizes_of_its_time() {
+        let log = key(1, KeyKind::Ed25519);
+        let answer = |sizes: &str| {
+            let policy = format!("log {log}\nlog-sizes {} {sizes}\nquorum none\n", log.short());
+            check(&receipt(sample(), &[]), &Policy::parse(policy.as_bytes()).unwrap())
+        };
+        assert!(answer("0 7").is_ok() && answer("7 *").is_ok());
+        for retired in ["0 6", "8 *", "8 9"] {
+            assert!(matches!(answer(retired), Err(Refusal::UntrustedLog { .. })), "{retired}");
+        }
+    }
+
+    #[test]
+    fn a_forged_ml_dsa_signature_refuses_the_receipt() {
+        let policy = format!(
+            "log {}\nwitness W {}\nquorum none\n",
+            key(1, KeyKind::Ed25519),
+            ml_dsa_key("w.example", 12)
+        );
+        let policy = Policy::parse(policy.as_bytes()).unwrap();
+        let good = hybrid(&[KeyKind::Ed25519], &[KeyKind::MlDsa44]);
+        assert!(check(&good, &policy).is_ok());
+        for at in [0, 7, 8, 1000, 2427] {
+            let mut bad = good.clone();
+            let mut signatures = good.anchors[0].note().signatures().to_vec();
+            signatures[1].bytes[at] ^= 1;
+            let text = good.anchors[0].note().text().to_owned();
+            let note = Note::new(text, signatures).unwrap();
+            bad.anchors[0] = Anchor::new(3, good.anchors[0].proof.clone(), note).unwrap();
+            assert!(matches!(check(&bad, &policy), Err(Refusal::Signature { .. })), "byte {at}");
+        }
     }
 
     #[test]
