@@ -3,7 +3,9 @@
 use data_encoding::HEXLOWER;
 
 use crate::merkle::{self, ProofError};
-use crate::{Anchor, Leaf, NoteSignature, Policy, Receipt, Rule, VerifierKey, WorkDigests};
+use crate::{
+    Anchor, Checkpoint, Leaf, Note, NoteSignature, Policy, Receipt, Rule, VerifierKey, WorkDigests,
+};
 
 /// What a receipt proves under a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,9 +99,10 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
     let mut quorum_missing = false;
     for (number, anchor) in (1..).zip(&receipt.anchors) {
         // 4. A trusted log signed the checkpoint, and the quorum cosigned it.
-        let witnesses = cosigned(number, anchor, policy)?;
+        let witnesses = cosigned(anchor.note(), anchor.checkpoint(), policy)
+            .map_err(|key| bad_signature(number, key))?;
         let Some(log) = trusted_log(number, anchor, policy)? else { continue };
-        if !policy.quorum().met(&|w| witnesses.iter().any(|c| c.position == w)) {
+        if !is_quorum(policy, &witnesses) {
             quorum_missing = true;
             continue;
         }
@@ -202,16 +205,19 @@ struct Cosigned {
     is_log: bool,
 }
 
-/// The known witnesses whose cosignatures hold.
-fn cosigned(number: usize, anchor: &Anchor, policy: &Policy) -> Result<Vec<Cosigned>, Refusal> {
+/// The known witnesses whose cosignatures hold, or the key of one whose cosignature does not.
+fn cosigned<'a>(
+    note: &Note,
+    checkpoint: &Checkpoint,
+    policy: &'a Policy,
+) -> Result<Vec<Cosigned>, &'a VerifierKey> {
     let mut found = Vec::new();
     for (position, witness) in policy.witnesses().iter().enumerate() {
-        let times = anchor
-            .note()
+        let times = note
             .signatures_by(&witness.key)
-            .map(|signature| witness.key.check(anchor.note(), anchor.checkpoint(), signature))
+            .map(|signature| witness.key.check(note, checkpoint, signature))
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| bad_signature(number, &witness.key))?;
+            .map_err(|_| &witness.key)?;
         if let Some(&earliest) = times.iter().min_by_key(|time| time.unwrap_or(u64::MAX)) {
             let is_log = policy.is_key_of_a_log(&witness.key);
             let time = earliest.filter(|_| !is_log);
@@ -220,6 +226,17 @@ fn cosigned(number: usize, anchor: &Anchor, policy: &Policy) -> Result<Vec<Cosig
         }
     }
     Ok(found)
+}
+
+fn is_quorum(policy: &Policy, cosigned: &[Cosigned]) -> bool {
+    policy.quorum().met(&|w| cosigned.iter().any(|c| c.position == w))
+}
+
+impl Policy {
+    /// Whether the quorum cosigned this note of a checkpoint, and no cosignature of a known witness is false.
+    pub fn is_cosigned(&self, note: &Note, checkpoint: &Checkpoint) -> bool {
+        cosigned(note, checkpoint, self).is_ok_and(|cosigned| is_quorum(self, &cosigned))
+    }
 }
 
 /// The moment by which the quorum had cosigned. A quorum of nobody proves no time.
