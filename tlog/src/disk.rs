@@ -62,6 +62,15 @@ pub(crate) fn replace_durably(path: &Path, bytes: &[u8]) -> Result<(), LogError>
     write().map_err(io_at(path))
 }
 
+/// Puts a durable file in the place of another in one step, durably.
+pub(crate) fn rename_durably(from: &Path, to: &Path) -> Result<(), LogError> {
+    let rename = || {
+        fs::rename(from, to)?;
+        File::open(parent(to))?.sync_all()
+    };
+    rename().map_err(io_at(to))
+}
+
 /// Writes a new file, durable and readable by its owner only.
 pub(crate) fn write_new_private(path: &Path, bytes: &[u8]) -> Result<(), LogError> {
     let write = || -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! `PRIVATE+KEY+<name>+<key id>+base64(type ‖ 32-byte seed)`.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -142,11 +143,22 @@ impl fmt::Debug for SigningKey {
 }
 
 /// The keys of one log: Ed25519, which every public log must sign with, and ML-DSA-44, because evidence
-/// outlives Ed25519. Both bear the log's name, its origin.
+/// outlives Ed25519. Both bear the log's name, its origin. Keys that they replaced are remembered by their
+/// public halves.
 #[derive(Debug)]
 pub struct LogKey {
     ed25519: SigningKey,
     ml_dsa: Option<SigningKey>,
+    /// The first tree size that these keys speak for.
+    first: u64,
+    retired: Vec<RetiredKey>,
+}
+
+/// A key that signs no more.
+#[derive(Debug)]
+struct RetiredKey {
+    key: VerifierKey,
+    sizes: RangeInclusive<u64>,
 }
 
 impl LogKey {
@@ -154,7 +166,7 @@ impl LogKey {
     pub fn generate(origin: &str) -> Result<LogKey, LogError> {
         let ed25519 = SigningKey::generate(origin, KeyKind::Ed25519)?;
         let ml_dsa = Some(SigningKey::generate(origin, KeyKind::MlDsa44)?);
-        Ok(LogKey { ed25519, ml_dsa })
+        Ok(LogKey { ed25519, ml_dsa, first: 0, retired: Vec::new() })
     }
 
     /// The log's keys from their seeds.
@@ -165,28 +177,67 @@ impl LogKey {
     ) -> Result<LogKey, FormatError> {
         let ed25519 = SigningKey::from_seed(origin, KeyKind::Ed25519, ed25519)?;
         let ml_dsa = Some(SigningKey::from_seed(origin, KeyKind::MlDsa44, ml_dsa)?);
-        Ok(LogKey { ed25519, ml_dsa })
+        Ok(LogKey { ed25519, ml_dsa, first: 0, retired: Vec::new() })
     }
 
-    /// Reads a key file: the Ed25519 key, then the ML-DSA-44 key, which archives of version 0.1.0 lack.
+    /// Fresh keys in place of these, which spoke for the log up to the tree of `size` entries. The old
+    /// private keys are not kept.
+    pub fn replaced_at(&self, size: u64) -> Result<LogKey, LogError> {
+        let fresh = LogKey::generate(self.origin())?;
+        let retired = self.retired.iter().map(|r| (r.key.clone(), r.sizes.clone()));
+        let ours = self.verifiers().map(|key| (key.clone(), self.first..=size));
+        let retired = retired.chain(ours).map(|(key, sizes)| RetiredKey { key, sizes }).collect();
+        Ok(LogKey { first: size, retired, ..fresh })
+    }
+
+    /// Reads a key file: the Ed25519 key, the ML-DSA-44 key, which archives of version 0.1.0 lack, and for
+    /// each key that they replaced a line `retired <verifier key> <first size> <last size>`.
     pub fn read(path: &Path) -> Result<LogKey, LogError> {
-        let damaged = || LogError::damaged(path, "it does not hold a log's keys");
-        let mut keys = SigningKey::read_all(path)?.into_iter();
-        let is = |kind: KeyKind| move |key: &SigningKey| key.verifier.kind() == kind;
-        let ed25519 = keys.next().filter(is(KeyKind::Ed25519)).ok_or_else(damaged)?;
+        let damaged = |reason: &str| LogError::damaged(path, reason);
+        let text = disk::read_to_string(path)?;
+        let (retired, keys): (Vec<&str>, Vec<&str>) =
+            text.lines().partition(|line| line.starts_with("retired "));
+        let keys = keys.into_iter().map(str::parse).collect::<Result<Vec<SigningKey>, _>>();
+        let mut keys = keys.map_err(|e: FormatError| damaged(&e.to_string()))?.into_iter();
+        let ed25519 = keys.next().ok_or_else(|| damaged("it holds no key"))?;
         let ml_dsa = keys.next();
-        let fits = |key: &SigningKey| {
-            is(KeyKind::MlDsa44)(key) && key.verifier.name() == ed25519.verifier.name()
-        };
-        if ml_dsa.as_ref().is_some_and(|key| !fits(key)) || keys.next().is_some() {
-            return Err(damaged());
+        let kinds = (ed25519.verifier.kind(), ml_dsa.as_ref().map(|key| key.verifier.kind()));
+        let of_a_log = matches!(kinds, (KeyKind::Ed25519, None | Some(KeyKind::MlDsa44)));
+        let retired = retired.into_iter().map(RetiredKey::parse).collect::<Option<Vec<_>>>();
+        let retired = retired.ok_or_else(|| damaged("a line on a retired key makes no sense"))?;
+        let first = retired.iter().map(|retired| *retired.sizes.end()).max().unwrap_or(0);
+        let key = LogKey { ed25519, ml_dsa, first, retired };
+        let same_name = key.all_verifiers().all(|(other, _)| other.name() == key.origin());
+        if of_a_log && same_name && keys.next().is_none() {
+            Ok(key)
+        } else {
+            Err(damaged("its keys are not those of one log"))
         }
-        Ok(LogKey { ed25519, ml_dsa })
     }
 
     /// Writes a key file that only its owner can read. Refuses to replace one.
     pub fn write_new(&self, path: &Path) -> Result<(), LogError> {
-        SigningKey::write_all_new(path, &self.keys().collect::<Vec<_>>())
+        disk::write_new_private(path, self.file().as_bytes())
+    }
+
+    /// Puts this key file in the place of another in one step.
+    pub fn replace(&self, path: &Path) -> Result<(), LogError> {
+        let aside = path.with_extension("new");
+        match std::fs::remove_file(&aside) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(disk::io_at(&aside)(e));
+            }
+            _ => self.write_new(&aside)?,
+        }
+        disk::rename_durably(&aside, path)
+    }
+
+    fn file(&self) -> String {
+        let retired = self.retired.iter().map(|retired| {
+            let (first, last) = (retired.sizes.start(), retired.sizes.end());
+            format!("retired {} {first} {last}\n", retired.key)
+        });
+        self.keys().map(SigningKey::line).chain(retired).collect()
     }
 
     /// The log's name.
@@ -199,7 +250,7 @@ impl LogKey {
         self.ed25519.verifier()
     }
 
-    /// All public keys, the Ed25519 key first.
+    /// The public keys, the Ed25519 key first.
     pub fn verifiers(&self) -> impl Iterator<Item = &VerifierKey> {
         self.keys().map(SigningKey::verifier)
     }
@@ -208,22 +259,76 @@ impl LogKey {
         std::iter::once(&self.ed25519).chain(&self.ml_dsa)
     }
 
-    /// Signs a checkpoint with every key, at no time: a log's own clock proves nothing.
-    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Result<Note, FormatError> {
-        let text = checkpoint.to_string();
-        let sign = |key: &SigningKey| key.sign(checkpoint, &text, 0);
-        let signatures = self.keys().map(sign).collect::<Result<_, _>>()?;
-        Note::new(text, signatures)
+    /// Every key that ever spoke for the log, and at which tree sizes.
+    fn all_verifiers(&self) -> impl Iterator<Item = (&VerifierKey, RangeInclusive<u64>)> {
+        let current = self.verifiers().map(|key| (key, self.first..=u64::MAX));
+        current.chain(self.retired.iter().map(|retired| (&retired.key, retired.sizes.clone())))
     }
 
-    /// Whether this log signed the note with its Ed25519 key, and no signature by its keys is false.
-    pub(crate) fn signed(&self, checkpoint: &Checkpoint, note: &Note) -> bool {
-        let genuine = |key: &VerifierKey| {
-            note.signatures_by(key).all(|s| key.check(note, checkpoint, s).is_ok())
+    /// The lines of a policy that trusts this log, whatever its keys were.
+    pub fn policy_lines(&self) -> String {
+        let line = |(key, sizes): (&VerifierKey, RangeInclusive<u64>)| {
+            let last = match *sizes.end() {
+                u64::MAX => "*".to_owned(),
+                last => last.to_string(),
+            };
+            let restriction = if *sizes.start() == 0 && last == "*" {
+                String::new()
+            } else {
+                format!("log-sizes {} {} {last}\n", key.short(), sizes.start())
+            };
+            format!("log {key}\n{restriction}")
         };
-        checkpoint.origin == self.origin()
-            && note.signatures_by(self.verifier()).next().is_some()
-            && self.verifiers().all(genuine)
+        self.all_verifiers().map(line).collect()
+    }
+
+    /// The first tree size that the current keys speak for.
+    pub(crate) const fn first_size(&self) -> u64 {
+        self.first
+    }
+
+    /// Signs a checkpoint with the Ed25519 key: what the log commits itself to.
+    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Result<Note, FormatError> {
+        let text = checkpoint.to_string();
+        let signature = self.ed25519.sign(checkpoint, &text, 0)?;
+        Note::new(text, vec![signature])
+    }
+
+    /// Adds the ML-DSA-44 signature to a note of [`LogKey::sign`], at no time: a log's own clock proves
+    /// nothing. It is deterministic and slow, so it is not kept but made when a note goes out.
+    pub(crate) fn complete(&self, note: Note) -> Result<Note, FormatError> {
+        let Some(key) = &self.ml_dsa else { return Ok(note) };
+        let checkpoint = Checkpoint::of_note(&note)?;
+        if checkpoint.size < self.first || note.signatures_by(key.verifier()).next().is_some() {
+            return Ok(note);
+        }
+        let mut signatures = note.signatures().to_vec();
+        signatures.push(key.sign(&checkpoint, note.text(), 0)?);
+        Note::new(note.text().to_owned(), signatures)
+    }
+
+    /// Whether this log signed the note with an Ed25519 key of the time, and no signature by its keys is
+    /// false.
+    pub(crate) fn signed(&self, checkpoint: &Checkpoint, note: &Note) -> bool {
+        let mut signed = false;
+        for (key, sizes) in self.all_verifiers() {
+            for signature in note.signatures_by(key) {
+                if key.check(note, checkpoint, signature).is_err() {
+                    return false;
+                }
+                signed |= key.kind() == KeyKind::Ed25519 && sizes.contains(&checkpoint.size);
+            }
+        }
+        signed && checkpoint.origin == self.origin()
+    }
+}
+
+impl RetiredKey {
+    fn parse(line: &str) -> Option<RetiredKey> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ["retired", key, first, last] = words[..] else { return None };
+        let sizes = first.parse().ok()?..=last.parse().ok()?;
+        Some(RetiredKey { key: key.parse().ok()?, sizes })
     }
 }
 
@@ -252,6 +357,31 @@ mod tests {
             std::fs::write(&path, bad).unwrap();
             assert!(LogKey::read(&path).is_err());
         }
+    }
+
+    #[test]
+    fn a_replaced_key_speaks_for_its_time_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.key");
+        let old = LogKey::generate("log.example").unwrap();
+        old.write_new(&path).unwrap();
+        let at = |size| Checkpoint {
+            origin: "log.example".to_owned(),
+            size,
+            root: timemark_verify::merkle::empty_root(),
+        };
+        let (before, after) = (old.sign(&at(7)).unwrap(), old.sign(&at(8)).unwrap());
+        old.replaced_at(7).unwrap().replace(&path).unwrap();
+        let new = LogKey::read(&path).unwrap();
+        assert!(new.signed(&at(7), &before) && !new.signed(&at(8), &after));
+        assert!(new.signed(&at(8), &new.sign(&at(8)).unwrap()));
+        assert!(!new.signed(&at(6), &new.sign(&at(6)).unwrap()), "it was not there yet");
+        let again = new.replaced_at(9).unwrap();
+        assert!(again.signed(&at(7), &before) && again.signed(&at(9), &new.sign(&at(9)).unwrap()));
+        let policy = again.policy_lines() + "quorum none\n";
+        let policy = timemark_verify::Policy::parse(policy.as_bytes()).unwrap();
+        let sizes: Vec<_> = policy.logs().iter().map(|log| log.sizes.clone()).collect();
+        assert_eq!(sizes, [9..=u64::MAX, 9..=u64::MAX, 0..=7, 0..=7, 7..=9, 7..=9]);
     }
 
     #[test]
