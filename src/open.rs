@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! timemark-archive    marker and version of the folder
-//! keys/               the log's signing key, the secret of the salts: the operator's alone
+//! keys/               the log's signing keys, the secret of the salts: the operator's alone
+//! log.policy          the log's public keys, as lines of a policy
+//! policy              which witnesses and authorities count; the operator's choice, may be missing
 //! log/  blobs/        the truth
 //! registry/  index/   derived; whoever deletes them finds them again
 //! ```
@@ -10,23 +12,29 @@
 //! A derived folder is believed only while its file `checkpoint` shows that it follows from this log.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use data_encoding::HEXLOWER;
 use timemark_index::{Index, IndexError};
 use timemark_ingest::{Engine, Salter};
 use timemark_store::{BlobStore, EmbeddedRegistry, FileStore, Registry, RegistryError};
 use timemark_tlog::{Log, LogKey};
-use timemark_verify::{Note, VerifierKey};
+use timemark_verify::{Note, Policy, VerifierKey};
 
 use crate::outcome::remark;
 use crate::progress;
 
 const MARKER: &str = "timemark-archive";
 const VERSION: &str = "timemark-archive v1\n";
+/// The log's public keys with the tree sizes that each speaks for.
+const LOG_POLICY: &str = "log.policy";
+/// Whom else the operator trusts: everything of a policy but its log lines.
+const POLICY: &str = "policy";
+const POLICY_DEFAULT: &str = "quorum none\n";
 const DERIVED: [&str; 2] = ["registry", "index"];
 /// In a derived folder: the log's newest checkpoint when the folder was last known to follow from it.
 const CHECKPOINT: &str = "checkpoint";
@@ -37,6 +45,7 @@ pub(crate) fn create(
     archive: &Path,
     origin: Option<&str>,
     keys: Option<&Path>,
+    policy: Option<&Path>,
 ) -> Result<VerifierKey> {
     if archive.read_dir().is_ok_and(|mut entries| entries.next().is_some()) || archive.is_file() {
         bail!("{} exists already and is not empty", archive.display());
@@ -62,6 +71,10 @@ pub(crate) fn create(
     };
     write_private(&keys_dir.join("salt.key"), &format!("{}\n", HEXLOWER.encode(&secret)))?;
     Log::create(&aside.path().join("log"), &key)?;
+    put_file(aside.path(), LOG_POLICY, &key.policy_lines())?;
+    if let Some(policy) = policy {
+        put_policy(aside.path(), policy)?;
+    }
     FileStore::open(&aside.path().join("blobs"))?.sync()?;
     write_private(&aside.path().join(MARKER), VERSION)?;
 
@@ -98,7 +111,7 @@ pub(crate) fn open(archive: &Path) -> Result<Engine> {
 pub(crate) fn open_or_create(archive: &Path) -> Result<Engine> {
     if !archive.join(MARKER).is_file() {
         let name = archive.display();
-        match create(archive, None, None) {
+        match create(archive, None, None, None) {
             Ok(verifier) => {
                 remark(&format!("made the archive {name}, whose log is verified by {verifier}"));
             }
@@ -138,10 +151,62 @@ pub(crate) fn disown_derived(archive: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The key that verifies the archive's log. Needs no lock.
-pub(crate) fn verifier(archive: &Path) -> Result<VerifierKey> {
+/// Whom this archive trusts, as the text of a policy: its log with all the keys it ever had, and what its
+/// operator chose. Needs no lock and no private key.
+pub(crate) fn trust_text(archive: &Path) -> Result<String> {
     check_marker(archive)?;
-    Ok(LogKey::read(&archive.join("keys/log.key"))?.verifier().clone())
+    let path = archive.join(LOG_POLICY);
+    let logs = match fs::read_to_string(&path) {
+        Ok(lines) => lines,
+        // Archives of version 0.1.0 have only the private file.
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            LogKey::read(&archive.join("keys/log.key"))?.policy_lines()
+        }
+        Err(e) => return Err(e).with_context(|| path.display().to_string()),
+    };
+    let path = archive.join(POLICY);
+    let rest = match fs::read_to_string(&path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => POLICY_DEFAULT.to_owned(),
+        other => other.with_context(|| path.display().to_string())?,
+    };
+    Ok(logs + &rest)
+}
+
+/// Whom this archive trusts.
+pub(crate) fn trust(archive: &Path) -> Result<Policy> {
+    let text = trust_text(archive)?;
+    Policy::parse(text.as_bytes()).with_context(|| archive.join(POLICY).display().to_string())
+}
+
+/// Takes a policy file for that of an existing archive.
+pub(crate) fn set_policy(archive: &Path, file: &Path) -> Result<()> {
+    check_marker(archive)?;
+    put_policy(archive, file)
+}
+
+/// Takes a policy file for the archive's, once it is seen to make sense together with the archive's log.
+fn put_policy(archive: &Path, file: &Path) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let logs = fs::read_to_string(archive.join(LOG_POLICY)).unwrap_or_default();
+    let policy = Policy::parse((logs.clone() + &text).as_bytes());
+    policy.with_context(|| file.display().to_string())?;
+    let own = text.lines().any(|line| line.split_whitespace().next() == Some("log"));
+    ensure!(!own, "{}: an archive's policy has no log lines; its own log is known", file.display());
+    put_file(archive, POLICY, &text)
+}
+
+/// Writes a small public file durably and in one step.
+fn put_file(dir: &Path, name: &str, text: &str) -> Result<()> {
+    let path = dir.join(name);
+    let put = || -> Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file().sync_all()?;
+        file.persist(&path)?;
+        Ok(fs::File::open(dir)?.sync_all()?)
+    };
+    put().with_context(|| path.display().to_string())
 }
 
 /// The folder of the public tlog-tiles tree. Needs no lock.
@@ -215,7 +280,7 @@ fn open_index(dir: &Path) -> Result<Option<(Index, u64)>> {
 
 fn delete_dir(dir: &Path) -> Result<()> {
     match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+        Err(e) if e.kind() != ErrorKind::NotFound => {
             Err(e).with_context(|| format!("cannot delete {}", dir.display()))
         }
         _ => Ok(()),

@@ -16,11 +16,19 @@ pub(crate) struct Init {
     /// A folder with log.key and salt.key to use instead of new keys
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// Which witnesses cosign and which authorities stamp: a policy without log lines
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 impl Init {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
-        let verifier = open::create(archive, self.origin.as_deref(), self.keys.as_deref())?;
+        let verifier = open::create(
+            archive,
+            self.origin.as_deref(),
+            self.keys.as_deref(),
+            self.policy.as_deref(),
+        )?;
         print_line(&format!("made the archive {}", legible(archive)))?;
         print_line(&format!("its log is verified by {}", legible(verifier.to_string())))?;
         Ok(Answer::Yes)

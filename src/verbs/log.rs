@@ -1,8 +1,9 @@
 //! `timemark log …`: the log's key, checkpoint and tiles, its audit, and the erasure of a claim.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use timemark_verify::TrustedLog;
 
 use crate::outcome::{Answer, legible, print_bytes, print_line};
 use crate::{open, progress};
@@ -12,6 +13,13 @@ use crate::{open, progress};
 pub(crate) enum Log {
     /// The keys that verify the log, one a line
     Vkey,
+    /// The policy by which the archive's receipts are to be verified: its log's keys, its witnesses and
+    /// authorities. With --set, takes another file for the part that is not about the log
+    Policy {
+        /// Witnesses, groups, quorum and authorities: a policy without log lines
+        #[arg(long, value_name = "FILE")]
+        set: Option<PathBuf>,
+    },
     /// The newest checkpoint
     Checkpoint,
     /// Hash everything on disk again and compare it with what was signed
@@ -31,7 +39,15 @@ pub(crate) enum Log {
 impl Log {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
         match self {
-            Log::Vkey => print_line(&open::verifier(archive)?.to_string())?,
+            Log::Vkey => {
+                // The newest keys stand first.
+                let newest = |log: &&TrustedLog| *log.sizes.end() == u64::MAX;
+                for log in open::trust(archive)?.logs().iter().filter(newest) {
+                    print_line(&log.key.to_string())?;
+                }
+            }
+            Log::Policy { set: None } => print_bytes(open::trust_text(archive)?.as_bytes())?,
+            Log::Policy { set: Some(file) } => open::set_policy(archive, file)?,
             Log::Checkpoint => print_bytes(open::checkpoint(archive)?.to_string().as_bytes())?,
             Log::TilesDir => {
                 // Scripts take it: the exact bytes.

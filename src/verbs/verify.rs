@@ -151,8 +151,8 @@ impl Verify {
             return Ok(Some(Trust { policy, words: format!("the policy {}", path.display()) }));
         }
         let Some(archive) = archive else { return Ok(None) };
-        let policy = Policy::trusting(open::verifier(archive)?);
-        Ok(Some(Trust { policy, words: format!("the log of the archive {}", archive.display()) }))
+        let policy = open::trust(archive)?;
+        Ok(Some(Trust { policy, words: format!("what the archive {} trusts", archive.display()) }))
     }
 
     fn words(&self, verdict: &VerdictJson) -> String {

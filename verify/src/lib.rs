@@ -32,7 +32,7 @@ pub use content::{ContentId, WorkDigests, WorkHasher};
 pub use fingerprint::Fingerprint;
 pub use leaf::Leaf;
 pub use note::{KeyKind, Note, NoteSignature, VerifierKey};
-pub use policy::{Policy, Rule, Witness};
+pub use policy::{Policy, Rule, TrustedLog, Witness};
 pub use receipt::{Anchor, OtherSection, Receipt};
 pub use text::{escape, unescape};
 pub use verdict::{Refusal, Untrusted, Verdict, WitnessTime, check_without_trust, verify};

@@ -151,6 +151,31 @@ impl Receipt {
     }
 }
 
+impl Receipt {
+    /// Adds an anchor, or the time-stamps of one that is here already. Returns whether that told anything
+    /// new. Nothing is ever taken away: what a receipt proved it goes on to prove.
+    pub fn add(&mut self, anchor: Anchor) -> bool {
+        let same = |a: &&mut Anchor| a.index == anchor.index && a.note == anchor.note;
+        match self.anchors.iter_mut().find(same) {
+            Some(known) => {
+                let before = known.timestamps.len();
+                for timestamp in anchor.timestamps {
+                    let room = known.timestamps.len() < Receipt::ANCHORS_MAX;
+                    if room && !known.timestamps.contains(&timestamp) {
+                        known.timestamps.push(timestamp);
+                    }
+                }
+                known.timestamps.len() > before
+            }
+            None if self.anchors.len() < Receipt::ANCHORS_MAX => {
+                self.anchors.push(anchor);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut body = HEADER.to_owned();
