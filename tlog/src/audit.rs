@@ -5,12 +5,11 @@ use std::iter::Peekable;
 use timemark_verify::merkle::{Hash, leaf_hash};
 use timemark_verify::{Claim, Leaf};
 
-use crate::claims::{Checkpoints, CheckpointsReader, Claims};
-use crate::disk;
+use crate::claims::{Checkpoints, CheckpointsReader};
 use crate::folder::{checkpoints_path, read_tile, tiles_dir};
 use crate::sequencer::Entry;
 use crate::tile::{TILE_WIDTH, TileId, entries_path};
-use crate::tree::Edge;
+use crate::tree::{Edge, tile_bytes};
 use crate::{Log, LogError};
 
 /// What an audit looked at, and what it found wrong.
@@ -36,7 +35,8 @@ impl Log {
     pub fn audit(&self, seen: &mut dyn FnMut(&Entry)) -> Result<AuditReport, LogError> {
         let _still = self.hold_still();
         let mut report = AuditReport::default();
-        let mut notes = Checkpoints::read_all(&checkpoints_path(self.dir()))?.peekable();
+        let mut notes =
+            Checkpoints::read_all(self.disk(), &checkpoints_path(self.dir()))?.peekable();
         let mut edge = Edge::default();
         self.audit_checkpoints(&mut notes, &edge, &mut report)?;
         loop {
@@ -68,7 +68,7 @@ impl Log {
         for (id, hashes) in edge.partial_tiles() {
             compare_tile(self, id, hashes, &mut report);
         }
-        let published = disk::read_if_exists(&tiles_dir(self.dir()).join("checkpoint"))?;
+        let published = self.disk().read_if_exists(&tiles_dir(self.dir()).join("checkpoint"))?;
         if published != Some(self.checkpoint().to_string().into_bytes()) {
             report.findings.push("the published checkpoint is not the newest".to_owned());
         }
@@ -119,7 +119,7 @@ impl Log {
 
     fn audit_claims(&self, bundle: u64, report: &mut AuditReport) -> Result<(), LogError> {
         let count = (self.size() - bundle * TILE_WIDTH).min(TILE_WIDTH);
-        if !Claims::at(self.dir().join("claims")).is_exact(bundle, count)? {
+        if !self.claims().is_exact(bundle, count)? {
             report
                 .findings
                 .push(format!("bundle {bundle} of the claims holds something else as well"));
@@ -130,17 +130,25 @@ impl Log {
     /// A published checkpoint needs its partial tiles until the full ones are there
     /// (c2sp.org/tlog-tiles).
     fn audit_served(&self, edge: &Edge, report: &mut AuditReport) {
-        let tiles = edge
-            .partial_tiles()
-            .map(|(id, _)| (id.path(), TileId { width: TILE_WIDTH as u16, ..id }.path()));
         let (bundle, width) = (edge.size() / TILE_WIDTH, (edge.size() % TILE_WIDTH) as u16);
+        let full_width = TILE_WIDTH as u16;
+        let tiles = edge.partial_tiles().map(|(id, hashes)| {
+            let full = TileId { width: full_width, ..id };
+            (id.path(), full.path(), Some(tile_bytes(hashes)))
+        });
         let entries = (width > 0)
-            .then(|| (entries_path(bundle, width), entries_path(bundle, TILE_WIDTH as u16)));
-        for (partial, full) in tiles.chain(entries) {
-            let served = |path: &str| tiles_dir(self.dir()).join(path).is_file();
-            if !served(&partial) && !served(&full) {
-                report.findings.push(format!("{partial} is missing"));
-            }
+            .then(|| (entries_path(bundle, width), entries_path(bundle, full_width), None));
+        let read = |path: &str| self.disk().read_if_exists(&tiles_dir(self.dir()).join(path));
+        for (partial, full, expected) in tiles.chain(entries) {
+            let fault = match (read(&partial), expected) {
+                (Ok(Some(bytes)), Some(expected)) if bytes != expected => {
+                    "not what the entries give"
+                }
+                (Ok(Some(_)), _) => continue,
+                (Ok(None), _) if matches!(read(&full), Ok(Some(_))) => continue,
+                _ => "missing",
+            };
+            report.findings.push(format!("{partial} is {fault}"));
         }
     }
 
@@ -168,7 +176,7 @@ impl Log {
 
 fn compare_tile(log: &Log, id: TileId, expected: &[Hash], report: &mut AuditReport) {
     report.tiles += 1;
-    match read_tile(log.dir(), id.level, id.index, u64::from(id.width)) {
+    match read_tile(log.disk(), log.dir(), id.level, id.index, u64::from(id.width)) {
         Ok(hashes) if hashes == expected => {}
         Ok(_) => report.findings.push(format!("{} is not what the entries give", id.path())),
         Err(error) => report.findings.push(error.to_string()),

@@ -3,14 +3,14 @@
 //! A bundle is a sequence of `u64 BE place of the checkpoint ‖ u32 BE length ‖ claim text`. An erased claim
 //! has length 0: the entry, its number and every proof stay as they are.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
+use std::sync::{Mutex, PoisonError};
 
 use crate::LogError;
-use crate::disk::{self, io_at};
+use crate::disk::{Disk, io_at};
+use crate::files::{How, OpenFile};
 use crate::journal::{BatchEntry, put_bytes, take_bytes, take_u64};
 use crate::tile::{TILE_WIDTH, index_path};
 
@@ -24,18 +24,21 @@ pub(crate) struct ClaimRecord {
 }
 
 pub(crate) struct Claims {
+    disk: Disk,
     dir: PathBuf,
+    /// The next entry's number and where its record goes, so that its bundle need not be read for it.
+    next: Mutex<Option<(u64, u64)>>,
 }
 
 impl Claims {
-    pub fn at(dir: PathBuf) -> Claims {
-        Claims { dir }
+    pub fn at(disk: Disk, dir: PathBuf) -> Claims {
+        Claims { disk, dir, next: Mutex::default() }
     }
 
     /// The records of the entries `index * 256 ..`, as many as the bundle holds.
     pub fn bundle(&self, index: u64) -> Result<Vec<ClaimRecord>, LogError> {
         let path = self.path(index);
-        let Some(file) = disk::read_if_exists(&path)? else { return Ok(Vec::new()) };
+        let Some(file) = self.disk.read_if_exists(&path)? else { return Ok(Vec::new()) };
         let mut records = Vec::new();
         let mut rest = &file[..];
         while !rest.is_empty() {
@@ -62,30 +65,36 @@ impl Claims {
             for entry in now {
                 put_record(&mut bytes, checkpoint_at, entry.claim.as_bytes());
             }
-            self.write_at(index, &bytes)?;
-            index += now.len() as u64;
+            let next = index + now.len() as u64;
+            self.write_at(index, &bytes, next)?;
+            index = next;
             rest = later;
         }
         Ok(())
     }
 
-    fn write_at(&self, index: u64, bytes: &[u8]) -> Result<(), LogError> {
+    fn write_at(&self, index: u64, bytes: &[u8], next: u64) -> Result<(), LogError> {
         let path = self.path(index / TILE_WIDTH);
-        let before = self.offset_of(index, &path)?;
-        let write = || -> io::Result<()> {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(false);
-            let file = match options.open(&path) {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                    fs::create_dir_all(path.parent().unwrap_or(&self.dir))?;
-                    options.open(&path)?
-                }
-                other => other?,
-            };
-            file.write_all_at(bytes, before)?;
-            file.set_len(before + bytes.len() as u64)
+        let file = self.disk.make(&path, How::Write).map_err(io_at(&path))?;
+        let held = file.stat().map_err(io_at(&path))?.bytes;
+        let expected = self.set_next(None).filter(|&(at, end)| (at, end) == (index, held));
+        let before = match expected {
+            Some((_, end)) => end,
+            None => self.offset_of(index, &path)?,
         };
-        write().map_err(io_at(&path))
+        let end = before + bytes.len() as u64;
+        let write = || -> io::Result<()> {
+            file.write_at(bytes, before)?;
+            // What a crash left behind it is longer.
+            if end < held { file.set_len(end) } else { Ok(()) }
+        };
+        write().map_err(io_at(&path))?;
+        self.set_next(Some((next, end)));
+        Ok(())
+    }
+
+    fn set_next(&self, next: Option<(u64, u64)>) -> Option<(u64, u64)> {
+        std::mem::replace(&mut self.next.lock().unwrap_or_else(PoisonError::into_inner), next)
     }
 
     /// Where in its bundle the record of this entry begins.
@@ -94,7 +103,7 @@ impl Claims {
         if before == 0 {
             return Ok(0);
         }
-        let file = disk::read(path)?;
+        let file = self.disk.read(path)?;
         let mut rest = &file[..];
         for _ in 0..before {
             if take_record(&mut rest).is_none() {
@@ -116,12 +125,13 @@ impl Claims {
             let claim = record.claim.filter(|_| at != index).unwrap_or_default();
             put_record(&mut bytes, record.checkpoint_at, claim.as_bytes());
         }
-        disk::replace_durably(&path, &bytes)
+        self.set_next(None);
+        self.disk.replace_durably(&path, &bytes)
     }
 
     /// Whether a bundle holds exactly so many records and nothing else.
     pub fn is_exact(&self, bundle: u64, count: u64) -> Result<bool, LogError> {
-        let file = disk::read(&self.path(bundle))?;
+        let file = self.disk.read(&self.path(bundle))?;
         let mut rest = &file[..];
         let whole = (0..count).all(|_| take_record(&mut rest).is_some());
         Ok(whole && rest.is_empty())
@@ -150,15 +160,14 @@ fn take_record(rest: &mut &[u8]) -> Option<Result<ClaimRecord, FromUtf8Error>> {
 /// The file of every checkpoint that the log signed: a sequence of `u32 BE length ‖ note`.
 pub(crate) struct Checkpoints {
     path: PathBuf,
-    file: File,
+    file: Box<dyn OpenFile>,
     bytes: u64,
 }
 
 impl Checkpoints {
     /// Opens the file and cuts it to the length it had when the journal was begun.
-    pub fn open(path: PathBuf, bytes: u64) -> Result<Checkpoints, LogError> {
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).open(&path).map_err(io_at(&path))?;
+    pub fn open(disk: &Disk, path: PathBuf, bytes: u64) -> Result<Checkpoints, LogError> {
+        let file = disk.open(&path, How::Write)?;
         file.set_len(bytes).map_err(io_at(&path))?;
         Ok(Checkpoints { path, file, bytes })
     }
@@ -168,47 +177,56 @@ impl Checkpoints {
         self.bytes
     }
 
-    pub fn append(&mut self, note: &str) -> Result<(), LogError> {
+    /// Writes the newest checkpoint to its place. Writing it again changes nothing.
+    pub fn write(&mut self, at: u64, note: &str) -> Result<(), LogError> {
         let mut record = Vec::with_capacity(4 + note.len());
         put_bytes(&mut record, note.as_bytes());
-        self.file.write_all(&record).map_err(io_at(&self.path))?;
-        self.bytes += record.len() as u64;
+        self.file.write_at(&record, at).map_err(io_at(&self.path))?;
+        self.bytes = at + record.len() as u64;
         Ok(())
     }
 
     /// The checkpoint that begins at this place of the file at `path`.
-    pub fn read_at(path: &Path, at: u64) -> Result<String, LogError> {
-        let file = File::open(path).map_err(io_at(path))?;
-        let mut length = [0; 4];
-        file.read_exact_at(&mut length, at).map_err(io_at(path))?;
-        let length = u32::from_be_bytes(length) as usize;
-        if length > timemark_verify::Note::BYTES_MAX {
-            return Err(LogError::damaged(path, format!("no checkpoint begins at byte {at}")));
-        }
-        let mut note = vec![0; length];
-        file.read_exact_at(&mut note, at + 4).map_err(io_at(path))?;
-        String::from_utf8(note)
-            .map_err(|_| LogError::damaged(path, format!("no checkpoint begins at byte {at}")))
+    pub fn read_at(disk: &Disk, path: &Path, at: u64) -> Result<String, LogError> {
+        read_note(&*disk.open(path, How::Read)?, path, at)
     }
 
     /// All checkpoints in the file at `path`, in order, each with its place.
-    pub fn read_all(path: &Path) -> Result<CheckpointsReader, LogError> {
-        Checkpoints::read_from(path, 0)
+    pub fn read_all(disk: &Disk, path: &Path) -> Result<CheckpointsReader, LogError> {
+        Checkpoints::read_from(disk, path, 0)
     }
 
     /// The checkpoints from this place of the file on.
-    pub fn read_from(path: &Path, at: u64) -> Result<CheckpointsReader, LogError> {
-        let file = File::open(path).map_err(io_at(path))?;
-        let bytes = file.metadata().map_err(io_at(path))?.len();
+    pub fn read_from(disk: &Disk, path: &Path, at: u64) -> Result<CheckpointsReader, LogError> {
+        let file = disk.open(path, How::Read)?;
+        let bytes = file.stat().map_err(io_at(path))?.bytes;
         if bytes < at {
             return Err(LogError::damaged(path, format!("it is shorter than {at} bytes")));
         }
-        Ok(CheckpointsReader { path: path.to_owned(), at, bytes })
+        Ok(CheckpointsReader { file, path: path.to_owned(), at, bytes })
     }
+}
+
+fn read_note(file: &dyn OpenFile, path: &Path, at: u64) -> Result<String, LogError> {
+    let damaged = || LogError::damaged(path, format!("no checkpoint begins at byte {at}"));
+    let read = |buffer: &mut [u8], at| match file.read_at(buffer, at) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(damaged()),
+        other => other.map_err(io_at(path)),
+    };
+    let mut length = [0; 4];
+    read(&mut length, at)?;
+    let length = u32::from_be_bytes(length) as usize;
+    if length > timemark_verify::Note::BYTES_MAX {
+        return Err(damaged());
+    }
+    let mut note = vec![0; length];
+    read(&mut note, at + 4)?;
+    String::from_utf8(note).map_err(|_| damaged())
 }
 
 /// Reads one checkpoint after the other; after an error there is nothing more.
 pub(crate) struct CheckpointsReader {
+    file: Box<dyn OpenFile>,
     path: PathBuf,
     at: u64,
     bytes: u64,
@@ -222,7 +240,7 @@ impl Iterator for CheckpointsReader {
             return None;
         }
         let at = self.at;
-        let note = Checkpoints::read_at(&self.path, at);
+        let note = read_note(&*self.file, &self.path, at);
         self.at = note.as_ref().map_or(self.bytes, |note| at + 4 + note.len() as u64);
         Some(note.map(|note| (at, note)))
     }
@@ -239,7 +257,7 @@ mod tests {
     #[test]
     fn claims_are_found_across_bundles_and_erased_one_by_one() {
         let dir = tempfile::tempdir().unwrap();
-        let claims = Claims::at(dir.path().join("claims"));
+        let claims = Claims::at(Disk::real(), dir.path().join("claims"));
         claims.write(0, 5, &entries(0..250)).unwrap();
         claims.write(250, 6, &entries(250..600)).unwrap();
         claims.write(250, 6, &entries(250..600)).unwrap(); // as a replay does
@@ -253,14 +271,14 @@ mod tests {
         claims.erase(255).unwrap();
         assert_eq!(record(255), ClaimRecord { checkpoint_at: 6, claim: None });
         assert_eq!(record(254).claim, Some("claim 254\n".into()));
-        let raw = fs::read(dir.path().join("claims/000")).unwrap();
+        let raw = std::fs::read(dir.path().join("claims/000")).unwrap();
         assert!(!String::from_utf8_lossy(&raw).contains("claim 255"));
     }
 
     #[test]
     fn a_bundle_that_ends_early_is_damage() {
         let dir = tempfile::tempdir().unwrap();
-        let claims = Claims::at(dir.path().join("claims"));
+        let claims = Claims::at(Disk::real(), dir.path().join("claims"));
         claims.write(0, 0, &entries(0..3)).unwrap();
         assert!(matches!(claims.write(7, 0, &entries(7..8)), Err(LogError::Damaged { .. })));
         assert!(matches!(claims.erase(3), Err(LogError::Damaged { .. })));
@@ -271,19 +289,19 @@ mod tests {
     fn checkpoints_are_read_where_they_begin() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("checkpoints");
-        let mut checkpoints = Checkpoints::open(path.clone(), 0).unwrap();
-        checkpoints.append("one").unwrap();
+        let mut checkpoints = Checkpoints::open(&Disk::real(), path.clone(), 0).unwrap();
+        checkpoints.write(0, "one").unwrap();
         let second = checkpoints.bytes();
-        checkpoints.append("two").unwrap();
-        assert_eq!(Checkpoints::read_at(&path, second).unwrap(), "two");
+        checkpoints.write(second, "two").unwrap();
+        assert_eq!(Checkpoints::read_at(&Disk::real(), &path, second).unwrap(), "two");
         let all = |path: &Path| -> Vec<_> {
-            Checkpoints::read_all(path).unwrap().map(Result::unwrap).collect()
+            Checkpoints::read_all(&Disk::real(), path).unwrap().map(Result::unwrap).collect()
         };
         assert_eq!(all(&path), [(0, "one".into()), (second, "two".into())]);
-        assert!(Checkpoints::read_at(&path, 1).is_err());
+        assert!(Checkpoints::read_at(&Disk::real(), &path, 1).is_err());
         // Reopened as of an earlier journal, the later checkpoint is replayed.
-        Checkpoints::open(path.clone(), second).unwrap();
+        Checkpoints::open(&Disk::real(), path.clone(), second).unwrap();
         assert_eq!(all(&path).len(), 1);
-        assert!(Checkpoints::read_from(&path, 100).is_err());
+        assert!(Checkpoints::read_from(&Disk::real(), &path, 100).is_err());
     }
 }

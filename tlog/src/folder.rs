@@ -6,10 +6,10 @@ use timemark_verify::merkle::{Hash, leaf_hash};
 use timemark_verify::{Checkpoint, Note};
 
 use crate::claims::Checkpoints;
-use crate::disk;
-use crate::journal::Batch;
+use crate::disk::Disk;
+use crate::journal::{Base, Batch};
 use crate::tile::{TILE_WIDTH, TileId, entries_path, partial_width, subtrees};
-use crate::tree::Edge;
+use crate::tree::{Edge, tile_bytes};
 use crate::{LogError, LogKey};
 
 /// The public tlog-tiles tree of the log in this folder.
@@ -22,8 +22,13 @@ pub(crate) fn checkpoints_path(dir: &Path) -> PathBuf {
 }
 
 /// Reads a bundle of at least `width` entries and returns so many.
-pub(crate) fn read_entries(dir: &Path, bundle: u64, width: u64) -> Result<Vec<Vec<u8>>, LogError> {
-    let (path, file, held) = read_narrowest(dir, width, |width| entries_path(bundle, width))?;
+pub(crate) fn read_entries(
+    disk: &Disk,
+    dir: &Path,
+    bundle: u64,
+    width: u64,
+) -> Result<Vec<Vec<u8>>, LogError> {
+    let (path, file, held) = read_narrowest(disk, dir, width, |width| entries_path(bundle, width))?;
     let damaged = || LogError::damaged(&path, format!("it does not hold {held} entries"));
     let mut rest = &file[..];
     let mut entries = Vec::with_capacity(held as usize);
@@ -40,13 +45,14 @@ pub(crate) fn read_entries(dir: &Path, bundle: u64, width: u64) -> Result<Vec<Ve
 
 /// Reads a tile of at least `width` hashes and returns so many.
 pub(crate) fn read_tile(
+    disk: &Disk,
     dir: &Path,
     level: u8,
     index: u64,
     width: u64,
 ) -> Result<Vec<Hash>, LogError> {
     let path_of = |width| TileId { level, index, width }.path();
-    let (path, file, held) = read_narrowest(dir, width, path_of)?;
+    let (path, file, held) = read_narrowest(disk, dir, width, path_of)?;
     if file.len() as u64 != 32 * held {
         return Err(LogError::damaged(&path, format!("it does not hold {held} hashes")));
     }
@@ -57,6 +63,7 @@ pub(crate) fn read_tile(
 /// The file of this width or the narrowest wider one, and how wide it is: a partial file goes when the
 /// full one is safe.
 fn read_narrowest(
+    disk: &Disk,
     dir: &Path,
     width: u64,
     path_of: impl Fn(u16) -> String,
@@ -64,20 +71,25 @@ fn read_narrowest(
     let tiles_dir = tiles_dir(dir);
     for width in width..=TILE_WIDTH {
         let path = tiles_dir.join(path_of(width as u16));
-        if let Some(file) = disk::read_if_exists(&path)? {
+        if let Some(file) = disk.read_if_exists(&path)? {
             return Ok((path, file, width));
         }
     }
-    Err(LogError::damaged(&tiles_dir.join(path_of(TILE_WIDTH as u16)), "it is missing"))
+    Err(LogError::damaged(&tiles_dir.join(path_of(width as u16)), "it is missing"))
 }
 
 /// The right edge on disk, which must lead to the signed root.
-pub(crate) fn read_edge(dir: &Path, checkpoint: &Checkpoint) -> Result<Edge, LogError> {
+pub(crate) fn read_edge(
+    disk: &Disk,
+    dir: &Path,
+    checkpoint: &Checkpoint,
+) -> Result<Edge, LogError> {
     let levels = (0u8..).take_while(|&level| subtrees(checkpoint.size, level) > 0);
     let levels = levels.map(|level| match partial_width(checkpoint.size, level) {
         0 => Ok(Vec::new()),
         width => {
-            read_tile(dir, level, subtrees(checkpoint.size, level) / TILE_WIDTH, u64::from(width))
+            let index = subtrees(checkpoint.size, level) / TILE_WIDTH;
+            read_tile(disk, dir, level, index, u64::from(width))
         }
     });
     let edge = Edge::new(checkpoint.size, levels.collect::<Result<_, _>>()?);
@@ -90,11 +102,15 @@ pub(crate) fn read_edge(dir: &Path, checkpoint: &Checkpoint) -> Result<Edge, Log
 }
 
 /// The partial bundle of entries, which must be those of the tree: it goes into the full one.
-pub(crate) fn read_partial_entries(dir: &Path, edge: &Edge) -> Result<Vec<u8>, LogError> {
+pub(crate) fn read_partial_entries(
+    disk: &Disk,
+    dir: &Path,
+    edge: &Edge,
+) -> Result<Vec<u8>, LogError> {
     let (bundle, width) = (edge.size() / TILE_WIDTH, edge.size() % TILE_WIDTH);
-    let entries = if width > 0 { read_entries(dir, bundle, width)? } else { Vec::new() };
-    let hashes = edge.partial_tiles().find(|(id, _)| id.level == 0).map_or(&[][..], |(_, h)| h);
-    if !entries.iter().map(|entry| leaf_hash(entry)).eq(hashes.iter().copied()) {
+    let entries = if width > 0 { read_entries(disk, dir, bundle, width)? } else { Vec::new() };
+    let hashes = edge.partial_tile(0).iter().copied();
+    if !entries.iter().map(|entry| leaf_hash(entry)).eq(hashes) {
         let path = tiles_dir(dir).join(entries_path(bundle, width as u16));
         return Err(LogError::damaged(&path, "its entries are not those of the tree"));
     }
@@ -130,21 +146,53 @@ pub(crate) fn check_batches(
     Ok(known)
 }
 
+/// The right edge on disk must still be the one in memory: the next signature rests on both.
+pub(crate) fn check_edge(
+    disk: &Disk,
+    dir: &Path,
+    edge: &Edge,
+    entries: &[u8],
+) -> Result<(), LogError> {
+    let width = partial_width(edge.size(), 0);
+    let bundle = (width > 0).then(|| entries_path(edge.size() / TILE_WIDTH, width));
+    let bundle = bundle.map(|path| (path, entries.to_vec()));
+    let tiles = edge.partial_tiles().map(|(id, hashes)| (id.path(), tile_bytes(hashes)));
+    for (path, expected) in tiles.chain(bundle) {
+        let path = tiles_dir(dir).join(path);
+        match disk.read_if_exists(&path)? {
+            Some(bytes) if bytes == expected => {}
+            Some(_) => return Err(LogError::damaged(&path, "it is not what the log wrote")),
+            None => return Err(LogError::damaged(&path, "it is missing")),
+        }
+    }
+    Ok(())
+}
+
 /// What was published, or kept of what was signed, may lag behind the journal, never lead it or differ:
 /// else this folder is an old copy, or something acknowledged is lost.
 pub(crate) fn check_nothing_else_was_signed(
+    disk: &Disk,
     dir: &Path,
     key: &LogKey,
     known: &[Checkpoint],
-    checkpoints_bytes: u64,
+    base: &Base,
 ) -> Result<(), LogError> {
     let size = known.last().map_or(0, |newest| newest.size);
-    let published = disk::read_if_exists(&tiles_dir(dir).join("checkpoint"))?.unwrap_or_default();
-    let published = String::from_utf8_lossy(&published).into_owned();
-    let kept = Checkpoints::read_from(&checkpoints_path(dir), checkpoints_bytes)?;
+    let published_path = tiles_dir(dir).join("checkpoint");
+    let published = disk.read_if_exists(&published_path)?;
+    let kept = checkpoints_path(dir);
+    let last_kept = base.checkpoints_bytes.saturating_sub(4 + base.note.len() as u64);
+    let mut notes = Checkpoints::read_from(disk, &kept, last_kept)?;
+    // What the journal rests on was flushed before it was begun, and is no torn write.
+    if !matches!(notes.next(), Some(Ok((_, note))) if note == base.note) {
+        let reason = format!("at byte {last_kept} there is not the checkpoint of {size} entries");
+        return Err(LogError::damaged(&kept, reason));
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let notes = notes.map_while(Result::ok).map(|(_, note)| note);
     // A power cut may tear either; only what bears our signature says anything.
-    let notes = kept.map_while(Result::ok).map(|(_, note)| note).chain([published]);
-    for (signed, _) in notes.filter_map(|note| signed(dir, key, &note).ok()) {
+    for note in notes.chain(published.as_deref().map(text)) {
+        let Ok((signed, _)) = signed(dir, key, &note) else { continue };
         let differs = known.iter().any(|k| k.size == signed.size && k.root != signed.root);
         if signed.size > size || differs {
             let others = if differs { " others" } else { "" };
@@ -155,6 +203,12 @@ pub(crate) fn check_nothing_else_was_signed(
             );
             return Err(LogError::damaged(dir, reason));
         }
+    }
+    let is_settled = known.len() == 1;
+    if is_settled && published.is_some_and(|published| published != base.note.as_bytes()) {
+        let reason = "it is not the checkpoint that the log published last; without this file, the log \
+                      publishes it again";
+        return Err(LogError::damaged(&published_path, reason));
     }
     Ok(())
 }

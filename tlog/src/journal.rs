@@ -4,15 +4,14 @@
 //! the checkpoint up to which everything lies safely elsewhere; each further one is a batch. Every record
 //! is flushed before the next is written, so only the last can be torn.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::LogError;
-use crate::disk::io_at;
+use crate::disk::{Disk, io_at};
+use crate::files::{How, OpenFile};
 
 const BASE: u8 = 0;
 const BATCH: u8 = 1;
@@ -50,7 +49,8 @@ pub(crate) struct BatchEntry {
 /// A journal, locked by this process: even where the lock file was deleted, two processes cannot both
 /// hold the journal itself.
 pub(crate) struct Journal {
-    file: File,
+    disk: Disk,
+    file: Box<dyn OpenFile>,
     path: PathBuf,
     bytes: u64,
 }
@@ -59,51 +59,59 @@ pub(crate) struct Journal {
 pub(crate) struct Contents {
     pub base: Base,
     pub batches: Vec<Batch>,
+    /// The whole records as they lie in the file.
+    pub records: Vec<u8>,
+    /// Whether a crash tore off what follows them.
+    pub is_torn: bool,
 }
 
 impl Journal {
-    /// Starts a journal in place of whatever was there, durably. It is locked before anyone can see it.
+    /// Starts a journal in place of whatever was there, durably.
     ///
     /// An error of kind [`AppendError::NotWritten`] left the old journal as it was.
-    pub fn start(path: &Path, base: &Base) -> Result<Journal, AppendError> {
+    pub fn start(disk: &Disk, path: &Path, base: &Base) -> Result<Journal, AppendError> {
         let mut payload = vec![BASE];
         payload.extend(base.checkpoints_bytes.to_be_bytes());
         put_bytes(&mut payload, base.note.as_bytes());
-        let record = frame(&payload);
+        Journal::put(disk, path, &frame(&payload))
+    }
 
+    /// Puts a journal of these records in place of whatever was there, durably. It is locked before
+    /// anyone can see it.
+    ///
+    /// An error of kind [`AppendError::NotWritten`] left the old journal as it was.
+    pub fn put(disk: &Disk, path: &Path, records: &[u8]) -> Result<Journal, AppendError> {
         let aside = path.with_extension("new");
-        let write = || -> io::Result<File> {
-            match std::fs::remove_file(&aside) {
+        let files = disk.files();
+        let write = || -> io::Result<Box<dyn OpenFile>> {
+            match files.remove_file(&aside) {
                 Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
                 _ => {}
             }
-            let mut file =
-                OpenOptions::new().read(true).append(true).create_new(true).open(&aside)?;
-            file.try_lock()?;
-            file.write_all(&record)?;
+            let file = files.open(&aside, How::New)?;
+            if !file.try_lock()? {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            file.append(records)?;
             file.sync_all()?;
-            std::fs::rename(&aside, path)?;
+            files.rename(&aside, path)?;
             Ok(file)
         };
         let file = write().map_err(|e| AppendError::NotWritten(io_at(path)(e)))?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-        flushed.map_err(|e| AppendError::Unknown(io_at(folder)(e)))?;
-        Ok(Journal { file, path: path.to_owned(), bytes: record.len() as u64 })
+        disk.sync_folder_of(path).map_err(|e| AppendError::Unknown(io_at(path)(e)))?;
+        let (disk, path) = (disk.clone(), path.to_owned());
+        Ok(Journal { disk, file, path, bytes: records.len() as u64 })
     }
 
     /// Locks and reads a journal, and changes nothing: what a crash tore off at its end, which was never
     /// acknowledged, goes with [`Journal::cut_torn_end`].
-    pub fn open(path: &Path) -> Result<(Journal, Contents), LogError> {
-        let mut file =
-            OpenOptions::new().read(true).append(true).open(path).map_err(io_at(path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LogError::Busy { path: path.to_owned() }),
-            Err(TryLockError::Error(e)) => return Err(io_at(path)(e)),
+    pub fn open(disk: &Disk, path: &Path) -> Result<(Journal, Contents), LogError> {
+        let file = disk.open(path, How::ReadAppend)?;
+        if !file.try_lock().map_err(io_at(path))? {
+            return Err(LogError::Busy { path: path.to_owned() });
         }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(io_at(path))?;
+        let mut bytes = vec![0; file.stat().map_err(io_at(path))?.bytes as usize];
+        file.read_at(&mut bytes, 0).map_err(io_at(path))?;
         let damaged = |reason: &str| LogError::damaged(path, reason);
         let (payload, mut rest) =
             next_frame(&bytes).ok_or_else(|| damaged("it does not begin with a base record"))?;
@@ -117,17 +125,19 @@ impl Journal {
         if (1..rest.len()).any(is_batch) {
             return Err(damaged("a batch in its middle does not match its digest"));
         }
-        let journal =
-            Journal { file, path: path.to_owned(), bytes: (bytes.len() - rest.len()) as u64 };
+        let (is_torn, whole) = (!rest.is_empty(), bytes.len() - rest.len());
+        let (disk, path) = (disk.clone(), path.to_owned());
+        let journal = Journal { disk, file, path, bytes: whole as u64 };
         if !journal.is_at_its_path()? {
-            return Err(LogError::Busy { path: path.to_owned() });
+            return Err(LogError::Busy { path: journal.path });
         }
-        Ok((journal, Contents { base, batches }))
+        bytes.truncate(whole);
+        Ok((journal, Contents { base, batches, records: bytes, is_torn }))
     }
 
     /// Cuts off what follows the last whole record.
     pub fn cut_torn_end(&self) -> Result<(), LogError> {
-        if self.file.metadata().map_err(io_at(&self.path))?.len() != self.bytes {
+        if self.file.stat().map_err(io_at(&self.path))?.bytes != self.bytes {
             self.file.set_len(self.bytes).map_err(io_at(&self.path))?;
             self.file.sync_all().map_err(io_at(&self.path))?;
         }
@@ -145,7 +155,7 @@ impl Journal {
     pub fn append(&mut self, batch: &Batch) -> Result<(), AppendError> {
         self.compare().map_err(AppendError::Unknown)?;
         let record = frame(&batch_payload(batch));
-        if let Err(e) = self.file.write_all(&record) {
+        if let Err(e) = self.file.append(&record) {
             let error = io_at(&self.path)(e);
             return match self.cut_torn_end() {
                 Ok(()) => Err(AppendError::NotWritten(error)),
@@ -159,8 +169,8 @@ impl Journal {
 
     /// The compare of the compare-and-swap: nobody else wrote to the journal or replaced it.
     pub fn compare(&self) -> Result<(), LogError> {
-        let ours = self.file.metadata().map_err(io_at(&self.path))?;
-        if self.is_at_its_path()? && ours.len() == self.bytes {
+        let ours = self.file.stat().map_err(io_at(&self.path))?;
+        if self.is_at_its_path()? && ours.bytes == self.bytes {
             Ok(())
         } else {
             Err(LogError::damaged(
@@ -171,9 +181,9 @@ impl Journal {
     }
 
     fn is_at_its_path(&self) -> Result<bool, LogError> {
-        let at_path = std::fs::metadata(&self.path).map_err(io_at(&self.path))?;
-        let ours = self.file.metadata().map_err(io_at(&self.path))?;
-        Ok((at_path.dev(), at_path.ino()) == (ours.dev(), ours.ino()))
+        let at_path = self.disk.files().stat(&self.path).map_err(io_at(&self.path))?;
+        let ours = self.file.stat().map_err(io_at(&self.path))?;
+        Ok(at_path.identity == ours.identity)
     }
 }
 
@@ -186,6 +196,11 @@ pub(crate) enum AppendError {
 }
 
 impl AppendError {
+    /// Whether nothing was written because there was no room.
+    pub fn is_full(&self) -> bool {
+        matches!(self, AppendError::NotWritten(error) if error.is_full())
+    }
+
     /// The error itself, for who cannot go on either way.
     pub fn into_error(self) -> LogError {
         let (AppendError::NotWritten(error) | AppendError::Unknown(error)) = self;
@@ -263,6 +278,9 @@ fn take_text(from: &mut &[u8]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write;
+
     use super::*;
 
     fn base() -> Base {
@@ -277,7 +295,7 @@ mod tests {
     fn journal_of(batches: &[Batch]) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("journal");
-        let mut journal = Journal::start(&path, &base()).ok().unwrap();
+        let mut journal = Journal::start(&Disk::real(), &path, &base()).ok().unwrap();
         for batch in batches {
             assert!(journal.append(batch).is_ok());
         }
@@ -287,7 +305,7 @@ mod tests {
     #[test]
     fn batches_come_back() {
         let (_dir, path) = journal_of(&[batch(0), batch(3)]);
-        let (_, contents) = Journal::open(&path).unwrap();
+        let (_, contents) = Journal::open(&Disk::real(), &path).unwrap();
         assert_eq!((contents.base, contents.batches), (base(), vec![batch(0), batch(3)]));
     }
 
@@ -302,7 +320,7 @@ mod tests {
                 let mut torn = whole[..cut].to_vec();
                 torn.resize(filler.map_or(cut, |_| whole.len()), filler.unwrap_or(0));
                 std::fs::write(&path, &torn).unwrap();
-                let (journal, contents) = Journal::open(&path).unwrap();
+                let (journal, contents) = Journal::open(&Disk::real(), &path).unwrap();
                 assert_eq!(std::fs::read(&path).unwrap(), torn);
                 assert_eq!((contents.batches, journal.bytes()), (vec![batch(0)], first_two as u64));
                 journal.cut_torn_end().unwrap();
@@ -320,23 +338,29 @@ mod tests {
             let mut flipped = whole.clone();
             flipped[at] ^= 0x10;
             std::fs::write(&path, &flipped).unwrap();
-            assert!(matches!(Journal::open(&path), Err(LogError::Damaged { .. })), "byte {at}");
+            assert!(
+                matches!(Journal::open(&Disk::real(), &path), Err(LogError::Damaged { .. })),
+                "byte {at}"
+            );
         }
     }
 
     #[test]
     fn somebody_elses_write_is_noticed() {
         let (_dir, path) = journal_of(&[batch(0)]);
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&Disk::real(), &path).unwrap();
         let mut other = OpenOptions::new().append(true).open(&path).unwrap();
         other.write_all(b"x").unwrap();
         assert!(matches!(journal.append(&batch(3)), Err(AppendError::Unknown(_))));
         drop(journal);
-        let (mut journal, _) = Journal::open(&path).unwrap();
+        let (mut journal, _) = Journal::open(&Disk::real(), &path).unwrap();
         journal.cut_torn_end().unwrap();
         std::fs::copy(&path, path.with_extension("copy")).unwrap();
         std::fs::rename(path.with_extension("copy"), &path).unwrap();
         assert!(matches!(journal.append(&batch(3)), Err(AppendError::Unknown(_))));
-        assert!(Journal::open(&path).is_ok_and(|(_, contents)| contents.batches.len() == 1));
+        assert!(
+            Journal::open(&Disk::real(), &path)
+                .is_ok_and(|(_, contents)| contents.batches.len() == 1)
+        );
     }
 }

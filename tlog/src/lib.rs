@@ -6,6 +6,7 @@
 //! | `claims/…` | the claims behind the entries, 256 a file, each erasable | the operator |
 //! | `checkpoints` | every checkpoint the log ever signed, in order | the operator |
 //! | `journal` | what has been acknowledged and may not yet be on disk elsewhere | the operator |
+//! | `reserve` | room on the disk, to publish what is durable when there is no other | the operator |
 //! | `lock` | held by the one process that may append | |
 //!
 //! A batch of entries becomes durable with one flush of the journal; tiles, claims and checkpoints follow
@@ -14,9 +15,13 @@
 mod audit;
 mod claims;
 mod disk;
+mod files;
 mod folder;
+mod growth;
 mod journal;
 mod key;
+mod rehash;
+mod reserve;
 mod sequencer;
 pub mod tile;
 pub mod tree;
@@ -48,6 +53,17 @@ pub enum LogError {
         path: PathBuf,
         /// What the system says.
         reason: io::Error,
+    },
+    /// There is no room left; nothing of the batch was appended. The log goes on when there is room again.
+    #[error(
+        "the disk is full: nothing is registered until {} can keep {} MiB free for the log",
+        .path.display(), reserve.div_ceil(1 << 20)
+    )]
+    DiskFull {
+        /// The file that keeps the room.
+        path: PathBuf,
+        /// How many bytes it needs.
+        reserve: u64,
     },
     /// A file does not hold what the log wrote.
     #[error("{path} is damaged: {reason}", path = .path.display())]

@@ -6,22 +6,25 @@
 //! timer.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 
-use timemark_verify::merkle::{self, Hash, leaf_hash, root_from_inclusion};
+use timemark_verify::merkle::{self, leaf_hash, root_from_inclusion};
 use timemark_verify::{Anchor, Checkpoint, Claim, FormatError, Leaf, Note, Receipt};
 
 use crate::claims::{Checkpoints, Claims};
-use crate::disk::{self, Folder, io_at};
+use crate::disk::{Disk, Folder};
+use crate::files::OpenFile;
 use crate::folder::{
-    check_batches, check_nothing_else_was_signed, checkpoints_path, read_edge, read_entries,
-    read_partial_entries, read_tile, signed, tiles_dir,
+    check_batches, check_edge, check_nothing_else_was_signed, checkpoints_path, read_edge,
+    read_entries, read_partial_entries, read_tile, signed, tiles_dir,
 };
+use crate::growth::Growth;
 use crate::journal::{AppendError, Base, Batch, BatchEntry, Contents, Journal};
-use crate::tile::{TILE_WIDTH, entries_path, partial_width, subtrees};
+use crate::rehash::check_full_tiles;
+use crate::reserve::Reserve;
+use crate::tile::{TILE_WIDTH, subtrees};
 use crate::tree::{self, Edge, Tile, TileSource};
 use crate::{LogError, LogKey};
 
@@ -31,12 +34,28 @@ pub type FlushWorks =
 
 /// A journal longer than this is cut after everything it says has been flushed elsewhere.
 const JOURNAL_BYTES_MAX: u64 = 16 << 20;
+/// A batch of more waits in two: what is durable must fit into the reserve. (One claim may be 1 MiB.)
+const BATCH_BYTES_MAX: usize = 4 << 20;
+/// Room for the journal written anew at open, and for everything that a batch publishes.
+const RESERVE_BYTES: u64 = 2 * JOURNAL_BYTES_MAX;
 /// Tiles kept in memory for proofs; a tile with its inner nodes is 16 KiB.
 const TILES_CACHED_MAX: usize = 1024;
 
+/// What tests make smaller.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub journal_bytes_max: u64,
+    pub reserve_bytes: u64,
+}
+
+const LIMITS: Limits =
+    Limits { journal_bytes_max: JOURNAL_BYTES_MAX, reserve_bytes: RESERVE_BYTES };
+
 /// A log in a folder, open for appending by this process alone.
 pub struct Log {
+    disk: Disk,
     dir: PathBuf,
+    limits: Limits,
     key: LogKey,
     flush_works: FlushWorks,
     pool: Mutex<Pool>,
@@ -46,7 +65,7 @@ pub struct Log {
     head: RwLock<Arc<Head>>,
     tiles: Mutex<HashMap<(u8, u64), Arc<Tile>>>,
     folder: Folder,
-    _lock: File,
+    _lock: Box<dyn OpenFile>,
 }
 
 /// An entry as the log holds it.
@@ -72,6 +91,7 @@ struct Head {
 #[derive(Default)]
 struct Pool {
     entries: Vec<BatchEntry>,
+    bytes: usize,
     outcome: Arc<OnceLock<Outcome>>,
     at_work: bool,
 }
@@ -93,64 +113,110 @@ struct Writer {
     entries: Vec<u8>,
     /// Folders of partial tiles that a full one replaces; they go when the full one is flushed.
     superseded: Vec<PathBuf>,
+    reserve: Reserve,
     stopped: Option<String>,
 }
 
 impl Log {
     /// Makes the folder of a new, empty log and signs its first checkpoint. Refuses a folder with a log.
     pub fn create(dir: &Path, key: &LogKey) -> Result<(), LogError> {
-        disk::create_dir_all(&tiles_dir(dir))?;
-        let folder = Folder::open(dir)?;
+        Log::create_on(&Disk::real(), dir, key, LIMITS)
+    }
+
+    /// Opens a log: hashes everything its tree is made of, compares it with the journal and everything that
+    /// says what was signed, and only when all agree writes what the journal holds to its places. What is
+    /// refused is left as it was.
+    pub fn open(dir: &Path, key: LogKey, flush_works: FlushWorks) -> Result<Log, LogError> {
+        Log::open_on(Disk::real(), dir, key, flush_works, LIMITS)
+    }
+
+    pub(crate) fn create_on(
+        disk: &Disk,
+        dir: &Path,
+        key: &LogKey,
+        limits: Limits,
+    ) -> Result<(), LogError> {
+        disk.create_dir_all(&tiles_dir(dir))?;
+        let folder = Folder::open(disk, dir)?;
         let lock_path = dir.join("lock");
-        let _lock = disk::try_lock(&lock_path)?.ok_or(LogError::Busy { path: lock_path })?;
-        let journal = dir.join("journal");
-        if journal.exists() || checkpoints_path(dir).exists() {
-            return Err(LogError::Exists { path: dir.to_owned() });
-        }
+        let _lock = disk.try_lock(&lock_path)?.ok_or(LogError::Busy { path: lock_path })?;
         let origin = key.origin().to_owned();
         let empty = Checkpoint { origin, size: 0, root: merkle::empty_root() };
         let note = key.sign(&empty)?.to_string();
-        let mut checkpoints = Checkpoints::open(checkpoints_path(dir), 0)?;
-        checkpoints.append(&note)?;
-        disk::publish(&tiles_dir(dir).join("checkpoint"), note.as_bytes())?;
+        let journal = dir.join("journal");
+        // A creation that was cut short left at most its one checkpoint, and is gone through again.
+        let kept = disk.stat(&checkpoints_path(dir))?.map_or(0, |stat| stat.bytes);
+        let entries = tiles_dir(dir).join("tile");
+        if disk.stat(&journal)?.is_some()
+            || disk.stat(&entries)?.is_some()
+            || kept > 4 + note.len() as u64
+        {
+            return Err(LogError::Exists { path: dir.to_owned() });
+        }
+        Reserve::at(disk.clone(), dir.join("reserve"), limits.reserve_bytes).hold()?;
+        let mut checkpoints = Checkpoints::open(disk, checkpoints_path(dir), 0)?;
+        checkpoints.write(0, &note)?;
+        disk.publish(&tiles_dir(dir).join("checkpoint"), note.as_bytes())?;
         folder.flush()?;
         let base = Base { checkpoints_bytes: checkpoints.bytes(), note };
-        Journal::start(&journal, &base).map(drop).map_err(AppendError::into_error)
+        Journal::start(disk, &journal, &base).map(drop).map_err(AppendError::into_error)
     }
 
-    /// Opens a log: compares the tree on disk, the journal and everything that says what was signed, and
-    /// only when all agree writes what the journal holds to its places. What is refused is left as it was.
-    pub fn open(dir: &Path, key: LogKey, flush_works: FlushWorks) -> Result<Log, LogError> {
-        let folder = Folder::open(dir)?;
+    pub(crate) fn open_on(
+        disk: Disk,
+        dir: &Path,
+        key: LogKey,
+        flush_works: FlushWorks,
+        limits: Limits,
+    ) -> Result<Log, LogError> {
+        let folder = Folder::open(&disk, dir)?;
         let lock_path = dir.join("lock");
-        let lock = disk::try_lock(&lock_path)?.ok_or(LogError::Busy { path: lock_path })?;
-        let (journal, Contents { base, batches }) = Journal::open(&dir.join("journal"))?;
+        let held = disk.try_lock(&lock_path)?.ok_or(LogError::Busy { path: lock_path })?;
+        let journal_path = dir.join("journal");
+        let (mut journal, contents) = Journal::open(&disk, &journal_path)?;
+        let Contents { base, batches, records, is_torn } = contents;
         let (start, note) = signed(dir, &key, &base.note)?;
-        let edge = read_edge(dir, &start)?;
-        let entries = read_partial_entries(dir, &edge)?;
+        let edge = read_edge(&disk, dir, &start)?;
+        let entries = read_partial_entries(&disk, dir, &edge)?;
+        check_full_tiles(&disk, dir, &edge)?;
         let known = check_batches(dir, &key, start, &edge, &batches)?;
-        check_nothing_else_was_signed(dir, &key, &known, base.checkpoints_bytes)?;
+        check_nothing_else_was_signed(&disk, dir, &key, &known, &base)?;
 
         // From here on the folder is changed.
-        journal.cut_torn_end()?;
-        let checkpoints = Checkpoints::open(checkpoints_path(dir), base.checkpoints_bytes)?;
+        let mut reserve = Reserve::at(disk.clone(), dir.join("reserve"), limits.reserve_bytes);
+        if is_torn || !batches.is_empty() {
+            // A process before this one may have failed to flush it: then it lies in memory, later flushes
+            // have nothing to do, and it is gone with the power, but what is published from it is not.
+            journal = reserve
+                .or_spend(AppendError::is_full, || Journal::put(&disk, &journal_path, &records))
+                .map_err(AppendError::into_error)?;
+        } else {
+            // A process before this one may have been killed between the journal's rename and the flush.
+            folder.flush_names()?;
+        }
+        let checkpoints = Checkpoints::open(&disk, checkpoints_path(dir), base.checkpoints_bytes)?;
         let head = Head { note, size: edge.size(), edge: edge.tiles() };
         let superseded = Vec::new();
-        let writer = Writer { journal, checkpoints, edge, entries, superseded, stopped: None };
+        let writer =
+            Writer { journal, checkpoints, edge, entries, superseded, reserve, stopped: None };
         let log = Log {
+            claims: Claims::at(disk.clone(), dir.join("claims")),
+            disk,
             dir: dir.to_owned(),
+            limits,
             key,
             flush_works,
             pool: Mutex::default(),
             committed: Condvar::new(),
             writer: Mutex::new(writer),
-            claims: Claims::at(dir.join("claims")),
             head: RwLock::new(Arc::new(head)),
             tiles: Mutex::default(),
             folder,
-            _lock: lock,
+            _lock: held,
         };
         log.take_up(&batches)?;
+        // Where there is no room for it, the first append says so.
+        let _ = lock(&log.writer).reserve.hold();
         Ok(log)
     }
 
@@ -189,9 +255,11 @@ impl Log {
         let record = record.ok_or_else(|| damaged("its claim is missing"))?;
         let claim = record.claim.ok_or(LogError::Erased { index })?;
         let claim = Claim::parse(&claim)?;
-        let note = Checkpoints::read_at(&checkpoints_path(&self.dir), record.checkpoint_at)?;
+        let path = checkpoints_path(&self.dir);
+        let note = Checkpoints::read_at(&self.disk, &path, record.checkpoint_at)?;
+        let (_, note) = self.signed(&note)?;
         let leaf = Leaf::of(&claim);
-        self.receipt_at(claim, leaf, index, Note::parse(&note)?)
+        self.receipt_at(claim, leaf, index, note)
     }
 
     /// The newest checkpoint.
@@ -227,7 +295,7 @@ impl Log {
         }
         let bundle = first / TILE_WIDTH;
         let width = (size - bundle * TILE_WIDTH).min(TILE_WIDTH);
-        let leaves = read_entries(&self.dir, bundle, width)?;
+        let leaves = read_entries(&self.disk, &self.dir, bundle, width)?;
         let claims = self.claims.bundle(bundle)?;
         if claims.len() < leaves.len() {
             let reason =
@@ -252,7 +320,7 @@ impl Log {
         self.check_index(index)?;
         let mut writer = lock(&self.writer);
         self.cut_journal(&mut writer)?; // it holds claims too
-        self.claims.erase(index)
+        writer.reserve.or_spend(LogError::is_full, || self.claims.erase(index))
     }
 
     /// Makes everything durable in its own place and cuts the journal, so that the next start has nothing
@@ -263,8 +331,13 @@ impl Log {
 
     /// Puts an entry into the pool and sees to it that its batch is committed.
     fn commit_with_others(&self, entry: BatchEntry) -> (Arc<OnceLock<Outcome>>, u64) {
+        let bytes = entry.leaf.len() + entry.claim.len();
         let mut pool = lock(&self.pool);
+        while pool.at_work && pool.bytes + bytes > BATCH_BYTES_MAX {
+            pool = self.committed.wait(pool).unwrap_or_else(PoisonError::into_inner);
+        }
         let position = pool.entries.len() as u64;
+        pool.bytes += bytes;
         pool.entries.push(entry);
         let outcome = pool.outcome.clone();
         while outcome.get().is_none() {
@@ -296,31 +369,35 @@ impl Log {
         if let Some(reason) = &writer.stopped {
             return Err(LogError::Stopped { reason: reason.clone() });
         }
+        writer.reserve.hold()?;
         (self.flush_works)().map_err(LogError::Works)?;
+        match check_edge(&self.disk, &self.dir, &writer.edge, &writer.entries) {
+            Err(error @ LogError::Damaged { .. }) => return Err(stop(&mut writer, error)),
+            other => other?,
+        }
 
         let first = writer.edge.size();
-        let mut edge = writer.edge.clone();
-        for entry in &entries {
-            edge.push(leaf_hash(&entry.leaf), &mut |_, _| {});
-        }
-        let origin = self.key.origin().to_owned();
+        let growth = Growth::of(&writer.edge, &writer.entries, &entries);
+        let (origin, edge) = (self.key.origin().to_owned(), &growth.edge);
         let checkpoint = Checkpoint { origin, size: edge.size(), root: edge.root() };
         let note = self.key.sign(&checkpoint)?;
         let batch = Batch { first, note: note.to_string(), entries };
         match writer.journal.append(&batch) {
             Ok(()) => {}
+            Err(error) if error.is_full() => return Err(writer.reserve.disk_full()),
             Err(AppendError::NotWritten(error)) => return Err(error),
             // After a failed flush nobody knows what the disk holds: only a fresh start can tell.
             Err(AppendError::Unknown(error)) => return Err(stop(&mut writer, error)),
         }
         // The batch is durable from here on.
-        let published =
-            self.write_places(&mut writer, &batch).and_then(|()| self.publish(&writer, &note));
+        let published = self
+            .write_places(&mut writer, &batch, growth)
+            .and_then(|()| self.publish(&mut writer, &note));
         if let Err(error) = published {
             let reason = stop(&mut writer, error).to_string();
             return Err(LogError::Unpublished { reason });
         }
-        if writer.journal.bytes() > JOURNAL_BYTES_MAX {
+        if writer.journal.bytes() > self.limits.journal_bytes_max {
             // If that fails, the batch is no less durable; what has to, stops the log.
             let _ = self.cut_journal(&mut writer);
         }
@@ -329,50 +406,35 @@ impl Log {
 
     /// Writes what the journal holds of a batch to its places: claims, entries and tiles. Writing it again
     /// changes nothing.
-    fn write_places(&self, writer: &mut Writer, batch: &Batch) -> Result<(), LogError> {
+    fn write_places(
+        &self,
+        writer: &mut Writer,
+        batch: &Batch,
+        growth: Growth,
+    ) -> Result<(), LogError> {
         let tiles_dir = tiles_dir(&self.dir);
-        self.claims.write(batch.first, writer.checkpoints.bytes(), &batch.entries)?;
-        writer.checkpoints.append(&batch.note)?;
-
-        let mut full = Vec::new();
-        for entry in &batch.entries {
-            writer.entries.extend((entry.leaf.len() as u16).to_be_bytes());
-            writer.entries.extend(&entry.leaf);
-            writer.edge.push(leaf_hash(&entry.leaf), &mut |id, hashes| {
-                full.push((id, tile_bytes(hashes)));
-            });
-            let size = writer.edge.size();
-            if size.is_multiple_of(TILE_WIDTH) {
-                let path = entries_path(size / TILE_WIDTH - 1, TILE_WIDTH as u16);
-                let path = tiles_dir.join(path);
-                disk::publish(&path, &std::mem::take(&mut writer.entries))?;
-                writer.superseded.push(path.with_extension("p"));
-            }
-        }
-        for (id, bytes) in full {
-            let path = tiles_dir.join(id.path());
-            disk::publish(&path, &bytes)?;
-            writer.superseded.push(path.with_extension("p"));
-        }
-        let size = writer.edge.size();
-        for (id, hashes) in writer.edge.partial_tiles() {
-            // A level whose partial tile did not change keeps its file.
-            if subtrees(batch.first, id.level) != subtrees(size, id.level) {
-                disk::publish(&tiles_dir.join(id.path()), &tile_bytes(hashes))?;
-            }
-        }
-        let width = partial_width(size, 0);
-        if width > 0 {
-            let path = tiles_dir.join(entries_path(size / TILE_WIDTH, width));
-            disk::publish(&path, &writer.entries)?;
-        }
+        let Writer { checkpoints, reserve, .. } = writer;
+        let checkpoint_at = checkpoints.bytes();
+        reserve.or_spend(LogError::is_full, || {
+            self.claims.write(batch.first, checkpoint_at, &batch.entries)?;
+            checkpoints.write(checkpoint_at, &batch.note)?;
+            growth
+                .files
+                .iter()
+                .try_for_each(|(path, bytes)| self.disk.publish(&tiles_dir.join(path), bytes))
+        })?;
+        let partials = growth.full.iter().map(|path| tiles_dir.join(path).with_extension("p"));
+        writer.superseded.extend(partials);
+        writer.edge = growth.edge;
+        writer.entries = growth.entries;
         Ok(())
     }
 
     /// Publishes the checkpoint of a tree all of whose tiles are in their places.
-    fn publish(&self, writer: &Writer, note: &Note) -> Result<(), LogError> {
+    fn publish(&self, writer: &mut Writer, note: &Note) -> Result<(), LogError> {
         let path = tiles_dir(&self.dir).join("checkpoint");
-        disk::publish(&path, note.to_string().as_bytes())?;
+        let bytes = note.to_string().into_bytes();
+        writer.reserve.or_spend(LogError::is_full, || self.disk.publish(&path, &bytes))?;
         let (note, size) = (note.clone(), writer.edge.size());
         let head = Arc::new(Head { note, size, edge: writer.edge.tiles() });
         *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
@@ -383,18 +445,19 @@ impl Log {
     fn take_up(&self, batches: &[Batch]) -> Result<(), LogError> {
         let mut writer = lock(&self.writer);
         for batch in batches {
-            self.write_places(&mut writer, batch)?;
+            let growth = Growth::of(&writer.edge, &writer.entries, &batch.entries);
+            self.write_places(&mut writer, batch, growth)?;
         }
         let newest = match batches.last() {
             Some(batch) => Note::parse(&batch.note)?,
             None => self.head().note.clone(),
         };
         let path = tiles_dir(&self.dir).join("checkpoint");
-        let published = disk::read_if_exists(&path)?;
+        let published = self.disk.read_if_exists(&path)?;
         if batches.is_empty() && published.as_deref() == Some(newest.to_string().as_bytes()) {
             return Ok(());
         }
-        self.publish(&writer, &newest)?;
+        self.publish(&mut writer, &newest)?;
         // What a process before this one failed to flush may lie in memory and not on the disk: everything
         // was written anew, and is now flushed.
         self.cut_journal(&mut writer)
@@ -410,18 +473,16 @@ impl Log {
         self.folder.flush().map_err(|error| stop(writer, error))?;
         let checkpoints_bytes = writer.checkpoints.bytes();
         let base = Base { checkpoints_bytes, note: self.head().note.to_string() };
-        match Journal::start(&self.dir.join("journal"), &base) {
+        let path = self.dir.join("journal");
+        let start = || Journal::start(&self.disk, &path, &base);
+        match writer.reserve.or_spend(AppendError::is_full, start) {
             Ok(journal) => writer.journal = journal,
             Err(AppendError::NotWritten(error)) => return Err(error),
             Err(AppendError::Unknown(error)) => return Err(stop(writer, error)),
         }
-        for partial in writer.superseded.drain(..) {
-            match std::fs::remove_dir_all(&partial) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(io_at(&partial)(e));
-                }
-                _ => {}
-            }
+        while let Some(partial) = writer.superseded.last() {
+            self.disk.remove_dir_all(partial)?;
+            writer.superseded.pop();
         }
         Ok(())
     }
@@ -463,6 +524,14 @@ impl Log {
         &self.dir
     }
 
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
     /// Reads a checkpoint that this log's key must have signed.
     pub(crate) fn signed(&self, note: &str) -> Result<(Checkpoint, Note), LogError> {
         signed(&self.dir, &self.key, note)
@@ -483,7 +552,7 @@ impl TileSource for Log {
         if let Some(tile) = lock(&self.tiles).get(&(level, index)) {
             return Ok(tile.clone());
         }
-        let hashes = read_tile(&self.dir, level, index, TILE_WIDTH)?;
+        let hashes = read_tile(&self.disk, &self.dir, level, index, TILE_WIDTH)?;
         let tile = Arc::new(Tile::new(hashes));
         let mut tiles = lock(&self.tiles);
         if tiles.len() >= TILES_CACHED_MAX {
@@ -492,10 +561,6 @@ impl TileSource for Log {
         tiles.insert((level, index), tile.clone());
         Ok(tile)
     }
-}
-
-fn tile_bytes(hashes: &[Hash]) -> Vec<u8> {
-    hashes.iter().flat_map(|hash| hash.0).collect()
 }
 
 fn stop(writer: &mut Writer, error: LogError) -> LogError {
@@ -910,6 +975,9 @@ mod tests {
         fs::write(path.join("tiles/checkpoint"), "garbage").unwrap();
         assert!(log.audit(&mut |_| {}).unwrap().findings[0].contains("published checkpoint"));
         drop(log);
+        let refused = open(&path).err().unwrap().to_string();
+        assert!(refused.contains("tiles/checkpoint is damaged"), "{refused}");
+        fs::remove_file(path.join("tiles/checkpoint")).unwrap();
         assert_clean(&open(&path).unwrap(), 300);
     }
 }

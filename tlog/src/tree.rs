@@ -31,6 +31,11 @@ impl Tile {
         &self.rows[0]
     }
 
+    /// The root of a full tile.
+    pub fn root(&self) -> Option<Hash> {
+        self.rows.get(8).and_then(|row| row.first()).copied()
+    }
+
     /// The root of `2^height` hashes, the `index`-th such group of the tile.
     fn node(&self, height: u32, index: usize) -> Option<Hash> {
         self.rows.get(height as usize)?.get(index).copied()
@@ -66,6 +71,16 @@ impl Edge {
         self.levels.iter().map(|hashes| Arc::new(Tile::new(hashes.clone()))).collect()
     }
 
+    /// Number of levels of tiles.
+    pub fn levels(&self) -> u8 {
+        self.levels.len() as u8
+    }
+
+    /// The hashes of the partial tile of a level.
+    pub fn partial_tile(&self, level: u8) -> &[Hash] {
+        self.levels.get(usize::from(level)).map_or(&[], |hashes| hashes)
+    }
+
     /// The root over all entries (RFC 6962 section 2.1).
     pub fn root(&self) -> Hash {
         let mut root: Option<Hash> = None;
@@ -93,8 +108,7 @@ impl Edge {
             let index = (self.size >> (8 * (u32::from(level) + 1))) - 1;
             full(TileId { level, index, width: TILE_WIDTH as u16 }, hashes);
             let tile = Tile::new(std::mem::take(hashes));
-            // A full tile has exactly one peak: its root.
-            let Some(root) = tile.peaks().next() else { return };
+            let Some(root) = tile.root() else { return };
             hash = root;
         }
     }
@@ -106,6 +120,11 @@ impl Edge {
             (TileId { level, index, width: hashes.len() as u16 }, &hashes[..])
         })
     }
+}
+
+/// A tile's file.
+pub(crate) fn tile_bytes(hashes: &[Hash]) -> Vec<u8> {
+    hashes.iter().flat_map(|hash| hash.0).collect()
 }
 
 /// Finds tiles: the one at this level and index, with at least the hashes that the caller's tree has.

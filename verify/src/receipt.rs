@@ -155,9 +155,10 @@ impl Receipt {
     /// Adds an anchor, or the time-stamps of one that is here already. Returns whether that told anything
     /// new. Nothing is ever taken away: what a receipt proved it goes on to prove.
     pub fn add(&mut self, anchor: Anchor) -> bool {
-        let same = |a: &&mut Anchor| a.index == anchor.index && a.note == anchor.note;
-        match self.anchors.iter_mut().find(same) {
+        let same = |a: &Anchor| a.index == anchor.index && a.note == anchor.note;
+        match self.anchors.iter().position(same) {
             Some(known) => {
+                let known = &mut self.anchors[known];
                 let before = known.timestamps.len();
                 for timestamp in anchor.timestamps {
                     let room = known.timestamps.len() < Receipt::ANCHORS_MAX;
