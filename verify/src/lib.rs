@@ -12,6 +12,7 @@
 //! | signed notes and verifier keys | [`Note`], [`VerifierKey`] | c2sp.org/signed-note |
 //! | checkpoints and cosignatures | [`Checkpoint`] | c2sp.org/tlog-checkpoint, tlog-cosignature |
 //! | whom to trust | [`Policy`] | c2sp.org/tlog-policy |
+//! | time-stamps of authorities | [`Timestamp`], [`TimestampRequest`] | RFC 3161, RFC 5816 |
 //! | the receipt file | [`Receipt`], [`Anchor`] | docs/formats.md, c2sp.org/tlog-proof |
 
 mod checkpoint;
@@ -24,6 +25,7 @@ mod note;
 mod policy;
 mod receipt;
 mod text;
+mod timestamp;
 mod verdict;
 
 pub use checkpoint::{BadSignature, Checkpoint, cosigned_message};
@@ -35,6 +37,10 @@ pub use note::{KeyKind, Note, NoteSignature, VerifierKey};
 pub use policy::{Policy, Rule, TrustedLog, Witness};
 pub use receipt::{Anchor, OtherSection, Receipt};
 pub use text::{escape, unescape};
+pub use timestamp::{
+    AuthorityRefusal, CheckedTimestamp, DigestAlgorithm, ResponseFault, Timestamp,
+    TimestampAuthority, TimestampFault, TimestampRequest,
+};
 pub use verdict::{Refusal, Untrusted, Verdict, WitnessTime, check_without_trust, verify};
 
 /// Bytes that cannot be read as what they should be. It says nothing about truth or trust.
