@@ -34,14 +34,16 @@ pub use content::{ContentId, WorkDigests, WorkHasher};
 pub use fingerprint::Fingerprint;
 pub use leaf::Leaf;
 pub use note::{KeyKind, Note, NoteSignature, VerifierKey};
-pub use policy::{Policy, Rule, TrustedLog, Witness};
+pub use policy::{Authority, Policy, Rule, TrustedLog, Witness};
 pub use receipt::{Anchor, OtherSection, Receipt};
 pub use text::{escape, unescape};
 pub use timestamp::{
     AuthorityRefusal, CheckedTimestamp, DigestAlgorithm, ResponseFault, Timestamp,
     TimestampAuthority, TimestampFault, TimestampRequest,
 };
-pub use verdict::{Refusal, Untrusted, Verdict, WitnessTime, check_without_trust, verify};
+pub use verdict::{
+    AuthorityTime, Refusal, Untrusted, Verdict, WitnessTime, check_without_trust, verify,
+};
 
 /// Bytes that cannot be read as what they should be. It says nothing about truth or trust.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

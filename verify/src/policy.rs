@@ -1,10 +1,14 @@
 //! Whom to trust: known logs, known witnesses, and which of them must agree (c2sp.org/tlog-policy).
+//!
+//! Three lines are ours: `log-sizes` binds a key to the tree sizes of its time, `tsa` names a time-stamp
+//! authority, `tsa-tolerance` says how far two of those may disagree unremarked. They are no comments, so
+//! that nobody who cannot read them trusts more than was meant.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use crate::text::decimal;
-use crate::{FormatError, KeyKind, VerifierKey};
+use crate::text::{self, decimal};
+use crate::{FormatError, KeyKind, TimestampAuthority, VerifierKey};
 
 /// A trust policy: a checkpoint counts when any one of the logs signed it and the quorum cosigned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +16,17 @@ pub struct Policy {
     logs: Vec<TrustedLog>,
     witnesses: Vec<Witness>,
     quorum: Rule,
+    authorities: Vec<Authority>,
+    tolerance_seconds: u64,
+}
+
+/// A time-stamp authority as the policy names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    /// Its name within the policy and the certificate at which trust in it begins.
+    pub authority: TimestampAuthority,
+    /// Where it takes requests (RFC 3161 section 3.4), for who asks it.
+    pub url: Option<String>,
 }
 
 /// A log's key, and the tree sizes at which it speaks for the log: keys are replaced, receipts stay.
@@ -64,10 +79,19 @@ impl Policy {
     /// Most logs, most witnesses and groups together; the specification asks for 32 of each at least.
     pub const DEFINITIONS_MAX: usize = 1024;
 
+    /// Most time-stamp authorities: a token is tried with each.
+    pub const AUTHORITIES_MAX: usize = 64;
+
     /// Trust in one log alone, without witnesses.
     pub fn trusting(log: VerifierKey) -> Policy {
         let log = TrustedLog { key: log, sizes: 0..=u64::MAX, url: None };
-        Policy { logs: vec![log], witnesses: Vec::new(), quorum: Rule::None }
+        Policy {
+            logs: vec![log],
+            witnesses: Vec::new(),
+            quorum: Rule::None,
+            authorities: Vec::new(),
+            tolerance_seconds: TOLERANCE_SECONDS_DEFAULT,
+        }
     }
 
     /// The trusted logs.
@@ -88,6 +112,16 @@ impl Policy {
         &self.witnesses
     }
 
+    /// The known time-stamp authorities.
+    pub fn authorities(&self) -> &[Authority] {
+        &self.authorities
+    }
+
+    /// How far the times of two authorities for the same checkpoint may lie apart before it is remarked.
+    pub const fn tolerance_seconds(&self) -> u64 {
+        self.tolerance_seconds
+    }
+
     /// The rule that says which witnesses suffice.
     pub const fn quorum(&self) -> &Rule {
         &self.quorum
@@ -103,9 +137,18 @@ impl Policy {
             draft.take(line).map_err(|reason| bad(format!("line {}: {reason}", number + 1)))?;
         }
         let quorum = draft.quorum.ok_or_else(|| bad("it has no quorum line"))?;
-        Ok(Policy { logs: draft.logs, witnesses: draft.witnesses, quorum })
+        Ok(Policy {
+            logs: draft.logs,
+            witnesses: draft.witnesses,
+            quorum,
+            authorities: draft.authorities,
+            tolerance_seconds: draft.tolerance_seconds.unwrap_or(TOLERANCE_SECONDS_DEFAULT),
+        })
     }
 }
+
+/// Authorities take a second or two to answer, and their clocks admit to as much.
+const TOLERANCE_SECONDS_DEFAULT: u64 = 60;
 
 #[derive(Default)]
 struct Draft<'a> {
@@ -116,6 +159,8 @@ struct Draft<'a> {
     /// A name may be a member of one group only, so that no witness counts twice.
     members: HashSet<&'a [u8]>,
     quorum: Option<Rule>,
+    authorities: Vec<Authority>,
+    tolerance_seconds: Option<u64>,
 }
 
 impl<'a> Draft<'a> {
@@ -135,6 +180,9 @@ impl<'a> Draft<'a> {
             [b"witness", name, key, url] => self.witness(name, key, Some(url)),
             [b"group", name, threshold, ref members @ ..] => self.group(name, threshold, members),
             [b"quorum", name] => self.set_quorum(name),
+            [b"tsa", name, certificate] => self.authority(name, certificate, None),
+            [b"tsa", name, certificate, url] => self.authority(name, certificate, Some(url)),
+            [b"tsa-tolerance", seconds] => self.tolerance(seconds),
             [first, ..] => Err(format!("{:?} is no complete policy line", lossy(first))),
         }
     }
@@ -214,6 +262,42 @@ impl<'a> Draft<'a> {
             return Err("a second quorum line".to_owned());
         }
         Ok(())
+    }
+
+    /// Ours: `tsa <name> <base64 of a certificate in DER> [<url>]`.
+    fn authority(
+        &mut self,
+        name: &[u8],
+        certificate: &[u8],
+        url: Option<&[u8]>,
+    ) -> Result<(), String> {
+        let name = str::from_utf8(name).map_err(|_| "a name that is not UTF-8".to_owned())?;
+        let certificate = str::from_utf8(certificate).ok().and_then(text::base64);
+        let certificate = certificate.ok_or("the certificate is not base64")?;
+        let authority =
+            TimestampAuthority::new(name, &certificate).map_err(|error| error.to_string())?;
+        let same = |known: &Authority| {
+            let known = &known.authority;
+            known.name() == name || known.certificate() == authority.certificate()
+        };
+        if self.authorities.iter().any(same) {
+            return Err("the same authority stands twice".to_owned());
+        }
+        if self.authorities.len() >= Policy::AUTHORITIES_MAX {
+            return Err(format!("more than {} authorities", Policy::AUTHORITIES_MAX));
+        }
+        self.authorities.push(Authority { authority, url: url.map(lossy) });
+        Ok(())
+    }
+
+    /// Ours: `tsa-tolerance <seconds>`.
+    fn tolerance(&mut self, seconds: &[u8]) -> Result<(), String> {
+        let seconds = decimal(&lossy(seconds))
+            .ok_or_else(|| format!("{:?} is no number of seconds", lossy(seconds)))?;
+        match self.tolerance_seconds.replace(seconds) {
+            None => Ok(()),
+            Some(_) => Err("a second tsa-tolerance line".to_owned()),
+        }
     }
 
     fn define(&mut self, name: &'a [u8], rule: Rule) -> Result<(), String> {

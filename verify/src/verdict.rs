@@ -4,7 +4,8 @@ use data_encoding::HEXLOWER;
 
 use crate::merkle::{self, ProofError};
 use crate::{
-    Anchor, Checkpoint, Leaf, Note, NoteSignature, Policy, Receipt, Rule, VerifierKey, WorkDigests,
+    Anchor, Authority, Checkpoint, Leaf, Note, NoteSignature, Policy, Receipt, Rule, Timestamp,
+    VerifierKey, WorkDigests,
 };
 
 /// What a receipt proves under a policy.
@@ -15,10 +16,29 @@ pub struct Verdict {
     /// Position of the leaf in that log.
     pub index: u64,
     /// The work existed by this time (seconds since 1970): by then the policy's quorum of witnesses had
-    /// cosigned. `None` means that the time is only the log's word, which proves nothing.
+    /// cosigned, or an authority had made the token, whichever was first. `None` means that the time is only
+    /// the log's word, which proves nothing.
     pub existed_by: Option<u64>,
     /// The witnesses that cosigned, with the times they state.
     pub witnesses: Vec<WitnessTime>,
+    /// The authorities that made tokens over the checkpoint, with their times.
+    pub timestamps: Vec<AuthorityTime>,
+    /// What is wrong with tokens that do not count. They take nothing away from the rest.
+    pub bad_timestamps: Vec<String>,
+    /// By how many seconds two authorities disagree, where that is more than the policy tolerates.
+    pub disagreement_seconds: Option<u64>,
+}
+
+/// A time-stamp authority's word on the checkpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorityTime {
+    /// The authority's name in the policy.
+    pub name: String,
+    /// When it made the token, by its clock, in seconds since 1970.
+    pub time: u64,
+    /// Until when the certificate that signed the token is valid. Other tools need to be told the token's
+    /// time after that.
+    pub signer_not_after: u64,
 }
 
 /// A witness that cosigned the checkpoint.
@@ -78,6 +98,17 @@ pub enum Refusal {
         /// The keys that the receipt names instead.
         named: Vec<String>,
     },
+    /// Step 4: the log showed different trees of one size to different people.
+    #[error(
+        "the log {origin} signed two different trees of {size} entries; both checkpoints are in this \
+         receipt and prove it"
+    )]
+    SplitView {
+        /// The log's name.
+        origin: String,
+        /// The size of both trees.
+        size: u64,
+    },
     /// Step 4: a trusted log signed, but fewer witnesses cosigned than the policy asks for.
     #[error("the log's signature is genuine, but the policy's quorum of witnesses is missing")]
     QuorumMissing,
@@ -97,20 +128,34 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
     check_parts(work, receipt)?; // steps 1 to 3
     let mut verdict: Option<Verdict> = None;
     let mut quorum_missing = false;
+    let mut signed = Vec::new();
     for (number, anchor) in (1..).zip(&receipt.anchors) {
         // 4. A trusted log signed the checkpoint, and the quorum cosigned it.
         let witnesses = cosigned(anchor.note(), anchor.checkpoint(), policy)
             .map_err(|key| bad_signature(number, key))?;
         let Some(log) = trusted_log(number, anchor, policy)? else { continue };
+        let checkpoint = anchor.checkpoint();
+        if signed.iter().any(|other: &&Checkpoint| is_split_view(other, checkpoint)) {
+            let (origin, size) = (checkpoint.origin.clone(), checkpoint.size);
+            return Err(Refusal::SplitView { origin, size });
+        }
+        signed.push(checkpoint);
         if !is_quorum(policy, &witnesses) {
             quorum_missing = true;
             continue;
         }
+        let quorum_time = quorum_time(policy.quorum(), &witnesses);
+        let (timestamps, bad_timestamps) = timestamps(anchor, policy);
+        let times = || timestamps.iter().map(|timestamp| timestamp.time);
+        let spread = times().max().unwrap_or(0) - times().min().unwrap_or(0);
         let found = Verdict {
             log: log.clone(),
             index: anchor.index,
-            existed_by: quorum_time(policy.quorum(), &witnesses),
+            existed_by: times().chain(quorum_time).min(),
             witnesses: witnesses.into_iter().map(|c| c.witness).collect(),
+            disagreement_seconds: Some(spread).filter(|&s| s > policy.tolerance_seconds()),
+            timestamps,
+            bad_timestamps,
         };
         // Anchors are only ever added, so the earliest proven time stands.
         let earlier = |best: &Verdict| {
@@ -125,6 +170,11 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
         None if quorum_missing => Err(Refusal::QuorumMissing),
         None => Err(Refusal::UntrustedLog { named: unchecked_signers(receipt) }),
     }
+}
+
+/// Whether no honest log signs both: same name, same size, other tree.
+fn is_split_view(a: &Checkpoint, b: &Checkpoint) -> bool {
+    (&a.origin, a.size) == (&b.origin, b.size) && a.root != b.root
 }
 
 /// Checks all that needs no trust: that file, claim, leaf, proofs and checkpoints belong together.
@@ -249,6 +299,48 @@ fn quorum_time(quorum: &Rule, cosigned: &[Cosigned]) -> Option<u64> {
     times.into_iter().find(|&by| {
         let in_time = |c: &Cosigned| c.is_log || c.witness.time.is_some_and(|time| time <= by);
         quorum.met(&|w| cosigned.iter().any(|c| c.position == w && in_time(c)))
+    })
+}
+
+/// The tokens of an anchor that known authorities made over its checkpoint, and what is wrong with others.
+fn timestamps(anchor: &Anchor, policy: &Policy) -> (Vec<AuthorityTime>, Vec<String>) {
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for response in &anchor.timestamps {
+        match timestamp(response, anchor, policy) {
+            Ok(timestamp) => good.push(timestamp),
+            Err(reason) => bad.push(reason),
+        }
+    }
+    (good, bad)
+}
+
+fn timestamp(response: &[u8], anchor: &Anchor, policy: &Policy) -> Result<AuthorityTime, String> {
+    let timestamp = Timestamp::of_response(response).map_err(|error| error.to_string())?;
+    if !timestamp.covers(anchor.note().text().as_bytes()) {
+        return Err("time-stamp token: it is about something else than the checkpoint".to_owned());
+    }
+    let mut first_fault = None;
+    for Authority { authority, .. } in policy.authorities() {
+        match timestamp.check(authority, &[]) {
+            Ok(checked) => {
+                let (time, signer_not_after) = (checked.time, checked.signer_not_after);
+                return Ok(AuthorityTime {
+                    name: authority.name().to_owned(),
+                    time,
+                    signer_not_after,
+                });
+            }
+            Err(fault) => first_fault = first_fault.or(Some((authority.name(), fault))),
+        }
+    }
+    Err(match first_fault {
+        Some((name, fault)) if policy.authorities().len() == 1 => {
+            format!("time-stamp token: not by the authority {name}: {fault}")
+        }
+        Some((name, fault)) => {
+            format!("time-stamp token: by no known authority; not by {name}, for one: {fault}")
+        }
+        None => "time-stamp token: the policy knows no authority".to_owned(),
     })
 }
 
