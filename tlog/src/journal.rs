@@ -15,7 +15,7 @@ use crate::files::{How, OpenFile};
 
 const BASE: u8 = 0;
 const BATCH: u8 = 1;
-const DIGEST_BYTES: usize = 32;
+pub(crate) const DIGEST_BYTES: usize = 32;
 
 /// Up to where the rest of the folder is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -208,7 +208,7 @@ impl AppendError {
     }
 }
 
-fn frame(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(payload: &[u8]) -> Vec<u8> {
     let mut record = Vec::with_capacity(4 + payload.len() + DIGEST_BYTES);
     put_bytes(&mut record, payload);
     record.extend(Sha256::digest(payload));
@@ -216,7 +216,7 @@ fn frame(payload: &[u8]) -> Vec<u8> {
 }
 
 /// The payload of the record at the start of these bytes, and what follows it.
-fn next_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn next_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut rest = bytes;
     let payload = take_bytes(&mut rest)?;
     let (digest, after) = rest.split_at_checked(DIGEST_BYTES)?;

@@ -6,6 +6,7 @@
 //! | `claims/…` | the claims behind the entries, 256 a file, each erasable | the operator |
 //! | `checkpoints` | every checkpoint the log ever signed, in order | the operator |
 //! | `journal` | what has been acknowledged and may not yet be on disk elsewhere | the operator |
+//! | `endorsements` | what witnesses and time-stamp authorities said of checkpoints | everybody |
 //! | `reserve` | room on the disk, to publish what is durable when there is no other | the operator |
 //! | `lock` | held by the one process that may append | |
 //!
@@ -13,8 +14,13 @@
 //! without a flush and are replayed from the journal when the log is opened.
 
 mod audit;
+mod authority;
 mod claims;
+mod clock;
+mod cosign;
 mod disk;
+mod endorse;
+mod endorsing;
 mod files;
 mod folder;
 mod growth;
@@ -25,6 +31,7 @@ mod reserve;
 mod sequencer;
 pub mod tile;
 pub mod tree;
+mod witness;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,9 +40,13 @@ use std::sync::Arc;
 use timemark_verify::FormatError;
 
 pub use audit::AuditReport;
+pub use authority::{AuthorityClient, AuthorityError, Token};
+pub use clock::{Clock, ClockStepped, Reading};
+pub use endorsing::{Endorsers, Stamped};
 pub use folder::tiles_dir;
 pub use key::{LogKey, SigningKey};
 pub use sequencer::{Entry, FlushWorks, Log};
+pub use witness::{AddCheckpoint, Answer, Witness, WitnessClient, WitnessError};
 
 /// Why the log could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +94,25 @@ pub enum LogError {
     Unpublished {
         /// What failed.
         reason: String,
+    },
+    /// The log has signed more than this folder holds.
+    #[error(
+        "this folder is an old copy: a witness holds a checkpoint of {seen} entries that this log signed, and \
+         here is another tree, of {size} entries; nothing more is signed"
+    )]
+    OldCopy {
+        /// Entries of the tree that was signed.
+        seen: u64,
+        /// Entries of the tree in the folder.
+        size: u64,
+        /// The checkpoint that the witness holds.
+        note: String,
+    },
+    /// The receipt is not one of this log's.
+    #[error("this is no receipt of the log {origin}")]
+    NotOurs {
+        /// The log's name.
+        origin: String,
     },
     /// The claim behind this entry was erased.
     #[error("the claim behind entry {index} was erased")]

@@ -9,12 +9,15 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::thread;
 
-use timemark_verify::merkle::{self, leaf_hash, root_from_inclusion};
-use timemark_verify::{Anchor, Checkpoint, Claim, FormatError, Leaf, Note, Receipt};
+use timemark_verify::merkle::{self, leaf_hash};
+use timemark_verify::{Checkpoint, Claim, FormatError, Leaf, Note, Receipt};
 
 use crate::claims::{Checkpoints, Claims};
 use crate::disk::{Disk, Folder};
+use crate::endorse::Endorsements;
+use crate::endorsing::Endorsing;
 use crate::files::OpenFile;
 use crate::folder::{
     check_batches, check_edge, check_nothing_else_was_signed, checkpoints_path, read_edge,
@@ -53,14 +56,16 @@ const LIMITS: Limits =
 
 /// A log in a folder, open for appending by this process alone.
 pub struct Log {
-    disk: Disk,
-    dir: PathBuf,
+    pub(crate) disk: Disk,
+    pub(crate) dir: PathBuf,
     limits: Limits,
     key: LogKey,
     flush_works: FlushWorks,
     pool: Mutex<Pool>,
     committed: Condvar,
-    writer: Mutex<Writer>,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) endorsements: Endorsements,
+    pub(crate) endorsing: Option<Endorsing>,
     claims: Claims,
     head: RwLock<Arc<Head>>,
     tiles: Mutex<HashMap<(u8, u64), Arc<Tile>>>,
@@ -82,9 +87,12 @@ pub struct Entry {
 }
 
 /// The newest published tree.
-struct Head {
-    note: Note,
-    size: u64,
+pub(crate) struct Head {
+    /// The checkpoint as it was journaled.
+    signed: Note,
+    /// The same with every signature that it got.
+    pub note: Note,
+    pub size: u64,
     edge: Vec<Arc<Tile>>,
 }
 
@@ -105,7 +113,7 @@ struct Sequenced {
 }
 
 /// What only the appender at work may touch.
-struct Writer {
+pub(crate) struct Writer {
     journal: Journal,
     checkpoints: Checkpoints,
     edge: Edge,
@@ -114,7 +122,7 @@ struct Writer {
     /// Folders of partial tiles that a full one replaces; they go when the full one is flushed.
     superseded: Vec<PathBuf>,
     reserve: Reserve,
-    stopped: Option<String>,
+    pub stopped: Option<String>,
 }
 
 impl Log {
@@ -156,7 +164,8 @@ impl Log {
         Reserve::at(disk.clone(), dir.join("reserve"), limits.reserve_bytes).hold()?;
         let mut checkpoints = Checkpoints::open(disk, checkpoints_path(dir), 0)?;
         checkpoints.write(0, &note)?;
-        disk.publish(&tiles_dir(dir).join("checkpoint"), note.as_bytes())?;
+        let complete = key.complete(Note::parse(&note)?)?.to_string();
+        disk.publish(&tiles_dir(dir).join("checkpoint"), complete.as_bytes())?;
         folder.flush()?;
         let base = Base { checkpoints_bytes: checkpoints.bytes(), note };
         Journal::start(disk, &journal, &base).map(drop).map_err(AppendError::into_error)
@@ -195,7 +204,9 @@ impl Log {
             folder.flush_names()?;
         }
         let checkpoints = Checkpoints::open(&disk, checkpoints_path(dir), base.checkpoints_bytes)?;
-        let head = Head { note, size: edge.size(), edge: edge.tiles() };
+        let endorsements = Endorsements::open(&disk, dir.join("endorsements"))?;
+        let (size, tiles) = (edge.size(), edge.tiles());
+        let head = Head { note: key.complete(note.clone())?, signed: note, size, edge: tiles };
         let superseded = Vec::new();
         let writer =
             Writer { journal, checkpoints, edge, entries, superseded, reserve, stopped: None };
@@ -209,6 +220,8 @@ impl Log {
             pool: Mutex::default(),
             committed: Condvar::new(),
             writer: Mutex::new(writer),
+            endorsements,
+            endorsing: None,
             head: RwLock::new(Arc::new(head)),
             tiles: Mutex::default(),
             folder,
@@ -230,12 +243,15 @@ impl Log {
                 FormatError::new("claim", "its text says something else than it does").into()
             );
         }
+        self.check_with_witnesses()?;
         let leaf = Leaf::of(claim);
         let entry = BatchEntry { leaf: leaf.to_bytes().to_vec(), claim: text };
         let (outcome, position) = self.commit_with_others(entry);
         match outcome.get() {
             Some(Ok(batch)) => {
-                self.receipt_at(claim.clone(), leaf, batch.first + position, batch.note.clone())
+                let index = batch.first + position;
+                let note = self.cosigned(index).unwrap_or_else(|| batch.note.clone());
+                self.receipt_at(claim.clone(), leaf, index, note)
             }
             Some(Err(error)) => Err(LogError::Batch(error.clone())),
             None => {
@@ -244,7 +260,8 @@ impl Log {
         }
     }
 
-    /// The receipt of an entry, against the checkpoint of its own batch: the same bytes each time.
+    /// The receipt of an entry, against the first checkpoint that a quorum cosigned, or else that of its own
+    /// batch: the same bytes each time.
     pub fn receipt(&self, index: u64) -> Result<Receipt, LogError> {
         let damaged = |reason: &str| {
             LogError::damaged(&self.dir.join("claims"), format!("entry {index}: {reason}"))
@@ -255,11 +272,26 @@ impl Log {
         let record = record.ok_or_else(|| damaged("its claim is missing"))?;
         let claim = record.claim.ok_or(LogError::Erased { index })?;
         let claim = Claim::parse(&claim)?;
-        let path = checkpoints_path(&self.dir);
-        let note = Checkpoints::read_at(&self.disk, &path, record.checkpoint_at)?;
-        let (_, note) = self.signed(&note)?;
+        let note = match self.endorsements.first_by_quorum(index) {
+            Some(endorsement) => endorsement.note.clone(),
+            None => self.signed_at(record.checkpoint_at)?,
+        };
         let leaf = Leaf::of(&claim);
         self.receipt_at(claim, leaf, index, note)
+    }
+
+    /// The checkpoint of a batch, with every signature of the log. Where the keys were replaced since, it is
+    /// the first one that the present keys speak for.
+    fn signed_at(&self, place: u64) -> Result<Note, LogError> {
+        let path = checkpoints_path(&self.dir);
+        let (checkpoint, note) = self.signed(&Checkpoints::read_at(&self.disk, &path, place)?)?;
+        let first = self.key.first_size();
+        if checkpoint.size >= first {
+            return Ok(self.key.complete(note)?);
+        }
+        let (origin, root) = (checkpoint.origin, tree::root(self, first)?);
+        let note = self.key.sign(&Checkpoint { origin, size: first, root })?;
+        Ok(self.key.complete(note)?)
     }
 
     /// The newest checkpoint.
@@ -382,7 +414,12 @@ impl Log {
         let checkpoint = Checkpoint { origin, size: edge.size(), root: edge.root() };
         let note = self.key.sign(&checkpoint)?;
         let batch = Batch { first, note: note.to_string(), entries };
-        match writer.journal.append(&batch) {
+        // The second signature is slow; it is made while the disk is, and shown to nobody before.
+        let (journaled, complete) = thread::scope(|scope| {
+            let complete = scope.spawn(|| self.key.complete(note.clone()));
+            (writer.journal.append(&batch), complete.join())
+        });
+        match journaled {
             Ok(()) => {}
             Err(error) if error.is_full() => return Err(writer.reserve.disk_full()),
             Err(AppendError::NotWritten(error)) => return Err(error),
@@ -390,13 +427,18 @@ impl Log {
             Err(AppendError::Unknown(error)) => return Err(stop(&mut writer, error)),
         }
         // The batch is durable from here on.
-        let published = self
-            .write_places(&mut writer, &batch, growth)
-            .and_then(|()| self.publish(&mut writer, &note));
-        if let Err(error) = published {
-            let reason = stop(&mut writer, error).to_string();
-            return Err(LogError::Unpublished { reason });
-        }
+        let published = self.write_places(&mut writer, &batch, growth).and_then(|()| {
+            let panicked = |_| LogError::Stopped { reason: "a panic while signing".to_owned() };
+            let complete = complete.map_err(panicked)??;
+            self.publish(&mut writer, note, complete.clone()).map(|()| complete)
+        });
+        let note = match published {
+            Ok(note) => note,
+            Err(error) => {
+                let reason = stop(&mut writer, error).to_string();
+                return Err(LogError::Unpublished { reason });
+            }
+        };
         if writer.journal.bytes() > self.limits.journal_bytes_max {
             // If that fails, the batch is no less durable; what has to, stops the log.
             let _ = self.cut_journal(&mut writer);
@@ -431,14 +473,23 @@ impl Log {
     }
 
     /// Publishes the checkpoint of a tree all of whose tiles are in their places.
-    fn publish(&self, writer: &mut Writer, note: &Note) -> Result<(), LogError> {
+    fn publish(&self, writer: &mut Writer, signed: Note, note: Note) -> Result<(), LogError> {
         let path = tiles_dir(&self.dir).join("checkpoint");
         let bytes = note.to_string().into_bytes();
         writer.reserve.or_spend(LogError::is_full, || self.disk.publish(&path, &bytes))?;
-        let (note, size) = (note.clone(), writer.edge.size());
-        let head = Arc::new(Head { note, size, edge: writer.edge.tiles() });
-        *self.head.write().unwrap_or_else(PoisonError::into_inner) = head;
+        let (size, edge) = (writer.edge.size(), writer.edge.tiles());
+        self.put_head(Head { signed, note, size, edge });
         Ok(())
+    }
+
+    /// Publishes a checkpoint again, now with the cosignatures of a quorum, unless there is a newer one.
+    pub(crate) fn publish_cosigned(&self, note: &Note, size: u64) -> Result<(), LogError> {
+        let mut writer = lock(&self.writer);
+        let head = self.head();
+        if head.size != size || writer.stopped.is_some() {
+            return Ok(());
+        }
+        self.publish(&mut writer, head.signed.clone(), note.clone())
     }
 
     /// Takes up what a journal holds, after it was checked.
@@ -450,14 +501,22 @@ impl Log {
         }
         let newest = match batches.last() {
             Some(batch) => Note::parse(&batch.note)?,
-            None => self.head().note.clone(),
+            None => self.head().signed.clone(),
         };
         let path = tiles_dir(&self.dir).join("checkpoint");
-        let published = self.disk.read_if_exists(&path)?;
-        if batches.is_empty() && published.as_deref() == Some(newest.to_string().as_bytes()) {
+        let published = self.disk.read_if_exists(&path)?.unwrap_or_default();
+        let published = self.signed(&String::from_utf8_lossy(&published));
+        let published = published.ok().map(|(_, note)| note).filter(|n| n.text() == newest.text());
+        let complete = match &published {
+            Some(published) => published.clone(), // it may be cosigned
+            None => self.key.complete(newest.clone())?,
+        };
+        if batches.is_empty() && published.is_some() {
+            let (size, edge) = (writer.edge.size(), writer.edge.tiles());
+            self.put_head(Head { signed: newest, note: complete, size, edge });
             return Ok(());
         }
-        self.publish(&mut writer, &newest)?;
+        self.publish(&mut writer, newest, complete)?;
         // What a process before this one failed to flush may lie in memory and not on the disk: everything
         // was written anew, and is now flushed.
         self.cut_journal(&mut writer)
@@ -472,7 +531,7 @@ impl Log {
         // After a failed flush nobody knows what the disk holds.
         self.folder.flush().map_err(|error| stop(writer, error))?;
         let checkpoints_bytes = writer.checkpoints.bytes();
-        let base = Base { checkpoints_bytes, note: self.head().note.to_string() };
+        let base = Base { checkpoints_bytes, note: self.head().signed.to_string() };
         let path = self.dir.join("journal");
         let start = || Journal::start(&self.disk, &path, &base);
         match writer.reserve.or_spend(AppendError::is_full, start) {
@@ -494,24 +553,20 @@ impl Log {
         index: u64,
         note: Note,
     ) -> Result<Receipt, LogError> {
-        let checkpoint = Checkpoint::of_note(&note)?;
-        let proof = tree::inclusion_proof(self, index, checkpoint.size)?;
-        let hash = leaf_hash(&leaf.to_bytes());
-        // A receipt that does not verify is never handed out, whatever happened to the disk.
-        if root_from_inclusion(index, checkpoint.size, hash, &proof) != Ok(checkpoint.root) {
-            let reason = format!("the tree does not hold entry {index} as it was signed");
-            return Err(LogError::damaged(&tiles_dir(&self.dir), reason));
-        }
-        let anchors = vec![Anchor::new(index, proof, note)?];
+        let anchors = vec![self.anchor(index, leaf_hash(&leaf.to_bytes()), note)?];
         Ok(Receipt { claim, leaf, anchors, others: Vec::new() })
     }
 
-    fn check_index(&self, index: u64) -> Result<(), LogError> {
+    pub(crate) fn check_index(&self, index: u64) -> Result<(), LogError> {
         let size = self.size();
         if index < size { Ok(()) } else { Err(LogError::NoEntry { index, size }) }
     }
 
-    fn head(&self) -> Arc<Head> {
+    fn put_head(&self, head: Head) {
+        *self.head.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(head);
+    }
+
+    pub(crate) fn head(&self) -> Arc<Head> {
         self.head.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -569,7 +624,7 @@ fn stop(writer: &mut Writer, error: LogError) -> LogError {
 }
 
 /// A panic while the writer was held stops the log; the other locks guard changes of one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

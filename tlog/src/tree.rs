@@ -222,7 +222,7 @@ fn node<S: TileSource>(source: &S, height: u32, index: u64) -> Result<Hash, S::E
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::HashMap;
 
     use proptest::prelude::*;
@@ -231,13 +231,13 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Memory {
+    pub(crate) struct Memory {
         full: HashMap<(u8, u64), Arc<Tile>>,
-        edge: Edge,
+        pub(crate) edge: Edge,
     }
 
     impl Memory {
-        fn grow(size: u64) -> Memory {
+        pub(crate) fn grow(size: u64) -> Memory {
             let mut memory = Memory::default();
             for i in 0..size {
                 let full = &mut memory.full;
