@@ -10,13 +10,14 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 7] = [
+const EDGES: [(&str, &[&str]); 8] = [
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
     ("timemark-store", &["timemark-verify"]),
     ("timemark-index", &["timemark-verify"]),
     ("timemark-ingest", &["timemark-index", "timemark-store", "timemark-tlog", "timemark-verify"]),
     ("timemark-samples", &[]),
+    ("timemark-tsa", &["timemark-verify"]),
     (
         "timemark",
         &[
@@ -24,6 +25,7 @@ const EDGES: [(&str, &[&str]); 7] = [
             "timemark-ingest",
             "timemark-store",
             "timemark-tlog",
+            "timemark-tsa",
             "timemark-verify",
         ],
     ),
@@ -80,13 +82,17 @@ fn words_stand_only_where_they_belong() {
         ("EmbeddedRegistry::open", &["src/open.rs"], "only src/open.rs chooses backends"),
         (
             "SigningKey",
-            &["tlog/", "src/open.rs", "ingest/src/creator.rs"],
-            "only the log keeps a private key",
+            &["tlog/", "tsa/", "src/open.rs", "ingest/src/creator.rs"],
+            "only the log and the time-stamp authority keep a private key",
         ),
-        ("SystemTime", &["src/report.rs"], "no receipt depends on this machine's clock"),
+        (
+            "SystemTime",
+            &["src/report.rs", "tsa/src/clock.rs"],
+            "no receipt depends on this machine's clock; a time-stamp does, and goes through Clock",
+        ),
         (
             "std::fs",
-            &["src/", "tlog/", "store/", "index/", "ingest/", "samples/"],
+            &["src/", "tlog/", "tsa/", "store/", "index/", "ingest/", "samples/"],
             "verify does no I/O",
         ),
     ] {
@@ -143,7 +149,8 @@ fn sources() -> Vec<PathBuf> {
         }
     }
     let mut found = Vec::new();
-    for room in ["src", "index", "ingest", "samples", "store", "tlog", "verify", "benches", "tests"]
+    for room in
+        ["src", "index", "ingest", "samples", "store", "tlog", "tsa", "verify", "benches", "tests"]
     {
         walk(&repository(room), &mut found);
     }
