@@ -1,7 +1,7 @@
 //! The authority: one open folder, one key, one clock; request in, response out.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,9 +13,10 @@ use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use x509_cert::Certificate;
 
 use crate::clock::Clock;
+use crate::disk::Lock;
 use crate::ledger::{Ledger, Serial};
 use crate::request::Request;
-use crate::response::{self, Failure, Rejection};
+use crate::response::{self, FailureInfo, Rejection};
 use crate::token::Signer;
 use crate::{TsaError, certificate, disk};
 
@@ -27,7 +28,7 @@ pub struct Authority {
     until: u64,
     /// The clock is read where the number is given, so that both grow together.
     desk: Mutex<Desk>,
-    _lock: File,
+    _lock: Lock,
 }
 
 struct Desk {
@@ -64,7 +65,7 @@ impl Authority {
         let certificate = read_certificate(&dir.join(CERTIFICATE))?;
         let root = read_certificate(&dir.join(ROOT_CERTIFICATE))?;
         let lock_path = dir.join(LOCK);
-        let Some(lock) = disk::try_lock(&lock_path)? else {
+        let Some(lock) = Lock::try_take(&lock_path)? else {
             return Err(TsaError::Busy { path: lock_path });
         };
         let key = read_key(&dir.join(KEY))?;
@@ -101,7 +102,7 @@ impl Authority {
     fn issue(&self, request: &Request<'_>) -> Result<Vec<u8>, Rejection> {
         let (now, serial) = self.next().map_err(|failure| {
             let reason = match failure {
-                Failure::TimeNotAvailable => {
+                FailureInfo::TimeNotAvailable => {
                     "the clock of this authority is not to be relied on now"
                 }
                 _ => "this authority cannot issue now",
@@ -109,13 +110,13 @@ impl Authority {
             Rejection::new(failure, reason)
         })?;
         let token = self.signer.token(request, &serial, now);
-        token
-            .and_then(|token| response::granted(&token))
-            .map_err(|_| Rejection::new(Failure::SystemFailure, "the token could not be encoded"))
+        token.and_then(|token| response::granted(&token)).map_err(|_| {
+            Rejection::new(FailureInfo::SystemFailure, "the token could not be encoded")
+        })
     }
 
     /// A time and a number for one token.
-    fn next(&self) -> Result<(u64, Serial), Failure> {
+    fn next(&self) -> Result<(u64, Serial), FailureInfo> {
         let mut desk = self.desk();
         match desk.next(self.until) {
             Ok(next) => {
@@ -125,7 +126,11 @@ impl Authority {
             Err(error) => {
                 let of_clock = matches!(error, TsaError::Clock(_));
                 desk.trouble = Some(error);
-                Err(if of_clock { Failure::TimeNotAvailable } else { Failure::SystemFailure })
+                Err(if of_clock {
+                    FailureInfo::TimeNotAvailable
+                } else {
+                    FailureInfo::SystemFailure
+                })
             }
         }
     }

@@ -56,15 +56,27 @@ pub(crate) fn sync_dir(path: &Path) -> Result<(), TsaError> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(io_at(path))
 }
 
-/// Takes a lock on a file until it is closed; `None` if somebody else holds it.
-pub(crate) fn try_lock(path: &Path) -> Result<Option<File>, TsaError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let file = options.open(path).map_err(io_at(path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(e)) => Err(io_at(path)(e)),
+/// A lock on a file, held until it is dropped or the process ends.
+pub(crate) struct Lock(File);
+
+impl Lock {
+    /// `None` if somebody else holds it.
+    pub fn try_take(path: &Path) -> Result<Option<Lock>, TsaError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(path).map_err(io_at(path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock(file))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(e)) => Err(io_at(path)(e)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a child process between fork and exec would hold it a moment longer.
+        let _ = self.0.unlock();
     }
 }
 

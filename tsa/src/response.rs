@@ -8,13 +8,13 @@ use der::{Decode, Encode, Sequence};
 /// Why a request gets no token. It is the client's to read.
 #[derive(Debug)]
 pub(crate) struct Rejection {
-    pub failure: Failure,
+    pub failure: FailureInfo,
     pub reason: Cow<'static, str>,
 }
 
 /// `PKIFailureInfo ::= BIT STRING`: the number of the bit that is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum FailureInfo {
     /// The digest algorithm is not accepted.
     BadAlg = 0,
     /// A transaction that is not known: another version.
@@ -32,14 +32,17 @@ pub(crate) enum Failure {
 }
 
 impl Rejection {
-    pub fn new(failure: Failure, reason: impl Into<Cow<'static, str>>) -> Rejection {
+    pub fn new(failure: FailureInfo, reason: impl Into<Cow<'static, str>>) -> Rejection {
         Rejection { failure, reason: reason.into() }
     }
 }
 
 impl From<der::Error> for Rejection {
     fn from(error: der::Error) -> Rejection {
-        Rejection::new(Failure::BadDataFormat, format!("not a DER-encoded TimeStampReq: {error}"))
+        Rejection::new(
+            FailureInfo::BadDataFormat,
+            format!("not a DER-encoded TimeStampReq: {error}"),
+        )
     }
 }
 
@@ -75,7 +78,7 @@ pub(crate) fn rejected(rejection: &Rejection) -> Vec<u8> {
     encode().unwrap_or_else(|_| SYSTEM_FAILURE.to_vec())
 }
 
-impl Failure {
+impl FailureInfo {
     /// A list of named bits has no trailing zero bits in DER (X.690 section 11.2.2).
     fn bits(self) -> der::Result<BitString> {
         let bit = self as u8;
@@ -100,13 +103,13 @@ mod tests {
     #[test]
     fn a_failure_is_one_bit_without_zeros_behind_it() {
         for (failure, unused, bytes) in [
-            (Failure::BadAlg, 7, &[0x80][..]),
-            (Failure::BadRequest, 5, &[0x20]),
-            (Failure::BadDataFormat, 2, &[0x04]),
-            (Failure::TimeNotAvailable, 1, &[0, 0x02]),
-            (Failure::UnacceptedPolicy, 0, &[0, 0x01]),
-            (Failure::UnacceptedExtension, 7, &[0, 0, 0x80]),
-            (Failure::SystemFailure, 6, &[0, 0, 0, 0x40]),
+            (FailureInfo::BadAlg, 7, &[0x80][..]),
+            (FailureInfo::BadRequest, 5, &[0x20]),
+            (FailureInfo::BadDataFormat, 2, &[0x04]),
+            (FailureInfo::TimeNotAvailable, 1, &[0, 0x02]),
+            (FailureInfo::UnacceptedPolicy, 0, &[0, 0x01]),
+            (FailureInfo::UnacceptedExtension, 7, &[0, 0, 0x80]),
+            (FailureInfo::SystemFailure, 6, &[0, 0, 0, 0x40]),
         ] {
             let bits = failure.bits().unwrap();
             assert_eq!((bits.unused_bits(), bits.raw_bytes()), (unused, bytes), "{failure:?}");
@@ -117,7 +120,7 @@ mod tests {
     fn the_last_resort_is_a_response() {
         let response = TimeStampResp::from_der(&SYSTEM_FAILURE).unwrap();
         assert_eq!(response.status.status, REJECTED);
-        assert_eq!(response.status.fail_info, Some(Failure::SystemFailure.bits().unwrap()));
+        assert_eq!(response.status.fail_info, Some(FailureInfo::SystemFailure.bits().unwrap()));
         assert!(response.token.is_none());
     }
 }
