@@ -48,6 +48,9 @@ fn main() -> io::Result<()> {
     write("policy", "log-alone".to_owned(), log_alone.as_bytes())?;
     write("text_escape", "spelled".to_owned(), "山水 100%25 a%0Ab %FF%20".as_bytes())?;
     write("text_escape", "plain".to_owned(), b" a\nb \xFF\xE2\x80\x8B ")?;
+    for (name, token) in TIMESTAMPS {
+        write("timestamp", name.to_owned(), token)?;
+    }
     for format in FORMATS {
         let extension = format.extensions_str()[0];
         write("picture", format!("rgb.{extension}"), &picture(format))?;
@@ -63,6 +66,17 @@ fn picture(format: ImageFormat) -> Vec<u8> {
     DynamicImage::from(pixels).write_to(&mut file, format).expect("memory takes every write");
     file.into_inner()
 }
+
+/// One response or token of each kind; `make.sh` beside them says what each is.
+const TIMESTAMPS: [(&str, &[u8]); 7] = [
+    ("rsa.tsr", include_bytes!("../../../verify/testdata/timestamp/rsa2048-sha256.tsr")),
+    ("p256.tsr", include_bytes!("../../../verify/testdata/timestamp/p256-sha256.tsr")),
+    ("no-cert.tsr", include_bytes!("../../../verify/testdata/timestamp/no-cert.tsr")),
+    ("fraction.tsr", include_bytes!("../../../verify/testdata/timestamp/fraction.tsr")),
+    ("refused.tsr", include_bytes!("../../../verify/testdata/timestamp/other-policy.tsr")),
+    ("pss.tst", include_bytes!("../../../verify/testdata/timestamp/rsa4096-pss.tst")),
+    ("certificate.der", include_bytes!("../../../verify/testdata/timestamp/root.der")),
+];
 
 const FORMATS: [ImageFormat; 6] = [
     ImageFormat::Jpeg,
