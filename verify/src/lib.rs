@@ -13,11 +13,13 @@
 //! | checkpoints and cosignatures | [`Checkpoint`] | c2sp.org/tlog-checkpoint, tlog-cosignature |
 //! | whom to trust | [`Policy`] | c2sp.org/tlog-policy |
 //! | time-stamps of authorities | [`Timestamp`], [`TimestampRequest`] | RFC 3161, RFC 5816 |
+//! | evidence that is renewed for decades | [`EvidenceRecord`], [`HashTree`] | RFC 4998 |
 //! | the receipt file | [`Receipt`], [`Anchor`] | docs/formats.md, c2sp.org/tlog-proof |
 
 mod checkpoint;
 mod claim;
 mod content;
+mod evidence_record;
 mod fingerprint;
 mod leaf;
 pub mod merkle;
@@ -31,6 +33,9 @@ mod verdict;
 pub use checkpoint::{BadSignature, Checkpoint, cosigned_message};
 pub use claim::{Claim, ClaimFingerprint, CreatorSignature};
 pub use content::{ContentId, WorkDigests, WorkHasher};
+pub use evidence_record::{
+    CheckedEvidence, EvidenceFault, EvidenceRecord, HashTree, ReducedHashTree,
+};
 pub use fingerprint::Fingerprint;
 pub use leaf::Leaf;
 pub use note::{KeyKind, Note, NoteSignature, VerifierKey};

@@ -12,8 +12,8 @@
 
 mod certificate;
 mod chain;
-mod digest;
-mod element;
+pub(crate) mod digest;
+pub(crate) mod element;
 mod fault;
 mod info;
 mod moment;
