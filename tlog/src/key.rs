@@ -25,7 +25,7 @@ pub struct SigningKey {
 }
 
 enum Secret {
-    Ed25519(ed25519_dalek::SigningKey),
+    Ed25519(Box<ed25519_dalek::SigningKey>),
     MlDsa44(Box<ml_dsa::SigningKey<MlDsa44>>),
 }
 
@@ -47,7 +47,7 @@ impl SigningKey {
             KeyKind::Ed25519 | KeyKind::CosignatureV1 => {
                 let secret = ed25519_dalek::SigningKey::from_bytes(seed);
                 let public = secret.verifying_key().to_bytes().to_vec();
-                (Secret::Ed25519(secret), public)
+                (Secret::Ed25519(Box::new(secret)), public)
             }
             KeyKind::MlDsa44 => {
                 let secret = ml_dsa::SigningKey::from_seed(&(*seed).into());
@@ -76,7 +76,7 @@ impl SigningKey {
             .ok_or_else(|| FormatError::new("checkpoint", "its origin is longer than 255 bytes"))?;
         let signature = match &self.secret {
             Secret::Ed25519(secret) => {
-                ed25519_dalek::Signer::sign(secret, &message).to_bytes().to_vec()
+                ed25519_dalek::Signer::sign(&**secret, &message).to_bytes().to_vec()
             }
             // Deterministic (FIPS 204 section 3.4), so that the same checkpoint has one signature.
             Secret::MlDsa44(secret) => ml_dsa::Signer::sign(&**secret, &message).encode().to_vec(),
