@@ -124,37 +124,33 @@ impl WitnessClient {
     /// The newest checkpoint of the log of this origin that the witness cosigned, as its monitoring endpoint
     /// shows it under the same URL; `None` where it shows none.
     pub fn latest(&self, origin: &str) -> Result<Option<Note>, WitnessError> {
-        let failed = |error: ureq::Error| match error {
-            ureq::Error::Timeout(_) => WitnessError::Late { name: self.name.clone() },
-            error => {
-                let (name, reason) = (self.name.clone(), Box::new(error));
-                WitnessError::Unreachable { name, reason }
-            }
-        };
         let hash = HEXLOWER.encode(&Sha256::digest(origin));
         let prefix = self.add_checkpoint.trim_end_matches("add-checkpoint");
         let time_max = self.time_max.min(WitnessClient::CONNECT_TIME_MAX);
         let call = self.agent.get(format!("{prefix}{hash}/checkpoint"));
         let call = call.config().timeout_global(Some(time_max)).build();
-        let mut answer = call.call().map_err(failed)?;
+        let mut answer = call.call().map_err(|error| self.failed(error))?;
         if answer.status() != 200 {
             return Ok(None);
         }
         let body = answer.body_mut().with_config().limit(Note::BYTES_MAX as u64);
-        let body = body.read_to_vec().map_err(failed)?;
+        let body = body.read_to_vec().map_err(|error| self.failed(error))?;
         let note = str::from_utf8(&body).ok().and_then(|text| Note::parse(text).ok());
         note.map(Some).ok_or_else(|| self.garbage("its newest checkpoint cannot be read"))
     }
 
-    fn post(&self, request: AddCheckpoint, deadline: Instant) -> Result<Reply, WitnessError> {
-        let failed = |error: ureq::Error| match error {
+    fn failed(&self, error: ureq::Error) -> WitnessError {
+        match error {
             ureq::Error::Timeout(_) => WitnessError::Late { name: self.name.clone() },
             ureq::Error::BodyExceedsLimit(_) => self.garbage("its answer is too long"),
             error => {
                 let (name, reason) = (self.name.clone(), Box::new(error));
                 WitnessError::Unreachable { name, reason }
             }
-        };
+        }
+    }
+
+    fn post(&self, request: AddCheckpoint, deadline: Instant) -> Result<Reply, WitnessError> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(WitnessError::Late { name: self.name.clone() });
@@ -164,9 +160,9 @@ impl WitnessClient {
         let mut answer = call
             .content_type("text/plain; charset=utf-8")
             .send(request.to_string())
-            .map_err(failed)?;
+            .map_err(|error| self.failed(error))?;
         let body = answer.body_mut().with_config().limit(WitnessClient::ANSWER_BYTES_MAX);
-        let body = body.read_to_vec().map_err(failed)?;
+        let body = body.read_to_vec().map_err(|error| self.failed(error))?;
         let content_type = answer.headers().get("content-type").and_then(|t| t.to_str().ok());
         let content_type =
             content_type.and_then(|t| t.split(';').next()).unwrap_or_default().trim();
@@ -329,4 +325,30 @@ pub enum WitnessError {
         /// The witness.
         name: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use timemark_verify::merkle::empty_root;
+
+    use super::*;
+    use crate::SigningKey;
+
+    #[test]
+    fn a_cosignature_without_a_time_is_none() {
+        let checkpoint = Checkpoint { origin: "log.example".into(), size: 0, root: empty_root() };
+        let text = checkpoint.to_string();
+        for kind in [KeyKind::CosignatureV1, KeyKind::MlDsa44] {
+            let key = SigningKey::from_seed("w.example", kind, &[3; 32]).unwrap();
+            let vkeys = vec![key.verifier().clone()];
+            let client = WitnessClient::new("w", vkeys, "https://w.example").unwrap();
+            let answer = |time| {
+                let signature = key.sign(&checkpoint, &text, time).unwrap();
+                let note = Note::new(text.clone(), vec![signature.clone()]).unwrap();
+                client.genuine(&note, &checkpoint, &format!("{signature}\n"))
+            };
+            assert!(matches!(answer(0), Err(WitnessError::NoTime { .. })));
+            assert_eq!(answer(1).unwrap().len(), 1);
+        }
+    }
 }

@@ -286,7 +286,8 @@ fn read_keys(path: &Path) -> Result<Vec<SigningKey>, LogError> {
 /// Reads a checkpoint that this witness must have cosigned.
 fn read_cosigned(path: &Path, name: &str, keys: &[SigningKey]) -> Result<Cosigned, LogError> {
     let damaged = |reason: String| LogError::damaged(path, reason);
-    let note = Note::parse(&crate::disk::read_to_string(path)?).map_err(|e| damaged(e.to_string()))?;
+    let note =
+        Note::parse(&crate::disk::read_to_string(path)?).map_err(|e| damaged(e.to_string()))?;
     let checkpoint = parse_checkpoint(&note).map_err(|e| damaged(e.to_string()))?;
     let times = keys.iter().flat_map(|key| {
         let key = key.verifier();
