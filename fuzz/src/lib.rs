@@ -3,6 +3,8 @@
 
 #[path = "../../ingest/src/media/mod.rs"]
 pub mod media; // alone, because the rest of `ingest` brings stores and indexes along
+#[path = "../../tlog/src/witness/request.rs"]
+pub mod witness_request; // alone, because the rest of `tlog` brings TLS along
 pub mod world;
 
 use sha2::{Digest, Sha256};

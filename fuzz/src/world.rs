@@ -3,8 +3,8 @@
 use ed25519_dalek::{Signer, SigningKey};
 use timemark_verify::merkle::{self, Hash};
 use timemark_verify::{
-    Anchor, Checkpoint, Claim, ClaimFingerprint, cosigned_message, CreatorSignature, Fingerprint,
-    KeyKind, Leaf, Note, NoteSignature, Policy, Receipt, VerifierKey, WorkDigests,
+    Anchor, Checkpoint, Claim, ClaimFingerprint, CreatorSignature, Fingerprint, KeyKind, Leaf,
+    Note, NoteSignature, Policy, Receipt, VerifierKey, WorkDigests, cosigned_message,
 };
 
 /// All that is genuine: whatever verifies must be here.

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::{fs, io};
 
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use timemark_fuzz::witness_request::AddCheckpoint;
 use timemark_fuzz::world::{World, key};
-use timemark_verify::{Fingerprint, KeyKind, Leaf};
+use timemark_verify::merkle::empty_root;
+use timemark_verify::{Checkpoint, Fingerprint, KeyKind, Leaf};
 
 fn main() -> io::Result<()> {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -35,6 +37,13 @@ fn main() -> io::Result<()> {
     }
     let extended = format!("{}an extension line\n", world.notes[0].text());
     write("checkpoint", "extended".to_owned(), extended.as_bytes())?;
+    let size = |number: usize| Checkpoint::of_note(&world.notes[number]).map(|c| c.size);
+    for (name, old, note) in [("first", Ok(0), 0), ("grown", size(0), 1), ("again", size(1), 1)] {
+        let old = old.expect("a checkpoint");
+        let proof = if name == "grown" { vec![empty_root(); 3] } else { Vec::new() };
+        let request = AddCheckpoint { old, proof, note: world.notes[note].clone() };
+        write("witness_request", name.to_owned(), request.to_string().as_bytes())?;
+    }
     for (name, kind) in [("log", KeyKind::Ed25519), ("witness", KeyKind::CosignatureV1)] {
         write("vkey", name.to_owned(), key(1, kind).to_string().as_bytes())?;
     }
