@@ -5,6 +5,8 @@
 pub mod media; // alone, because the rest of `ingest` brings stores and indexes along
 #[path = "../../tlog/src/witness/request.rs"]
 pub mod witness_request; // alone, because the rest of `tlog` brings TLS along
+#[path = "../../tsa/tests/strict/mod.rs"]
+pub mod strict;
 pub mod world;
 
 use sha2::{Digest, Sha256};

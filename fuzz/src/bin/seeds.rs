@@ -60,6 +60,11 @@ fn main() -> io::Result<()> {
     for (name, token) in TIMESTAMPS {
         write("timestamp", name.to_owned(), token)?;
     }
+    for (name, behind) in REQUESTS {
+        let fields = [&REQUEST[2..], behind].concat();
+        let request = [&[0x30, fields.len() as u8], &fields[..]].concat();
+        write("tsa_request", name.to_owned(), &request)?;
+    }
     for format in FORMATS {
         let extension = format.extensions_str()[0];
         write("picture", format!("rgb.{extension}"), &picture(format))?;
@@ -99,3 +104,16 @@ const FORMATS: [ImageFormat; 6] = [
 /// An APP1 segment whose EXIF holds an orientation (6, a quarter turn) and nothing else.
 const EXIF_TURNED: &[u8] = b"\xFF\xE1\0\x22Exif\0\0II*\0\x08\0\0\0\
     \x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+
+/// A TimeStampReq for the SHA-256 of nothing, and what may stand behind its imprint.
+const REQUEST: &[u8] =
+    b"\x30\x36\x02\x01\x01\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\0\
+    \x04\x20\xe3\xb0\xc4\x42\x98\xfc\x1c\x14\x9a\xfb\xf4\xc8\x99\x6f\xb9\x24\
+    \x27\xae\x41\xe4\x64\x9b\x93\x4c\xa4\x95\x99\x1b\x78\x52\xb8\x55";
+const REQUESTS: [(&str, &[u8]); 5] = [
+    ("plain", b""),
+    ("nonce", b"\x02\x08\x6b\x65\x65\x70\x20\x69\x74\x21"),
+    ("nonce-certificates", b"\x02\x04\xff\x00\x00\x01\x01\x01\xff"),
+    ("policy-certificates", b"\x06\x04\x2a\x03\x04\x01\x01\x01\xff"),
+    ("extension", b"\xa0\x0d\x30\x0b\x06\x03\x2a\x03\x04\x01\x01\xff\x04\x01\x05"),
+];
