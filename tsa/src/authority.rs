@@ -38,11 +38,12 @@ struct Desk {
 }
 
 impl Authority {
-    /// Makes keys and certificates of an authority of this name, valid from `now` (seconds since 1970) on. A crash
-    /// leaves all of the folder or none of it. What exists is never replaced.
+    /// Makes keys and certificates of an authority of this name, valid from `now` (seconds since 1970)
+    /// on. A crash leaves all of the folder or none of it, and perhaps, beside it, a `.timemark-tsa-…`
+    /// that can be deleted. What exists is never replaced.
     ///
-    /// `root.key` is not needed again until there is a second authority below the same root: it is best taken
-    /// away to where nothing is connected.
+    /// `root.key` is not needed again until there is a second authority below the same root: it is best
+    /// taken away to where nothing is connected.
     pub fn create(dir: &Path, name: &str, now: u64) -> Result<(), TsaError> {
         certificate::check_name(name)?;
         if dir.symlink_metadata().is_ok() {
@@ -87,8 +88,9 @@ impl Authority {
         self.chain_pem.clone()
     }
 
-    /// Answers a TimeStampReq with a TimeStampResp, both DER: the body of `application/timestamp-query` and that of
-    /// `application/timestamp-reply`. Every request is answered, at worst with `systemFailure`.
+    /// Answers a TimeStampReq with a TimeStampResp, both DER: the body of `application/timestamp-query`
+    /// and that of `application/timestamp-reply`. Every request is answered, at worst with
+    /// `systemFailure`. May wait for the disk: once a second at most.
     pub fn respond(&self, request_der: &[u8]) -> Vec<u8> {
         let answer = Request::parse(request_der).and_then(|request| self.issue(&request));
         answer.unwrap_or_else(|rejection| response::rejected(&rejection))

@@ -1,4 +1,5 @@
-//! The chain of two certificates (RFC 5280, RFC 3161 section 2.3): a root that certifies, an authority that stamps.
+//! The chain of two certificates (RFC 5280, RFC 3161 section 2.3): a root that certifies, an authority
+//! that stamps.
 
 use std::time::Duration;
 
@@ -192,8 +193,8 @@ struct SignedCertificate {
 /// A root outlives the claims that it is to prove: evidence is asked for decades after a work was made.
 const ROOT_YEARS: u64 = 30;
 
-/// Ten years in which a token verifies without saying for which moment, and one in which to issue it. CAs that
-/// are audited may go to 135 months; software that checks that will not complain here.
+/// Ten years in which a token verifies without saying for which moment, and one in which to issue it.
+/// CAs that are audited may go to 135 months; software that checks that will not complain here.
 const AUTHORITY_YEARS: u64 = 11;
 
 const YEAR_SECONDS: u64 = 31_556_952; // 365.2425 days

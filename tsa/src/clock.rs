@@ -1,16 +1,17 @@
-//! What time it is, in whole seconds that can be answered for: a clock that stops rather than says a wrong time.
+//! What time it is, in whole seconds that can be answered for: a clock that stops rather than says a
+//! wrong time.
 //!
 //! It knows nothing of time-stamps; whoever signs a time may use it.
 //!
-//! * The system's clock may be set by anybody with the right to do so; the monotonic clock cannot. Linux lets
-//!   both run at the same disciplined rate, so that between them only a step makes a difference.
-//! * What was said once is never contradicted: the time does not go back, not even across a restart, if the
-//!   caller keeps what was said last and gives it to [`Clock::continue_from`].
-//! * A [`ClockFault`] stays until the process is started again, because after a step nobody here knows which
-//!   time was right: the one before or the one after. A person has to look.
+//! * The system's clock may be set by anybody with the right to do so; the monotonic clock cannot. Linux
+//!   lets both run at the same disciplined rate, so that between them only a step makes a difference.
+//! * What was said once is never contradicted: the time does not go back, not even across a restart, if
+//!   the caller keeps what was said last and gives it to [`Clock::continue_from`].
+//! * A [`ClockFault`] stays until the process is started again, because after a step nobody here knows
+//!   which time was right: the one before or the one after. A person has to look.
 //!
-//! A machine that sleeps looks like a step forward, since the monotonic clock stands still meanwhile. That is
-//! intended: a machine that sleeps should not be a witness.
+//! A machine that sleeps looks like a step forward, since the monotonic clock stands still meanwhile.
+//! That is intended: a machine that sleeps should not be a witness.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -134,8 +135,9 @@ fn seconds(millis: i64) -> String {
     format!("{sign}{}.{:03}", millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000)
 }
 
-/// The greatest step that goes unnoticed. Not less than a leap second, for which Linux sets the clock back by
-/// one second while 23:59:59 is said again; that is right and must not stop every authority at once.
+/// The greatest step that goes unnoticed. Not less than a leap second, for which Linux sets the clock
+/// back by one second while 23:59:59 is said again; that is right and must not stop every authority at
+/// once.
 pub const STEP_MILLIS_MAX: u64 = 1_000;
 
 /// What the two clocks may differ besides: rounding, and the moment between the two readings.

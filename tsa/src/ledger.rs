@@ -1,16 +1,16 @@
 //! The one place where serial numbers come from, and where the time of the last token is kept.
 //!
-//! A serial number is `run (4 bytes) ‖ chance (8) ‖ count (8)`, at most 159 bits (RFC 3161 section 2.4.2 asks for
-//! uniqueness "even after a crash" and allows 160):
+//! A serial number is `run (4 bytes) ‖ chance (8) ‖ count (8)`, at most 159 bits. RFC 3161 section 2.4.2
+//! wants it unique even after a crash, and has clients read 160:
 //!
-//! * the run is counted up and made durable before the first number of the run is given, so that no crash
-//!   brings a number back, and nothing needs to be flushed for each number;
-//! * chance is drawn once a run, so that numbers stay distinct even where a backup of the folder is restored
-//!   or two copies of it are in use;
+//! * the run is counted up and made durable before the first number of the run is given, so that no
+//!   crash brings a number back, and nothing needs to be flushed for each number;
+//! * chance is drawn once a run, so that numbers stay distinct even where a backup of the folder is
+//!   restored or two copies of it are in use;
 //! * the count is this run's.
 //!
-//! The time of a token is durable before its number is given: at most one flush a second, because times are
-//! whole seconds.
+//! The time of a token is durable before its number is given: at most one flush a second, because times
+//! are whole seconds.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! A time-stamp authority in a folder (RFC 3161, RFC 5816): bytes of a request in, bytes of a response out. This
-//! room does not know HTTP, works, or the log.
+//! A time-stamp authority in a folder (RFC 3161, RFC 5816): bytes of a request in, bytes of a response
+//! out. This room does not know HTTP, works, or the log.
 //!
 //! | path | what | who may see it |
 //! |---|---|---|
@@ -9,9 +9,10 @@
 //! | `issued` | which run this is, and the time of the last token | the operator |
 //! | `lock` | held by the one process that may issue | |
 //!
-//! A token's time is whole seconds of UTC, rounded down. Fractions would be allowed, but there are clients that
-//! read none (`x509-tsp` 0.1), a machine's clock is seldom right to the millisecond, and whole seconds let the last time
-//! said be durable with one flush a second. What that costs is in the token's accuracy.
+//! A token's time is whole seconds of UTC, rounded down. Fractions would be allowed, but there are
+//! clients that read none (`x509-tsp` 0.1), a machine's clock is seldom right to the millisecond, and
+//! whole seconds let the last time said be durable with one flush a second. What that costs is in the
+//! token's accuracy.
 
 mod authority;
 mod certificate;

@@ -1,7 +1,8 @@
-//! From bytes to a request that can be answered, or to the reason for which it is rejected (RFC 3161 section 2.4.1).
+//! From bytes to a request that can be answered, or to the reason for which it is rejected (RFC 3161
+//! section 2.4.1).
 //!
-//! Only DER is read: what has another spelling of the same meaning is refused, so that nobody can smuggle a
-//! second reading past this one.
+//! Only DER is read: what has another spelling of the same meaning is refused, so that nobody can
+//! smuggle a second reading past this one.
 
 use der::asn1::{AnyRef, IntRef, ObjectIdentifier, OctetStringRef};
 use der::{Reader, SliceReader, Tag, TagNumber, Tagged};
@@ -97,8 +98,8 @@ fn read_flag(fields: &mut SliceReader<'_>) -> Result<bool, Rejection> {
     }
 }
 
-/// `[0] IMPLICIT SEQUENCE SIZE (1..MAX) OF Extension`: none is accepted, but only a whole list of them is
-/// called one.
+/// `[0] IMPLICIT SEQUENCE SIZE (1..MAX) OF Extension`: none is accepted, but only a whole list of them
+/// is called one.
 fn check_extensions(extensions: AnyRef<'_>) -> Result<(), Rejection> {
     if extensions.tag() != EXTENSIONS_TAG || extensions.value().is_empty() {
         return Err(Rejection::new(FailureInfo::BadDataFormat, "a field of no TimeStampReq"));
@@ -119,8 +120,8 @@ fn next_is(fields: &SliceReader<'_>, tag: Tag) -> bool {
     Tag::peek(fields).is_ok_and(|next| next == tag)
 }
 
-/// An OBJECT IDENTIFIER's bytes. Read here, because `der` takes no arcs beyond 32 bits, and whoever names a
-/// policy below 2.25 (a UUID) is to hear that the policy is unknown, not that the format is bad.
+/// An OBJECT IDENTIFIER's bytes. Read here, because `der` takes no arcs beyond 32 bits, and whoever
+/// names a policy below 2.25 (a UUID) is to hear that the policy is unknown, not that the format is bad.
 fn read_oid<'a>(fields: &mut SliceReader<'a>) -> Result<&'a [u8], Rejection> {
     let any = fields.decode::<AnyRef<'a>>()?;
     let bytes = any.value();
@@ -140,7 +141,8 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 4096;
 
 const EXTENSIONS_TAG: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
 
-/// Digest algorithms and the bytes of their digests. SHA-1 and MD5 are not among them: collisions are known.
+/// Digest algorithms and the bytes of their digests. SHA-1 and MD5 are not among them: collisions are
+/// known.
 const DIGESTS: [(ObjectIdentifier, usize); 7] = [
     (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1"), 32), // SHA-256
     (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2"), 48), // SHA-384

@@ -1,4 +1,5 @@
-//! From an imprint, a number and a time to a signed TimeStampToken (RFC 3161 section 2.4.2, RFC 5816, RFC 5652).
+//! From an imprint, a number and a time to a signed TimeStampToken (RFC 3161 section 2.4.2, RFC 5816,
+//! RFC 5652).
 //!
 //! There is no `signingTime` attribute: a token says one time, and nobody has to ask which one counts.
 
@@ -93,8 +94,8 @@ impl Signer {
                     content_type: TST_INFO,
                     content: OctetString::new(info)?,
                 },
-                // Asked for or absent (RFC 3161 section 2.4.1). The root goes along, so that a token can be
-                // checked by whoever kept no more than the root's digest.
+                // Asked for or absent (RFC 3161 section 2.4.1). The root goes along, so that a token can
+                // be checked by whoever kept no more than the root's digest.
                 certificates: with_certificates.then(|| self.certificates.clone()),
                 signer_infos: SetOfVec::try_from([signer_info])?,
             },
@@ -105,7 +106,7 @@ impl Signer {
     fn attributes(&self, info: &[u8]) -> der::Result<Attributes> {
         let digest: [u8; 32] = Sha256::digest(info).into();
         // SHA-256 is the default of hashAlgorithm, which DER omits; the issuer stands in the SignerInfo
-        // (RFC 5035 section 4). One certificate: OpenSSL before 3.0 took two of them for one.
+        // (RFC 5035 section 4). One certificate: OpenSSL once misjudged tokens with two (#14190).
         let signing_certificate = SigningCertificateV2 {
             certificates: vec![EssCertIdV2 {
                 digest: OctetString::new(&self.certificate_digest[..])?,

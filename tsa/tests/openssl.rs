@@ -109,8 +109,8 @@ fn openssl_refuses_what_was_tampered_with() {
     assert!(text.contains("message imprint mismatch"), "{text}");
     fs::write(desk.path("data"), DATA).unwrap();
 
-    // Every byte of what is signed and of the signature, a bit each; not the one that says `constructed`,
-    // which OpenSSL reads over in a SET, and hence means the same.
+    // Every byte of what is signed and of the signature, a bit each; not the one that says
+    // `constructed`, which OpenSSL reads over in a SET, and hence means the same.
     let token = strict::answer(&good).token.unwrap();
     for part in [token.info, token.attributes, token.signature] {
         let start = part.as_ptr() as usize - good.as_ptr() as usize;
