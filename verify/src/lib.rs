@@ -21,6 +21,7 @@ mod claim;
 mod content;
 mod evidence_record;
 mod fingerprint;
+mod hash_tree;
 mod leaf;
 pub mod merkle;
 mod note;
@@ -33,10 +34,9 @@ mod verdict;
 pub use checkpoint::{BadSignature, Checkpoint, cosigned_message};
 pub use claim::{Claim, ClaimFingerprint, CreatorSignature};
 pub use content::{ContentId, WorkDigests, WorkHasher};
-pub use evidence_record::{
-    CheckedEvidence, EvidenceFault, EvidenceRecord, HashTree, ReducedHashTree,
-};
+pub use evidence_record::{CheckedEvidence, EvidenceFault, EvidenceRecord};
 pub use fingerprint::Fingerprint;
+pub use hash_tree::{HashTree, ReducedHashTree};
 pub use leaf::Leaf;
 pub use note::{KeyKind, Note, NoteSignature, VerifierKey};
 pub use policy::{Authority, Policy, Rule, TrustedLog, Witness};

@@ -59,6 +59,7 @@ fn every_kind_of_signature() {
     check(made!("rsa2048-sha256.tsr"), &root(), &[], 3);
     check(made!("rsa3072-sha512.tsr"), &root(), &[], 2);
     check(made!("rsa4096-pss.tst"), &root(), &[], 2);
+    check(made!("pss-only.tst"), &root(), &[], 2);
     check(made!("p256-sha256.tsr"), &root(), &[], 3);
     check(made!("p256-sha512.tsr"), &root(), &[], 3);
     check(made!("p384-sha384.tsr"), &root(), &[], 2);

@@ -114,6 +114,11 @@ key rsa3072 RSA 3072 && certificate rsa3072 root tsa
 key rsa4096 RSA 4096 && certificate rsa4096 root tsa
 key rsa-root RSA 2048 && certificate rsa-root self root
 key pss-root RSA 2048 && certificate pss-root self root
+# A key that says of itself that it signs with RSASSA-PSS, how, and in no other way.
+openssl genpkey -quiet -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048 \
+    -pkeyopt rsa_pss_keygen_md:sha512 -pkeyopt rsa_pss_keygen_mgf1_md:sha512 \
+    -pkeyopt rsa_pss_keygen_saltlen:32 -out pss-only.key 2> /dev/null
+certificate pss-only root tsa
 key p256 P-256 && certificate p256 intermediate tsa
 key p384 P-384 && certificate p384 root tsa
 key p521 P-521 && certificate p521 root tsa
@@ -253,6 +258,8 @@ cms() { # NAME CONTENT OPTION...
 info at-2030 20300102030405Z
 cms rsa4096-pss at-2030 -cades -signer rsa4096.crt -inkey rsa4096.key \
     -keyopt rsa_padding_mode:pss -keyopt rsa_pss_saltlen:digest
+cms pss-only at-2030 -cades -signer pss-only.crt -inkey pss-only.key -md sha512 \
+    -keyopt rsa_pss_saltlen:64
 cms key-id at-2030 -cades -keyid -signer p384.crt -inkey p384.key
 cms cross at-2030 -cades -signer p256.crt -inkey p256.key -certfile cross.crt
 cms no-ess at-2030 -signer p384.crt -inkey p384.key
