@@ -55,6 +55,11 @@ enum Verb {
     Receipt(verbs::receipt::Receipt),
     #[command(subcommand)]
     Log(verbs::log::Log),
+    Serve(verbs::serve::Serve),
+    #[command(subcommand)]
+    Tsa(verbs::tsa::Tsa),
+    #[command(subcommand)]
+    Witness(verbs::witness::Witness),
 }
 
 fn main() -> ExitCode {
@@ -68,8 +73,11 @@ fn main() -> ExitCode {
         Verb::Verify(verb) => verb.run(named.as_deref()),
         Verb::Scan(verb) => verb.run(archive),
         Verb::Search(verb) => verb.run(archive),
-        Verb::Receipt(verb) => verb.run(),
+        Verb::Receipt(verb) => verb.run(archive),
         Verb::Log(verb) => verb.run(archive),
+        Verb::Serve(verb) => verb.run(archive),
+        Verb::Tsa(verb) => verb.run(archive),
+        Verb::Witness(verb) => verb.run(),
     };
     match answer {
         Ok(Answer::Yes) => ExitCode::SUCCESS,

@@ -4,6 +4,7 @@
 //! timemark-archive    marker and version of the folder
 //! keys/               the log's signing keys, the secret of the salts: the operator's alone
 //! log.policy          the log's public keys, as lines of a policy
+//! tsa/                a time-stamp authority, where the archive is one
 //! policy              which witnesses and authorities count; the operator's choice, may be missing
 //! log/  blobs/        the truth
 //! registry/  index/   derived; whoever deletes them finds them again
@@ -22,7 +23,8 @@ use data_encoding::HEXLOWER;
 use timemark_index::{Index, IndexError};
 use timemark_ingest::{Engine, Salter};
 use timemark_store::{BlobStore, EmbeddedRegistry, FileStore, Registry, RegistryError};
-use timemark_tlog::{Log, LogKey};
+use timemark_tlog::{AuthorityClient, Endorsers, Log, LogKey, WitnessClient};
+use timemark_tsa::{Authority, TsaError};
 use timemark_verify::{Note, Policy, VerifierKey};
 
 use crate::outcome::remark;
@@ -34,6 +36,8 @@ const VERSION: &str = "timemark-archive v1\n";
 const LOG_POLICY: &str = "log.policy";
 /// Whom else the operator trusts: everything of a policy but its log lines.
 const POLICY: &str = "policy";
+/// The archive's time-stamp authority, if it has one.
+const AUTHORITY: &str = "tsa";
 const POLICY_DEFAULT: &str = "quorum none\n";
 const DERIVED: [&str; 2] = ["registry", "index"];
 /// In a derived folder: the log's newest checkpoint when the folder was last known to follow from it.
@@ -95,6 +99,7 @@ pub(crate) fn open(archive: &Path) -> Result<Engine> {
     let salter = Salter::new(read_secret(&archive.join("keys/salt.key"))?);
     let works = blobs.clone();
     let log = Log::open(&archive.join("log"), key, Box::new(move || Ok(works.sync()?)))?;
+    let log = log.endorsed_by(endorsers(trust(archive)?)?);
     let registry = open_derived(&archive.join("registry"), &log, open_registry)?;
     let index = open_derived(&archive.join("index"), &log, open_index)?;
     let engine = Engine::new(blobs, log, Box::new(registry), index, salter);
@@ -176,6 +181,67 @@ pub(crate) fn trust_text(archive: &Path) -> Result<String> {
 pub(crate) fn trust(archive: &Path) -> Result<Policy> {
     let text = trust_text(archive)?;
     Policy::parse(text.as_bytes()).with_context(|| archive.join(POLICY).display().to_string())
+}
+
+/// The witnesses and authorities of a policy that can be asked: those with a URL. Keys at one URL are one
+/// witness's.
+fn endorsers(policy: Policy) -> Result<Endorsers> {
+    let mut by_url: Vec<(&str, &str, Vec<VerifierKey>)> = Vec::new();
+    for witness in policy.witnesses() {
+        let Some(url) = &witness.url else { continue };
+        match by_url.iter_mut().find(|(_, known, _)| known == url) {
+            Some((_, _, keys)) => keys.push(witness.key.clone()),
+            None => by_url.push((&witness.name, url, vec![witness.key.clone()])),
+        }
+    }
+    let client = |(name, url, keys)| WitnessClient::new(name, keys, url);
+    let witnesses = by_url.into_iter().map(client).collect::<Result<_, _>>()?;
+    let authorities = policy.authorities().iter().filter_map(|known| {
+        let url = known.url.as_ref()?;
+        Some(AuthorityClient::new(known.authority.clone(), url))
+    });
+    Ok(Endorsers { authorities: authorities.collect(), witnesses, policy })
+}
+
+/// Whether the archive has a time-stamp authority.
+pub(crate) fn has_authority(archive: &Path) -> bool {
+    archive.join(AUTHORITY).is_dir()
+}
+
+/// The archive's time-stamp authority, open for this process alone. What is missing is made.
+pub(crate) fn authority(archive: &Path) -> Result<Authority> {
+    let dir = made_authority(archive)?;
+    Ok(Authority::open(&dir, timemark_tsa::Clock::system())?)
+}
+
+/// The certificates of the archive's time-stamp authority as PEM, its own first, the root last.
+pub(crate) fn authority_chain(archive: &Path) -> Result<String> {
+    Ok(Authority::read_chain_pem(&made_authority(archive)?)?)
+}
+
+/// The root certificate of the archive's time-stamp authority.
+pub(crate) fn authority_root(archive: &Path) -> Result<Vec<u8>> {
+    Ok(Authority::read_root(&made_authority(archive)?)?)
+}
+
+fn made_authority(archive: &Path) -> Result<PathBuf> {
+    if !archive.join(MARKER).is_file() {
+        drop(open_or_create(archive)?);
+    }
+    let dir = archive.join(AUTHORITY);
+    if !dir.is_dir() {
+        let origin = trust(archive)?.logs().first().map(|log| log.key.name().to_owned());
+        // A certificate's common name holds 64 characters, of which the root's needs some.
+        let origin: String = origin.unwrap_or_default().chars().take(40).collect();
+        let name = format!("Time-stamps of {origin}");
+        match Authority::create(&dir, &name, timemark_tsa::Clock::system().now()?) {
+            Ok(()) => remark(&format!("made the authority in {}", dir.display())),
+            // Another process was faster.
+            Err(TsaError::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(dir)
 }
 
 /// Takes a policy file for that of an existing archive.

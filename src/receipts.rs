@@ -17,6 +17,7 @@ pub(crate) struct Receipts {
     /// A folder on each device that was written to, opened before: what fails from then on is told.
     devices: Mutex<HashMap<u64, File>>,
     replacing: Mutex<()>,
+    written: Mutex<Vec<PathBuf>>,
 }
 
 impl Receipts {
@@ -27,7 +28,8 @@ impl Receipts {
             fs::create_dir_all(dir).with_context(failed)?;
         }
         let dir = dir.map(Path::to_owned);
-        Ok(Receipts { dir, devices: Mutex::default(), replacing: Mutex::default() })
+        let (devices, replacing, written) = Default::default();
+        Ok(Receipts { dir, devices, replacing, written })
     }
 
     /// Writes a receipt as `<file name>.timemark` and returns its path. A file that is there already is
@@ -44,10 +46,19 @@ impl Receipts {
         for name in names(&stem, receipt) {
             let path = target.with_file_name(name);
             if is_receipt_of(&path, receipt) || self.put(receipt, &path, dir)? {
+                self.written.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
                 return Ok(path);
             }
         }
         bail!("every name for it is taken")
+    }
+
+    /// Where the receipts of this run lie, each once.
+    pub fn written(&self) -> Vec<PathBuf> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        written.sort_unstable();
+        written.dedup();
+        written
     }
 
     /// One flush a device for all receipts. Until then they are no loss: the archive holds the proof.
@@ -88,6 +99,20 @@ impl Receipts {
         }
         Ok(())
     }
+}
+
+/// Puts a receipt in the place of an older state of itself, durably and in one step.
+pub(crate) fn replace(path: &Path, receipt: &Receipt) -> Result<()> {
+    let put = || -> std::io::Result<()> {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".timemark-").tempfile_in(dir)?;
+        write!(file, "{receipt}")?;
+        file.as_file().set_permissions(fs::metadata(path)?.permissions())?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        File::open(dir)?.sync_all()
+    };
+    put().with_context(|| path.display().to_string())
 }
 
 /// The names a receipt may get, best first.

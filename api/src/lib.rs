@@ -10,8 +10,15 @@ pub mod tsa;
 pub mod witness;
 
 use axum::http::StatusCode;
+use axum::routing::get;
 
+pub use axum::Router;
 pub use serve::{bind, serve, serve_until};
+
+/// The same server with `GET /healthz`, which answers as soon as anything does.
+pub fn with_health(router: Router) -> Router {
+    router.route("/healthz", get(|| std::future::ready("ok\n")))
+}
 
 /// Runs what may block away from the threads that answer.
 async fn blocking<T: Send + 'static>(

@@ -6,4 +6,7 @@ pub(crate) mod receipt;
 pub(crate) mod register;
 pub(crate) mod scan;
 pub(crate) mod search;
+pub(crate) mod serve;
+pub(crate) mod tsa;
 pub(crate) mod verify;
+pub(crate) mod witness;

@@ -1,62 +1,164 @@
 //! `timemark receipt …`: a receipt in words, and its parts for other tools.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
-use timemark_verify::Receipt as ReceiptFile;
+use serde::Serialize;
+use timemark_verify::{Receipt as ReceiptFile, Timestamp};
 
-use crate::outcome::{Answer, json_text, legible, print_bytes};
+use crate::open;
+use crate::outcome::{
+    Answer, error_words, json_text, legible, print_bytes, print_json, print_line, utc,
+};
+use crate::verbs::register::{refresh, tell_of_witnesses};
 use crate::verbs::verify::read_receipt;
 
-/// Show a receipt, or take it apart for other tools
+/// Show a receipt, take it apart for other tools, or add what was said of its log since
 #[derive(clap::Subcommand)]
 pub(crate) enum Receipt {
-    /// The receipt in words
+    /// The receipt in words, with the commands that check its time-stamps
     Show(File),
     /// The exact bytes of its leaf, whose RFC 6962 hash the log holds
     Leaf(File),
-    /// Its first anchor as a c2sp.org/tlog-proof@v1 file
+    /// An anchor as a c2sp.org/tlog-proof@v1 file
     TlogProof(File),
     /// The checkpoint's text, over which a time-stamp token's imprint is taken
     Checkpoint(File),
-    /// Its first RFC 3161 TimeStampResp (DER)
+    /// An RFC 3161 TimeStampResp (DER)
     Tsr(File),
+    /// Add the quorum of witnesses and the time-stamps that the receipts lack. Nothing is taken away
+    Refresh(Refresh),
 }
 
 #[derive(clap::Args)]
 pub(crate) struct File {
     /// The receipt
     receipt: PathBuf,
+    /// Which anchor, counted from 1 [default: the first with a time-stamp, else the first]
+    #[arg(long, value_name = "N")]
+    anchor: Option<usize>,
+    /// Which time-stamp of the anchor, counted from 1
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    token: usize,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Refresh {
+    /// Receipts of the archive's log
+    #[arg(required = true)]
+    receipts: Vec<PathBuf>,
+    /// Print JSON Lines
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct RefreshJson {
+    receipt: String,
+    status: &'static str,
+    /// Whether the policy's quorum of witnesses vouches for it; absent where the log asks no witnesses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quorum: Option<bool>,
+    timestamps: usize,
+    error: Option<String>,
 }
 
 impl Receipt {
-    pub fn run(&self) -> Result<Answer> {
+    pub fn run(&self, archive: &Path) -> Result<Answer> {
         let (Receipt::Show(file)
         | Receipt::Leaf(file)
         | Receipt::TlogProof(file)
         | Receipt::Checkpoint(file)
-        | Receipt::Tsr(file)) = self;
+        | Receipt::Tsr(file)) = self
+        else {
+            let Receipt::Refresh(refresh) = self else { return Ok(Answer::Yes) };
+            return refresh.run(archive);
+        };
         let path = &file.receipt;
         let receipt =
             ReceiptFile::parse(&read_receipt(path)?).with_context(|| path.display().to_string())?;
-        let anchor = &receipt.anchors[0]; // a receipt has at least one
+        let stamped = receipt.anchors.iter().position(|anchor| !anchor.timestamps.is_empty());
+        let number = file.anchor.unwrap_or(stamped.unwrap_or(0) + 1);
+        let anchor = number.checked_sub(1).and_then(|at| receipt.anchors.get(at));
+        let anchor = anchor
+            .with_context(|| format!("{} has {} anchors", path.display(), receipt.anchors.len()))?;
         let part = match self {
-            Receipt::Show(_) => words(&receipt).into_bytes(),
             Receipt::Leaf(_) => receipt.leaf.to_bytes().to_vec(),
             Receipt::TlogProof(_) => anchor.to_tlog_proof().into_bytes(),
             Receipt::Checkpoint(_) => anchor.note().text().as_bytes().to_vec(),
-            Receipt::Tsr(_) => match anchor.timestamps.first() {
-                Some(response) => response.clone(),
-                None => bail!("{} holds no time-stamp token", path.display()),
-            },
+            Receipt::Tsr(_) => {
+                let token = file.token.checked_sub(1).and_then(|at| anchor.timestamps.get(at));
+                token
+                    .with_context(|| {
+                        let count = anchor.timestamps.len();
+                        format!("anchor {number} of {} has {count} time-stamps", path.display())
+                    })?
+                    .clone()
+            }
+            Receipt::Show(_) | Receipt::Refresh(_) => words(&receipt, path).into_bytes(),
         };
         print_bytes(&part)?;
         Ok(Answer::Yes)
     }
 }
 
-fn words(receipt: &ReceiptFile) -> String {
+impl Refresh {
+    fn run(&self, archive: &Path) -> Result<Answer> {
+        let engine = open::open(archive)?;
+        let (mut failed, mut without_quorum) = (false, 0);
+        for path in &self.receipts {
+            let line = match refresh(&engine, path) {
+                Ok((receipt, is_new)) => {
+                    let index = receipt.anchors[0].index;
+                    let quorum = engine.log.has_quorum(index);
+                    without_quorum += u64::from(quorum == Some(false));
+                    RefreshJson {
+                        receipt: json_text(path.as_os_str().as_encoded_bytes()),
+                        status: if is_new { "refreshed" } else { "unchanged" },
+                        quorum,
+                        timestamps: receipt.anchors.iter().map(|a| a.timestamps.len()).sum(),
+                        error: None,
+                    }
+                }
+                Err(error) => {
+                    failed = true;
+                    RefreshJson {
+                        receipt: json_text(path.as_os_str().as_encoded_bytes()),
+                        status: "error",
+                        quorum: None,
+                        timestamps: 0,
+                        error: Some(error_words(error)),
+                    }
+                }
+            };
+            if self.json { print_json(&line)? } else { print_line(&line.words())? }
+        }
+        tell_of_witnesses(&engine, without_quorum);
+        Ok(if failed { Answer::No } else { Answer::Yes })
+    }
+}
+
+impl RefreshJson {
+    fn words(&self) -> String {
+        let quorum = match self.quorum {
+            Some(true) => ", cosigned by the quorum",
+            Some(false) => ", THE QUORUM OF WITNESSES IS MISSING",
+            None => "",
+        };
+        let stamps = self.timestamps;
+        match &self.error {
+            Some(error) => format!("error       {}: {}", legible(&self.receipt), legible(error)),
+            None => format!(
+                "{:<11} {}  {stamps} time-stamps{quorum}",
+                self.status,
+                legible(&self.receipt)
+            ),
+        }
+    }
+}
+
+fn words(receipt: &ReceiptFile, path: &Path) -> String {
     let claim = &receipt.claim;
     let mut lines = vec![("work", claim.work.content().to_string())];
     for (name, value) in [
@@ -82,10 +184,48 @@ fn words(receipt: &ReceiptFile) -> String {
             let id = HEXLOWER.encode(&signature.key_id);
             lines.push(("signed by", format!("{}+{id} (not checked here)", signature.name)));
         }
-        lines.push(("time-stamps", anchor.timestamps.len().to_string()));
+        for response in &anchor.timestamps {
+            let said = match Timestamp::of_response(response) {
+                Ok(timestamp) => format!("made at {} (not checked here)", utc(timestamp.time())),
+                Err(error) => format!("unreadable: {error}"),
+            };
+            lines.push(("time-stamp", said));
+        }
     }
+    let commands = openssl_commands(receipt, path);
     let lines = lines.iter().map(|(name, value)| format!("{name:<12} {}\n", legible(value)));
     lines.collect::<String>()
+        + &commands
         + "\nThis is what the receipt says. `timemark verify WORK --receipt RECEIPT --policy TRUST` tells\n\
            whether it is true. It does not say who made the work: that is the claimant's word.\n"
+}
+
+/// How anybody checks the tokens without us. A token whose certificate has expired verifies as of its own time.
+fn openssl_commands(receipt: &ReceiptFile, path: &Path) -> String {
+    let file = shell_word(path);
+    let mut commands = String::new();
+    for (number, anchor) in (1..).zip(&receipt.anchors) {
+        for (token, response) in (1..).zip(&anchor.timestamps) {
+            let Ok(timestamp) = Timestamp::of_response(response) else { continue };
+            let of = format!("{file} --anchor {number}");
+            commands += &format!(
+                "\ntimemark receipt checkpoint {of} > checkpoint.txt\n\
+                 timemark receipt tsr {of} --token {token} > token.tsr\n\
+                 openssl ts -verify -data checkpoint.txt -in token.tsr -CAfile CA.pem -attime {}\n",
+                timestamp.time()
+            );
+        }
+    }
+    if !commands.is_empty() {
+        let note = "\nThese commands check the time-stamps; CA.pem is the authority's root certificate, which you \
+                    get from the\nauthority (`timemark tsa cert` prints that of an archive):\n";
+        commands.insert_str(0, note);
+    }
+    commands
+}
+
+fn shell_word(path: &Path) -> String {
+    let text = legible(path);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -12,13 +13,18 @@ use timemark_ingest::{
     CreatorKey, Engine, Found, Method, Registration, Sighting, Status, Submission, WalkError,
     register, walk,
 };
+use timemark_verify::Receipt;
 
 use crate::outcome::{
     Answer, MatchJson, error_words, finding_words, json_text, legible, print_json, print_line,
     remark,
 };
-use crate::receipts::Receipts;
+use crate::receipts::{self, Receipts};
+use crate::verbs::verify::read_receipt;
 use crate::{open, progress};
+
+/// How often a long run has its newest checkpoint time-stamped.
+const STAMP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Register files and folders; each gets a receipt
 #[derive(clap::Args)]
@@ -67,6 +73,9 @@ struct RegisterJson {
     cid: Option<String>,
     index: Option<u64>,
     receipt: Option<String>,
+    /// Whether the policy's quorum of witnesses vouches for the receipt; absent where none is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quorum: Option<bool>,
     /// The kinds of fingerprints by which edited copies are found; none for what is no picture.
     fingerprints: Vec<String>,
     similar: Vec<MatchJson>,
@@ -82,6 +91,7 @@ struct Tally {
     errors: AtomicU64,
     receipts_skipped: AtomicU64,
     archives_skipped: AtomicU64,
+    without_quorum: AtomicU64,
 }
 
 impl Register {
@@ -107,10 +117,22 @@ impl Register {
         let sightings = Mutex::new(self.paths.iter().flat_map(|path| walk(path)));
         let failure = Mutex::new(None);
         let next = || sightings.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let (work_is_done, done) = mpsc::channel::<()>();
         // Most of these threads wait for the log, whose flush they share; few decode at a time.
         std::thread::scope(|scope| {
+            if engine.log.has_authorities() {
+                // A run of hours is stamped on the way; the sender goes with the last worker.
+                let engine = &engine;
+                scope.spawn(move || {
+                    while done.recv_timeout(STAMP_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                        stamp(engine);
+                    }
+                });
+            }
             for _ in 0..self.jobs {
+                let working = work_is_done.clone();
                 scope.spawn(|| {
+                    let _working = working;
                     while let Some(sighting) = next() {
                         bar.inc_length(1);
                         let line = self.one(sighting, &submission, &engine, &receipts, &tally);
@@ -123,8 +145,13 @@ impl Register {
                     }
                 });
             }
+            drop(work_is_done);
         });
         bar.finish_and_clear();
+        if stamp(&engine) {
+            refresh_all(&engine, &receipts.written());
+        }
+        tell_of_witnesses(&engine, tally.without_quorum.load(Ordering::Relaxed));
         let flushed = receipts.flush();
         let settled = open::settle(archive, &engine);
         tally.print(started.elapsed().as_secs_f64());
@@ -156,7 +183,14 @@ impl Register {
             }
             Err(error) => failed(&error.path, error.reason),
             Ok(Sighting::File(found)) => match register(&found.path, submission, engine) {
-                Ok(registration) => self.hand_out(&found, registration, receipts),
+                Ok(registration) => {
+                    let index = registration.receipt.anchors[0].index;
+                    let quorum = engine.log.has_quorum(index);
+                    if quorum == Some(false) {
+                        count(&tally.without_quorum);
+                    }
+                    RegisterJson { quorum, ..self.hand_out(&found, registration, receipts) }
+                }
                 Err(error) => failed(&found.path, error_words(error)),
             },
         };
@@ -258,6 +292,59 @@ impl Tally {
             get(&self.receipts_skipped),
             get(&self.archives_skipped),
             works as f64 / seconds.max(1e-9),
+        ));
+    }
+}
+
+/// Has the authorities stamp the newest checkpoint. Returns whether any did. Those that did not cost their
+/// tokens only.
+fn stamp(engine: &Engine) -> bool {
+    match engine.log.stamp() {
+        Ok(Some(stamped)) => {
+            stamped.failures.iter().for_each(|failure| remark(&failure.to_string()));
+            if let Some(seconds) = stamped.disagreement_seconds {
+                remark(&format!("the time-stamp authorities disagree by {seconds} s"));
+            }
+            !stamped.tokens.is_empty()
+        }
+        Ok(None) => false,
+        Err(error) => {
+            remark(&format!("nothing was time-stamped: {error}"));
+            false
+        }
+    }
+}
+
+/// Adds to the receipts of this run what has been said of the log since.
+fn refresh_all(engine: &Engine, paths: &[PathBuf]) {
+    let bar = progress::counter("adding time-stamps", paths.len() as u64);
+    for path in paths {
+        if let Err(error) = refresh(engine, path) {
+            let file = legible(path);
+            bar.suspend(|| remark(&format!("{file}: no time-stamps were added: {error:#}")));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+}
+
+/// Adds to a receipt file what has been said of the log since. Returns the receipt and whether it is new.
+pub(crate) fn refresh(engine: &Engine, path: &Path) -> Result<(Receipt, bool)> {
+    let mut receipt = Receipt::parse(&read_receipt(path)?)?;
+    let is_new = engine.log.refresh(&mut receipt)?;
+    if is_new {
+        receipts::replace(path, &receipt)?;
+    }
+    Ok((receipt, is_new))
+}
+
+/// Says what came of asking the witnesses.
+pub(crate) fn tell_of_witnesses(engine: &Engine, without_quorum: u64) {
+    engine.log.endorsers_failures().iter().for_each(|failure| remark(failure));
+    if without_quorum > 0 {
+        remark(&format!(
+            "{without_quorum} receipts lack the quorum of witnesses and prove no time yet; `timemark receipt \
+             refresh` adds it when the witnesses are back"
         ));
     }
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
-use timemark_verify::{Claim, Policy, Receipt, Verdict, WitnessTime, WorkDigests, WorkHasher};
+use timemark_verify::{
+    AuthorityTime, Claim, Policy, Receipt, Verdict, WitnessTime, WorkDigests, WorkHasher,
+};
 
 use crate::open;
 use crate::outcome::{Answer, error_words, legible, print_bytes, print_json, utc};
@@ -40,8 +42,19 @@ struct VerdictJson {
     /// What the claim says, where it is verified that the log holds it.
     claim: Option<ClaimJson>,
     witnesses: Vec<WitnessJson>,
-    /// `{"authority","time"}` each, as soon as tokens are checked.
-    timestamps: [(); 0],
+    timestamps: Vec<TimestampJson>,
+    /// By how many seconds two authorities disagree, where the policy does not tolerate that.
+    disagreement_seconds: Option<u64>,
+    /// What is wrong with tokens that do not count.
+    bad_timestamps: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct TimestampJson {
+    authority: String,
+    time: String,
+    /// Until when the certificate that signed the token is valid.
+    signer_not_after: String,
 }
 
 #[derive(Serialize)]
@@ -168,6 +181,15 @@ impl Verify {
             let time = time.as_deref().unwrap_or("(no time)");
             lines.push(format!("  witness     {} {time}", legible(name)));
         }
+        for TimestampJson { authority, time, .. } in &verdict.timestamps {
+            lines.push(format!("  time-stamp  {} {time}", legible(authority)));
+        }
+        for fault in &verdict.bad_timestamps {
+            lines.push(format!("  not counted {}", legible(fault)));
+        }
+        if let Some(seconds) = verdict.disagreement_seconds {
+            lines.push(format!("  WARNING     the time-stamp authorities disagree by {seconds} s"));
+        }
         let trust = verdict.trust.as_ref().map_or_else(|| "none given".to_owned(), legible);
         lines.push(format!("  trust       {trust}\n"));
         lines.join("\n")
@@ -177,11 +199,20 @@ impl Verify {
 impl VerdictJson {
     fn verified(verdict: &Verdict, receipt: &Receipt, trust: String) -> VerdictJson {
         let existed_by = verdict.existed_by.map(utc);
+        let stamped = verdict.timestamps.iter().map(|timestamp| timestamp.time).min();
         let reason = match &existed_by {
+            Some(time) if stamped == verdict.existed_by => {
+                format!("the work existed by {time}, as a time-stamp authority of the policy vouches")
+            }
             Some(time) => format!("the work existed by {time}, as the policy's witnesses vouch"),
             None => "the log holds this claim upon this work; this proves no date, as no witness vouches \
                      for one"
                 .to_owned(),
+        };
+        let timestamp = |t: &AuthorityTime| TimestampJson {
+            authority: t.name.clone(),
+            time: utc(t.time),
+            signer_not_after: utc(t.signer_not_after),
         };
         let witness = |w: &WitnessTime| WitnessJson { name: w.name.clone(), time: w.time.map(utc) };
         VerdictJson {
@@ -193,7 +224,9 @@ impl VerdictJson {
             log: Some(verdict.log.to_string()),
             claim: Some(ClaimJson::of(&receipt.claim)),
             witnesses: verdict.witnesses.iter().map(witness).collect(),
-            timestamps: [],
+            timestamps: verdict.timestamps.iter().map(timestamp).collect(),
+            disagreement_seconds: verdict.disagreement_seconds,
+            bad_timestamps: verdict.bad_timestamps.clone(),
         }
     }
 
@@ -207,7 +240,9 @@ impl VerdictJson {
             log: None,
             claim: None,
             witnesses: Vec::new(),
-            timestamps: [],
+            timestamps: Vec::new(),
+            disagreement_seconds: None,
+            bad_timestamps: Vec::new(),
         }
     }
 }

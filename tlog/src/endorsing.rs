@@ -37,6 +37,7 @@ pub(crate) struct Endorsing {
     cosigners: Option<Cosigners>,
     clients: Vec<Arc<WitnessClient>>,
     authorities: Vec<AuthorityClient>,
+    tolerance_seconds: u64,
     rounds: Mutex<Rounds>,
     round_ended: Condvar,
     /// The last failure of each who failed, by name.
@@ -61,6 +62,8 @@ pub struct Stamped {
     pub tokens: Vec<Token>,
     /// Why authorities gave none.
     pub failures: Vec<AuthorityError>,
+    /// By how many seconds two of them disagree, where that is more than the policy tolerates.
+    pub disagreement_seconds: Option<u64>,
 }
 
 impl Endorsing {
@@ -68,6 +71,7 @@ impl Endorsing {
         let Endorsers { policy, witnesses, authorities } = endorsers;
         let clients: Vec<_> = witnesses.into_iter().map(Arc::new).collect();
         let tiles = TilesOnDisk { disk: disk.clone(), dir: dir.to_owned() };
+        let tolerance_seconds = policy.tolerance_seconds();
         let prover = move |old, size| tree::consistency_proof(&tiles, old, size);
         let cosigners = (!clients.is_empty())
             .then(|| Cosigners::start(policy, clients.clone(), Arc::new(prover)));
@@ -75,6 +79,7 @@ impl Endorsing {
             cosigners,
             clients,
             authorities,
+            tolerance_seconds,
             rounds: Mutex::default(),
             round_ended: Condvar::new(),
             failures: Mutex::default(),
@@ -115,6 +120,18 @@ impl Log {
         let failures =
             |endorsing: &Endorsing| lock(&endorsing.failures).values().cloned().collect();
         self.endorsing.as_ref().map(failures).unwrap_or_default()
+    }
+
+    /// Whether a quorum of the witnesses has cosigned a tree that holds the entry; `None` where the log asks no
+    /// witnesses.
+    pub fn has_quorum(&self, index: u64) -> Option<bool> {
+        self.endorsing.as_ref()?.cosigners.as_ref()?;
+        Some(self.endorsements.first_by_quorum(index).is_some())
+    }
+
+    /// Whether the log asks any time-stamp authority.
+    pub fn has_authorities(&self) -> bool {
+        self.endorsing.as_ref().is_some_and(|endorsing| !endorsing.authorities.is_empty())
     }
 
     /// Sees to it that this folder is not an old copy of the log, as far as the witnesses know: their newest
@@ -245,7 +262,10 @@ impl Log {
             let endorsement = Endorsement { size: checkpoint.size, note, quorum, timestamps };
             self.endorsements.keep(endorsement)?;
         }
-        Ok(Some(Stamped { size: checkpoint.size, tokens, failures }))
+        let times = || tokens.iter().map(|token| token.time);
+        let spread = times().max().unwrap_or(0) - times().min().unwrap_or(0);
+        let disagreement_seconds = Some(spread).filter(|&s| s > endorsing.tolerance_seconds);
+        Ok(Some(Stamped { size: checkpoint.size, tokens, failures, disagreement_seconds }))
     }
 
     /// Adds to a receipt of this log what has been said of it since: cosignatures of a quorum, tokens.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use der::pem::{self, LineEnding, PemLabel};
-use der::{DecodePem, EncodePem};
+use der::{DecodePem, Encode, EncodePem};
 use p256::ecdsa::SigningKey;
 use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey};
 use x509_cert::Certificate;
@@ -81,6 +81,18 @@ impl Authority {
         clock.continue_from(ledger.time());
         let desk = Mutex::new(Desk { clock, ledger, trouble: None });
         Ok(Authority { signer, chain_pem, until, desk, _lock: lock })
+    }
+
+    /// The certificate of the authority in this folder and then its root, as PEM, also while it works.
+    pub fn read_chain_pem(dir: &Path) -> Result<String, TsaError> {
+        let certificate = read_certificate(&dir.join(CERTIFICATE))?;
+        let root = read_certificate(&dir.join(ROOT_CERTIFICATE))?;
+        Ok(certificate.to_pem(LineEnding::LF)? + &root.to_pem(LineEnding::LF)?)
+    }
+
+    /// The root certificate (DER) of the authority in this folder.
+    pub fn read_root(dir: &Path) -> Result<Vec<u8>, TsaError> {
+        Ok(read_certificate(&dir.join(ROOT_CERTIFICATE))?.to_der()?)
     }
 
     /// The authority's certificate and then its root, as PEM.

@@ -93,6 +93,16 @@ impl Witness {
         flush_parent().map_err(io_at(dir))
     }
 
+    /// Whether there is a witness in this folder.
+    pub fn is_in(dir: &Path) -> bool {
+        key_path(dir).is_file()
+    }
+
+    /// The public keys of the witness in this folder, Ed25519 first, also while it works.
+    pub fn read_verifiers(dir: &Path) -> Result<Vec<VerifierKey>, LogError> {
+        Ok(read_keys(&key_path(dir))?.iter().map(|key| key.verifier().clone()).collect())
+    }
+
     /// Adds a key of a log to those whose checkpoints the witness in this folder cosigns, also while it works.
     pub fn add_log(dir: &Path, key: &VerifierKey) -> Result<(), LogError> {
         logs::add(&logs_path(dir), key)
