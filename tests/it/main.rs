@@ -13,3 +13,5 @@ mod receipts;
 mod samples;
 mod support;
 mod tidy;
+mod timestamps;
+mod witnesses;

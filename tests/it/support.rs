@@ -1,7 +1,9 @@
 //! What the tests of the whole share: the program, a folder to work in, peers that may be missing.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -80,9 +82,68 @@ impl Desk {
         &self,
         arguments: impl IntoIterator<Item = S>,
     ) -> Command {
+        self.timemark_on("archive", arguments)
+    }
+
+    /// The program on another archive of this desk.
+    pub fn timemark_on<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        archive: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Command {
         let mut command = timemark();
-        command.arg("--archive").arg(self.path("archive")).args(arguments);
+        command.arg("--archive").arg(self.path(archive)).args(arguments);
         command.current_dir(self.dir.path());
         command
     }
+}
+
+/// A server of ours, killed at the end of the test.
+pub struct Server {
+    child: Child,
+    /// What it printed before it was ready: keys, a line each.
+    pub keys: Vec<String>,
+    pub url: String,
+}
+
+impl Server {
+    /// Starts `timemark … serve` and waits until it listens.
+    pub fn start(command: &mut Command) -> Server {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut keys = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            match line.strip_prefix("listening on ") {
+                Some(url) => return Server { child, keys, url: url.to_owned() },
+                None => keys.push(line),
+            }
+        }
+        let _ = child.wait();
+        panic!("{command:?} did not come up");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One HTTP request on a connection of its own: the status and the body of the answer.
+pub fn http(url: &str, method: &str, content_type: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    let head = format!(
+        "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: {content_type}\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, answer[end + 4..].to_vec())
 }

@@ -21,11 +21,12 @@ pub struct Verdict {
     pub existed_by: Option<u64>,
     /// The witnesses that cosigned, with the times they state.
     pub witnesses: Vec<WitnessTime>,
-    /// The authorities that made tokens over the checkpoint, with their times.
+    /// The authorities that made tokens over checkpoints of the receipt, with their times.
     pub timestamps: Vec<AuthorityTime>,
     /// What is wrong with tokens that do not count. They take nothing away from the rest.
     pub bad_timestamps: Vec<String>,
-    /// By how many seconds two authorities disagree, where that is more than the policy tolerates.
+    /// By how many seconds two authorities disagree about one checkpoint, where that is more than the policy
+    /// tolerates.
     pub disagreement_seconds: Option<u64>,
 }
 
@@ -129,6 +130,7 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
     let mut verdict: Option<Verdict> = None;
     let mut quorum_missing = false;
     let mut signed = Vec::new();
+    let (mut all_timestamps, mut bad_timestamps, mut widest_spread) = (Vec::new(), Vec::new(), 0);
     for (number, anchor) in (1..).zip(&receipt.anchors) {
         // 4. A trusted log signed the checkpoint, and the quorum cosigned it.
         let witnesses = cosigned(anchor.note(), anchor.checkpoint(), policy)
@@ -145,18 +147,21 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
             continue;
         }
         let quorum_time = quorum_time(policy.quorum(), &witnesses);
-        let (timestamps, bad_timestamps) = timestamps(anchor, policy);
+        let (timestamps, bad) = timestamps(anchor, policy);
         let times = || timestamps.iter().map(|timestamp| timestamp.time);
         let spread = times().max().unwrap_or(0) - times().min().unwrap_or(0);
+        widest_spread = widest_spread.max(spread);
         let found = Verdict {
             log: log.clone(),
             index: anchor.index,
             existed_by: times().chain(quorum_time).min(),
             witnesses: witnesses.into_iter().map(|c| c.witness).collect(),
-            disagreement_seconds: Some(spread).filter(|&s| s > policy.tolerance_seconds()),
-            timestamps,
-            bad_timestamps,
+            disagreement_seconds: None,
+            timestamps: Vec::new(),
+            bad_timestamps: Vec::new(),
         };
+        all_timestamps.extend(timestamps);
+        bad_timestamps.extend(bad);
         // Anchors are only ever added, so the earliest proven time stands.
         let earlier = |best: &Verdict| {
             found.existed_by.is_some_and(|t| best.existed_by.is_none_or(|earliest| t < earliest))
@@ -165,8 +170,14 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
             verdict = Some(found);
         }
     }
+    let disagreement_seconds = Some(widest_spread).filter(|&s| s > policy.tolerance_seconds());
     match verdict {
-        Some(verdict) => Ok(verdict),
+        Some(verdict) => Ok(Verdict {
+            timestamps: all_timestamps,
+            bad_timestamps,
+            disagreement_seconds,
+            ..verdict
+        }),
         None if quorum_missing => Err(Refusal::QuorumMissing),
         None => Err(Refusal::UntrustedLog { named: unchecked_signers(receipt) }),
     }
