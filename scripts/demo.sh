@@ -18,7 +18,7 @@ say "1. A creator registers works: timemark register samples/works"
 "$timemark" register samples/works --receipts demo/receipts --claimant "A. Creator" --rights "All rights reserved"
 
 say "2. A court checks a receipt offline: timemark verify WORK --receipt RECEIPT --policy TRUST"
-printf 'log %s\nquorum none\n' "$("$timemark" log vkey)" > demo/policy.txt
+"$timemark" log policy > demo/policy.txt
 "$timemark" verify samples/works/harbour-at-dusk.jpg \
     --receipt demo/receipts/harbour-at-dusk.jpg.timemark --policy demo/policy.txt
 

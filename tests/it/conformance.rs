@@ -109,7 +109,9 @@ impl Registered {
             let text = |field: &str| line[field].as_str().unwrap().to_owned();
             works.push(Work { file: text("file"), receipt: text("receipt") });
         }
-        let vkey = expect(0, &mut desk.timemark(["log", "vkey"])).trim_end().to_owned();
+        // Go knows Ed25519; the second key is of ML-DSA.
+        let vkeys = expect(0, &mut desk.timemark(["log", "vkey"]));
+        let vkey = vkeys.lines().next().unwrap().to_owned();
         Registered { desk, vkey, works }
     }
 
@@ -149,10 +151,10 @@ impl Registered {
         rejected(proof, &changed_leaf, "inclusion");
 
         // Two lines of heading, the hashes, an empty line; origin, size, root, an empty line;
-        // the log's signature.
+        // the log's two signatures.
         let lines: Vec<&str> = proof.lines().collect();
         let hashes = lines.iter().position(|line| line.is_empty()).unwrap() - 2;
-        assert_eq!(lines.len(), 2 + hashes + 1 + 4 + 1);
+        assert_eq!(lines.len(), 2 + hashes + 1 + 4 + 2);
         let with_changed = |at: usize| {
             let (before, base64) = lines[at].rsplit_once(' ').unwrap_or(("", lines[at]));
             let changed = format!("{before} {}", flip_base64(base64, n));

@@ -23,8 +23,8 @@ fn killed_at_any_moment_nothing_handed_out_is_lost() {
     let rounds = std::env::var("TIMEMARK_KILL_ROUNDS").map_or(6, |rounds| rounds.parse().unwrap());
     let desk = Desk::new();
     expect(0, &mut desk.timemark(["init"]));
-    let vkey = expect(0, &mut desk.timemark(["log", "vkey"]));
-    let policy = Policy::trusting(vkey.trim_end().parse().unwrap());
+    let policy = expect(0, &mut desk.timemark(["log", "policy"]));
+    let policy = Policy::parse(policy.as_bytes()).unwrap();
     let mut handed_out: Vec<(PathBuf, PathBuf)> = Vec::new();
     let mut cut_short = 0;
     for round in 0..rounds {

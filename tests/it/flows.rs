@@ -119,8 +119,9 @@ fn trust_must_be_named() {
     let desk = Desk::new();
     desk.file("a.txt", "a work");
     expect(0, &mut desk.timemark(["register", "a.txt"]));
-    let vkey = expect(0, &mut desk.timemark(["log", "vkey"]));
-    let policy = desk.file("policy.txt", format!("log {vkey}quorum none\n"));
+    let vkeys = expect(0, &mut desk.timemark(["log", "vkey"]));
+    let vkey = vkeys.lines().next().unwrap();
+    let policy = desk.file("policy.txt", format!("log {vkey}\nquorum none\n"));
     let (work, receipt) = (desk.path("a.txt"), desk.path("a.txt.timemark"));
     let verify = || {
         let mut command = timemark();
@@ -134,7 +135,7 @@ fn trust_must_be_named() {
     let verified = &expect_json(0, verify().arg("--policy").arg(&policy))[0];
     assert_eq!(
         (&verified["verdict"], verified["log"].as_str()),
-        (&"verified".into(), Some(vkey.trim_end()))
+        (&"verified".into(), Some(vkey))
     );
 
     let stranger = Desk::new();
@@ -143,7 +144,7 @@ fn trust_must_be_named() {
     assert_eq!(refused["verdict"], "refused");
     // A quorum of witnesses that is missing proves nothing and refutes nothing.
     let witness = "witness+0e0c8bce+BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
-    let bad = desk.file("bad-policy.txt", format!("log {vkey}witness w {witness}\nquorum w\n"));
+    let bad = desk.file("bad-policy.txt", format!("log {vkey}\nwitness w {witness}\nquorum w\n"));
     expect(2, verify().arg("--policy").arg(&bad));
 }
 
