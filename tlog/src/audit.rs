@@ -6,7 +6,7 @@ use timemark_verify::merkle::{Hash, leaf_hash};
 use timemark_verify::{Claim, Leaf};
 
 use crate::claims::{Checkpoints, CheckpointsReader};
-use crate::folder::{checkpoints_path, read_tile, tiles_dir};
+use crate::folder::{checkpoints_path, put_entry, read_tile, tiles_dir};
 use crate::sequencer::Entry;
 use crate::tile::{TILE_WIDTH, TileId, entries_path};
 use crate::tree::{Edge, tile_bytes};
@@ -38,7 +38,8 @@ impl Log {
         let mut notes =
             Checkpoints::read_all(self.disk(), &checkpoints_path(self.dir()))?.peekable();
         let mut edge = Edge::default();
-        self.audit_checkpoints(&mut notes, &edge, &mut report)?;
+        let mut bundle = Vec::new();
+        self.audit_checkpoints(&mut notes, &edge, &bundle, &mut report)?;
         loop {
             let entries = match self.entries_from(edge.size()) {
                 Ok(entries) => entries,
@@ -58,10 +59,12 @@ impl Log {
                     report.findings.push(format!("entry {}: {fault}", entry.index));
                 }
                 if entry.index.is_multiple_of(TILE_WIDTH) {
+                    bundle.clear();
                     self.audit_claims(entry.index / TILE_WIDTH, &mut report)?;
                 }
                 self.audit_entry(&entry, &mut edge, &mut report);
-                self.audit_checkpoints(&mut notes, &edge, &mut report)?;
+                put_entry(&mut bundle, &entry.leaf);
+                self.audit_checkpoints(&mut notes, &edge, &bundle, &mut report)?;
                 seen(&entry);
             }
         }
@@ -90,6 +93,7 @@ impl Log {
         &self,
         notes: &mut Peekable<CheckpointsReader>,
         edge: &Edge,
+        bundle: &[u8],
         report: &mut AuditReport,
     ) -> Result<(), LogError> {
         let due = |note: &Result<(u64, String), LogError>| {
@@ -104,7 +108,7 @@ impl Log {
                 }
             };
             report.checkpoints += 1;
-            self.audit_served(edge, report);
+            self.audit_served(edge, bundle, report);
             let fault = match self.signed(&note) {
                 Ok((signed, _)) if (signed.size, signed.root) == (edge.size(), edge.root()) => {
                     continue;
@@ -129,23 +133,22 @@ impl Log {
 
     /// A published checkpoint needs its partial tiles until the full ones are there
     /// (c2sp.org/tlog-tiles).
-    fn audit_served(&self, edge: &Edge, report: &mut AuditReport) {
-        let (bundle, width) = (edge.size() / TILE_WIDTH, (edge.size() % TILE_WIDTH) as u16);
+    fn audit_served(&self, edge: &Edge, bundle: &[u8], report: &mut AuditReport) {
         let full_width = TILE_WIDTH as u16;
         let tiles = edge.partial_tiles().map(|(id, hashes)| {
             let full = TileId { width: full_width, ..id };
-            (id.path(), full.path(), Some(tile_bytes(hashes)))
+            (id.path(), full.path(), tile_bytes(hashes))
         });
-        let entries = (width > 0)
-            .then(|| (entries_path(bundle, width), entries_path(bundle, full_width), None));
+        let (index, width) = (edge.size() / TILE_WIDTH, (edge.size() % TILE_WIDTH) as u16);
+        let entries = (width > 0).then(|| {
+            (entries_path(index, width), entries_path(index, full_width), bundle.to_vec())
+        });
         let read = |path: &str| self.disk().read_if_exists(&tiles_dir(self.dir()).join(path));
         for (partial, full, expected) in tiles.chain(entries) {
-            let fault = match (read(&partial), expected) {
-                (Ok(Some(bytes)), Some(expected)) if bytes != expected => {
-                    "not what the entries give"
-                }
-                (Ok(Some(_)), _) => continue,
-                (Ok(None), _) if matches!(read(&full), Ok(Some(_))) => continue,
+            let fault = match read(&partial) {
+                Ok(Some(bytes)) if bytes == expected => continue,
+                Ok(Some(_)) => "not what the entries give",
+                Ok(None) if matches!(read(&full), Ok(Some(_))) => continue,
                 _ => "missing",
             };
             report.findings.push(format!("{partial} is {fault}"));

@@ -21,6 +21,12 @@ pub(crate) fn checkpoints_path(dir: &Path) -> PathBuf {
     dir.join("checkpoints")
 }
 
+/// Writes an entry as a bundle holds it.
+pub(crate) fn put_entry(bundle: &mut Vec<u8>, entry: &[u8]) {
+    bundle.extend((entry.len() as u16).to_be_bytes());
+    bundle.extend(entry);
+}
+
 /// Reads a bundle of at least `width` entries and returns so many.
 pub(crate) fn read_entries(
     disk: &Disk,
@@ -115,10 +121,7 @@ pub(crate) fn read_partial_entries(
         return Err(LogError::damaged(&path, "its entries are not those of the tree"));
     }
     let mut bytes = Vec::new();
-    for entry in entries {
-        bytes.extend((entry.len() as u16).to_be_bytes());
-        bytes.extend(entry);
-    }
+    entries.iter().for_each(|entry| put_entry(&mut bytes, entry));
     Ok(bytes)
 }
 

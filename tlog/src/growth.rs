@@ -2,6 +2,7 @@
 
 use timemark_verify::merkle::leaf_hash;
 
+use crate::folder::put_entry;
 use crate::journal::BatchEntry;
 use crate::tile::{TILE_WIDTH, entries_path, subtrees};
 use crate::tree::{Edge, tile_bytes};
@@ -25,8 +26,7 @@ impl Growth {
         let (mut edge, mut entries) = (edge.clone(), entries.to_vec());
         let mut files = Vec::new();
         for entry in batch {
-            entries.extend((entry.leaf.len() as u16).to_be_bytes());
-            entries.extend(&entry.leaf);
+            put_entry(&mut entries, &entry.leaf);
             edge.push(leaf_hash(&entry.leaf), &mut |id, hashes| {
                 files.push((id.path(), tile_bytes(hashes)));
             });
