@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use timemark_verify::merkle::{Hash, leaf_hash};
 use timemark_verify::{Checkpoint, Note};
 
-use crate::claims::Checkpoints;
+use crate::claims::{Checkpoints, CheckpointsReader};
 use crate::disk::Disk;
 use crate::journal::{Base, Batch};
 use crate::tile::{TILE_WIDTH, TileId, entries_path, partial_width, subtrees};
@@ -139,9 +139,10 @@ pub(crate) fn check_batches(
     for batch in batches {
         let follows = batch.first == edge.size();
         batch.entries.iter().for_each(|e| edge.push(leaf_hash(&e.leaf), &mut |_, _| {}));
-        let (checkpoint, _) = signed(dir, key, &batch.note)?;
+        let checkpoint = Checkpoint::parse(&batch.checkpoint)?;
+        let follows = follows && checkpoint.origin == key.origin();
         if !follows || (checkpoint.size, checkpoint.root) != (edge.size(), edge.root()) {
-            let reason = format!("the batch of entry {} is not what was signed", batch.first);
+            let reason = format!("the batch of entry {} is not what it says", batch.first);
             return Err(LogError::damaged(&dir.join("journal"), reason));
         }
         known.push(checkpoint);
@@ -187,14 +188,17 @@ pub(crate) fn check_nothing_else_was_signed(
     let last_kept = base.checkpoints_bytes.saturating_sub(4 + base.note.len() as u64);
     let mut notes = Checkpoints::read_from(disk, &kept, last_kept)?;
     // What the journal rests on was flushed before it was begun, and is no torn write.
-    if !matches!(notes.next(), Some(Ok((_, note))) if note == base.note) {
-        let reason = format!("at byte {last_kept} there is not the checkpoint of {size} entries");
+    if next_whole(&mut notes)? != Some(base.note.clone()) {
+        let reason = format!("at byte {last_kept} there is not the checkpoint that was kept there");
         return Err(LogError::damaged(&kept, reason));
     }
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let notes = notes.map_while(Result::ok).map(|(_, note)| note);
     // A power cut may tear either; only what bears our signature says anything.
-    for note in notes.chain(published.as_deref().map(text)) {
+    let mut others: Vec<String> = Vec::new();
+    while let Some(note) = next_whole(&mut notes)? {
+        others.push(note);
+    }
+    others.extend(published.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned()));
+    for note in others {
         let Ok((signed, _)) = signed(dir, key, &note) else { continue };
         let differs = known.iter().any(|k| k.size == signed.size && k.root != signed.root);
         if signed.size > size || differs {
@@ -211,7 +215,7 @@ pub(crate) fn check_nothing_else_was_signed(
     let text_of = |note: &str| Some(Note::parse(note).ok()?.text().to_owned());
     let is_base = |published: &[u8]| {
         // It may bear more signatures than the journal keeps.
-        let published = signed(dir, key, &text(published)).ok();
+        let published = signed(dir, key, &String::from_utf8_lossy(published)).ok();
         published.map(|(_, note)| note.text().to_owned()) == text_of(&base.note)
     };
     if is_settled && published.is_some_and(|published| !is_base(&published)) {
@@ -220,6 +224,15 @@ pub(crate) fn check_nothing_else_was_signed(
         return Err(LogError::damaged(&published_path, reason));
     }
     Ok(())
+}
+
+/// The next checkpoint, or `None` where there is no whole one. What cannot be read is not nothing.
+fn next_whole(notes: &mut CheckpointsReader) -> Result<Option<String>, LogError> {
+    match notes.next() {
+        Some(Ok((_, note))) => Ok(Some(note)),
+        Some(Err(LogError::Damaged { .. })) | None => Ok(None),
+        Some(Err(error)) => Err(error),
+    }
 }
 
 /// Reads a checkpoint that this key must have signed.

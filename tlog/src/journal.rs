@@ -31,8 +31,9 @@ pub(crate) struct Base {
 pub(crate) struct Batch {
     /// Number of the first entry.
     pub first: u64,
-    /// The signed checkpoint after the last entry.
-    pub note: String,
+    /// The text of the checkpoint after the last entry. It is signed once it is durable, so that a batch which
+    /// never became durable leaves no signature behind.
+    pub checkpoint: String,
     /// The entries.
     pub entries: Vec<BatchEntry>,
 }
@@ -226,7 +227,7 @@ pub(crate) fn next_frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 fn batch_payload(batch: &Batch) -> Vec<u8> {
     let mut payload = vec![BATCH];
     payload.extend(batch.first.to_be_bytes());
-    put_bytes(&mut payload, batch.note.as_bytes());
+    put_bytes(&mut payload, batch.checkpoint.as_bytes());
     for entry in &batch.entries {
         put_bytes(&mut payload, &entry.leaf);
         put_bytes(&mut payload, entry.claim.as_bytes());
@@ -244,13 +245,13 @@ fn parse_base(payload: &[u8]) -> Option<Base> {
 fn parse_batch(payload: &[u8]) -> Option<Batch> {
     let mut rest = payload.strip_prefix(&[BATCH])?;
     let first = take_u64(&mut rest)?;
-    let note = take_text(&mut rest)?;
+    let checkpoint = take_text(&mut rest)?;
     let mut entries = Vec::new();
     while !rest.is_empty() {
         let leaf = take_bytes(&mut rest)?.to_vec();
         entries.push(BatchEntry { leaf, claim: take_text(&mut rest)? });
     }
-    Some(Batch { first, note, entries })
+    Some(Batch { first, checkpoint, entries })
 }
 
 /// `u32 BE length ‖ bytes`. Batches are far below 4 GiB: a claim has at most 1 MiB.
@@ -289,7 +290,7 @@ mod tests {
 
     fn batch(first: u64) -> Batch {
         let entry = BatchEntry { leaf: vec![1; 65], claim: "claim\n".into() };
-        Batch { first, note: format!("note {first}\n"), entries: vec![entry; 3] }
+        Batch { first, checkpoint: format!("text {first}\n"), entries: vec![entry; 3] }
     }
 
     fn journal_of(batches: &[Batch]) -> (tempfile::TempDir, PathBuf) {

@@ -180,6 +180,13 @@ impl LogKey {
         Ok(LogKey { ed25519, ml_dsa, first: 0, retired: Vec::new() })
     }
 
+    /// A log's key as archives of version 0.1.0 have it.
+    #[cfg(test)]
+    pub(crate) fn without_ml_dsa(origin: &str, seed: &[u8; 32]) -> Result<LogKey, FormatError> {
+        let ed25519 = SigningKey::from_seed(origin, KeyKind::Ed25519, seed)?;
+        Ok(LogKey { ed25519, ml_dsa: None, first: 0, retired: Vec::new() })
+    }
+
     /// Fresh keys in place of these, which spoke for the log up to the tree of `size` entries. The old
     /// private keys are not kept.
     pub fn replaced_at(&self, size: u64) -> Result<LogKey, LogError> {

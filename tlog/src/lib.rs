@@ -18,9 +18,13 @@ mod authority;
 mod claims;
 mod clock;
 mod cosign;
+#[cfg(test)]
+mod crash;
 mod disk;
 mod endorse;
 mod endorsing;
+#[cfg(test)]
+mod faults;
 mod files;
 mod folder;
 mod growth;

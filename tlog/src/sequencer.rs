@@ -107,8 +107,8 @@ struct Pool {
 type Outcome = Result<Sequenced, Arc<LogError>>;
 
 /// A batch that is durable and published.
-struct Sequenced {
-    first: u64,
+pub(crate) struct Sequenced {
+    pub first: u64,
     note: Note,
 }
 
@@ -204,7 +204,8 @@ impl Log {
             folder.flush_names()?;
         }
         let checkpoints = Checkpoints::open(&disk, checkpoints_path(dir), base.checkpoints_bytes)?;
-        let endorsements = Endorsements::open(&disk, dir.join("endorsements"))?;
+        let endorsements = reserve
+            .or_spend(LogError::is_full, || Endorsements::open(&disk, dir.join("endorsements")))?;
         let (size, tiles) = (edge.size(), edge.tiles());
         let head = Head { note: key.complete(note.clone())?, signed: note, size, edge: tiles };
         let superseded = Vec::new();
@@ -396,7 +397,7 @@ impl Log {
         (outcome, position)
     }
 
-    fn commit(&self, entries: Vec<BatchEntry>) -> Result<Sequenced, LogError> {
+    pub(crate) fn commit(&self, entries: Vec<BatchEntry>) -> Result<Sequenced, LogError> {
         let mut writer = lock(&self.writer);
         if let Some(reason) = &writer.stopped {
             return Err(LogError::Stopped { reason: reason.clone() });
@@ -412,14 +413,8 @@ impl Log {
         let growth = Growth::of(&writer.edge, &writer.entries, &entries);
         let (origin, edge) = (self.key.origin().to_owned(), &growth.edge);
         let checkpoint = Checkpoint { origin, size: edge.size(), root: edge.root() };
-        let note = self.key.sign(&checkpoint)?;
-        let batch = Batch { first, note: note.to_string(), entries };
-        // The second signature is slow; it is made while the disk is, and shown to nobody before.
-        let (journaled, complete) = thread::scope(|scope| {
-            let complete = scope.spawn(|| self.key.complete(note.clone()));
-            (writer.journal.append(&batch), complete.join())
-        });
-        match journaled {
+        let batch = Batch { first, checkpoint: checkpoint.to_string(), entries };
+        match writer.journal.append(&batch) {
             Ok(()) => {}
             Err(error) if error.is_full() => return Err(writer.reserve.disk_full()),
             Err(AppendError::NotWritten(error)) => return Err(error),
@@ -427,11 +422,7 @@ impl Log {
             Err(AppendError::Unknown(error)) => return Err(stop(&mut writer, error)),
         }
         // The batch is durable from here on.
-        let published = self.write_places(&mut writer, &batch, growth).and_then(|()| {
-            let panicked = |_| LogError::Stopped { reason: "a panic while signing".to_owned() };
-            let complete = complete.map_err(panicked)??;
-            self.publish(&mut writer, note, complete.clone()).map(|()| complete)
-        });
+        let published = self.put_in_place(&mut writer, &batch, growth);
         let note = match published {
             Ok(note) => note,
             Err(error) => {
@@ -446,20 +437,42 @@ impl Log {
         Ok(Sequenced { first, note })
     }
 
+    /// Signs the checkpoint of a batch that is durable, writes everything to its place and publishes it.
+    fn put_in_place(
+        &self,
+        writer: &mut Writer,
+        batch: &Batch,
+        growth: Growth,
+    ) -> Result<Note, LogError> {
+        let signed = self.key.sign(&Checkpoint::parse(&batch.checkpoint)?)?;
+        // The second signature is slow; it is made while the tiles are written.
+        let (written, complete) = thread::scope(|scope| {
+            let complete = scope.spawn(|| self.key.complete(signed.clone()));
+            (self.write_places(writer, batch, &signed, growth), complete.join())
+        });
+        written?;
+        let panicked = |_| LogError::Stopped { reason: "a panic while signing".to_owned() };
+        let complete = complete.map_err(panicked)??;
+        self.publish(writer, signed, complete.clone())?;
+        Ok(complete)
+    }
+
     /// Writes what the journal holds of a batch to its places: claims, entries and tiles. Writing it again
     /// changes nothing.
     fn write_places(
         &self,
         writer: &mut Writer,
         batch: &Batch,
+        signed: &Note,
         growth: Growth,
     ) -> Result<(), LogError> {
+        let signed = signed.to_string();
         let tiles_dir = tiles_dir(&self.dir);
         let Writer { checkpoints, reserve, .. } = writer;
         let checkpoint_at = checkpoints.bytes();
         reserve.or_spend(LogError::is_full, || {
             self.claims.write(batch.first, checkpoint_at, &batch.entries)?;
-            checkpoints.write(checkpoint_at, &batch.note)?;
+            checkpoints.write(checkpoint_at, &signed)?;
             growth
                 .files
                 .iter()
@@ -495,14 +508,12 @@ impl Log {
     /// Takes up what a journal holds, after it was checked.
     fn take_up(&self, batches: &[Batch]) -> Result<(), LogError> {
         let mut writer = lock(&self.writer);
+        let mut newest = self.head().signed.clone();
         for batch in batches {
             let growth = Growth::of(&writer.edge, &writer.entries, &batch.entries);
-            self.write_places(&mut writer, batch, growth)?;
+            newest = self.key.sign(&Checkpoint::parse(&batch.checkpoint)?)?;
+            self.write_places(&mut writer, batch, &newest, growth)?;
         }
-        let newest = match batches.last() {
-            Some(batch) => Note::parse(&batch.note)?,
-            None => self.head().signed.clone(),
-        };
         let path = tiles_dir(&self.dir).join("checkpoint");
         let published = self.disk.read_if_exists(&path)?.unwrap_or_default();
         let published = self.signed(&String::from_utf8_lossy(&published));
@@ -577,6 +588,11 @@ impl Log {
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_stopped(&self) -> bool {
+        lock(&self.writer).stopped.is_some()
     }
 
     pub(crate) fn disk(&self) -> &Disk {
