@@ -86,3 +86,43 @@ fn on_all_cores(
 
 /// Below this a thread costs more than it saves.
 const ITEMS_PER_THREAD_MIN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use crate::journal::BatchEntry;
+    use crate::{Log, SigningKey};
+
+    /// How long a log of a million entries takes to open: `cargo test --release -p timemark-tlog
+    /// seconds_to_open -- --ignored --nocapture`.
+    #[test]
+    #[ignore = "a measurement"]
+    fn seconds_to_open() {
+        let key = || SigningKey::from_seed("log.example", &[7; 32]).unwrap();
+        let dir = tempfile::tempdir_in(".").unwrap();
+        let path = dir.path().join("log");
+        Log::create(&path, &key()).unwrap();
+        let mut size = 0u64;
+        for target in [100_000, 1_000_000] {
+            let log = Log::open(&path, key(), Box::new(|| Ok(()))).unwrap();
+            while size < target {
+                let entry = |i: u64| BatchEntry {
+                    leaf: [&[1; 57][..], &i.to_be_bytes()].concat(),
+                    claim: format!("claim {i:0500}\n"),
+                };
+                let end = (size + 2_000).min(target);
+                log.commit((size..end).map(entry).collect()).unwrap();
+                size = end;
+            }
+            log.settle().unwrap();
+            drop(log);
+            for round in 0..3 {
+                let begun = Instant::now();
+                let log = Log::open(&path, key(), Box::new(|| Ok(()))).unwrap();
+                let seconds = begun.elapsed().as_secs_f64();
+                println!("{} entries open in {seconds:.3} s (round {round})", log.size());
+            }
+        }
+    }
+}
