@@ -71,6 +71,12 @@ impl Rule {
             Rule::AtLeast(k, members) => members.iter().filter(|m| m.met(cosigned)).count() >= *k,
         }
     }
+
+    /// Whether everyone who meets the rule has at least one of the witnesses for which `answered` is true: then
+    /// what none of these cosigned, no quorum did. Where no witness is asked for, nobody's answer suffices.
+    pub fn needs_one_of(&self, answered: &dyn Fn(usize) -> bool) -> bool {
+        !self.met(&|witness| !answered(witness))
+    }
 }
 
 impl Policy {
@@ -373,6 +379,43 @@ mod tests {
             (&[], false),
         ] {
             assert_eq!(policy.quorum().met(&|w| cosigned.contains(&w)), met, "{cosigned:?}");
+        }
+    }
+
+    #[test]
+    fn whose_answers_reach_every_quorum() {
+        // X: 2 of 0 1 2; Y: any of 3 4 5; both. Without a majority of X, or without all of Y, nothing is met.
+        let both = Policy::parse(example().as_bytes()).unwrap();
+        let x_or_y = example().replace("group X-and-Y all", "group X-and-Y any");
+        let either = Policy::parse(x_or_y.as_bytes()).unwrap();
+        let two_of_three = example().replace("quorum X-and-Y", "quorum X-witnesses");
+        let two_of_three = Policy::parse(two_of_three.as_bytes()).unwrap();
+        let one = example().replace("quorum X-and-Y", "quorum Y2");
+        let one = Policy::parse(one.as_bytes()).unwrap();
+        let none = example().replace("quorum X-and-Y", "quorum none");
+        let none = Policy::parse(none.as_bytes()).unwrap();
+        for (policy, answered, reached) in [
+            (&two_of_three, &[0, 1][..], true),
+            (&two_of_three, &[1, 2], true),
+            (&two_of_three, &[0], false),
+            (&two_of_three, &[0, 3, 4, 5], false),
+            (&both, &[0, 1], true),
+            (&both, &[3, 4, 5], true),
+            (&both, &[0, 3, 4], false),
+            (&either, &[0, 1], false),
+            (&either, &[3, 4, 5], false),
+            (&either, &[0, 2, 3, 4, 5], true),
+            (&one, &[4], true),
+            (&one, &[0, 1, 2, 3, 5], false),
+            (&none, &[], false),
+            (&none, &[0, 1, 2, 3, 4, 5], false),
+        ] {
+            let quorum = policy.quorum();
+            assert_eq!(quorum.needs_one_of(&|w| answered.contains(&w)), reached, "{answered:?}");
+            // By the definition: no set that meets the rule is without all of them.
+            let sets = (0u32..64).filter(|set| quorum.met(&|w| set >> w & 1 == 1));
+            let each = |set: u32| answered.iter().any(|w| set >> w & 1 == 1);
+            assert_eq!(sets.into_iter().all(each), reached, "{answered:?}");
         }
     }
 
