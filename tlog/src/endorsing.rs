@@ -93,9 +93,9 @@ impl Endorsing {
 }
 
 /// The published tiles, which are complete before their checkpoint goes anywhere.
-struct TilesOnDisk {
-    disk: Disk,
-    dir: std::path::PathBuf,
+pub(crate) struct TilesOnDisk {
+    pub disk: Disk,
+    pub dir: std::path::PathBuf,
 }
 
 impl TileSource for TilesOnDisk {

@@ -182,6 +182,14 @@ pub(crate) fn check_nothing_else_was_signed(
     base: &Base,
 ) -> Result<(), LogError> {
     let size = known.last().map_or(0, |newest| newest.size);
+    if size < key.first_size() {
+        let reason = format!(
+            "its keys were replaced when the log held {} entries, of which this folder holds {size}; it may \
+             be an old copy",
+            key.first_size()
+        );
+        return Err(LogError::damaged(dir, reason));
+    }
     let published_path = tiles_dir(dir).join("checkpoint");
     let published = disk.read_if_exists(&published_path)?;
     let kept = checkpoints_path(dir);

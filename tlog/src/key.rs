@@ -11,7 +11,7 @@ use std::str::FromStr;
 use data_encoding::{BASE64, HEXLOWER};
 use ml_dsa::{Keypair, MlDsa44};
 use timemark_verify::{
-    Checkpoint, FormatError, KeyKind, Note, NoteSignature, VerifierKey, cosigned_message,
+    Checkpoint, FormatError, KeyKind, Note, NoteSignature, Policy, VerifierKey, cosigned_message,
 };
 
 use crate::LogError;
@@ -144,14 +144,21 @@ impl fmt::Debug for SigningKey {
 
 /// The keys of one log: Ed25519, which every public log must sign with, and ML-DSA-44, because evidence
 /// outlives Ed25519. Both bear the log's name, its origin. Keys that they replaced are remembered by their
-/// public halves.
+/// public halves. Of a backup there may be no more than the public halves of all of them.
 #[derive(Debug)]
 pub struct LogKey {
-    ed25519: SigningKey,
-    ml_dsa: Option<SigningKey>,
+    ed25519: Half,
+    ml_dsa: Option<Half>,
     /// The first tree size that these keys speak for.
     first: u64,
     retired: Vec<RetiredKey>,
+}
+
+/// What is here of a key.
+#[derive(Debug)]
+enum Half {
+    Private(SigningKey),
+    Public(VerifierKey),
 }
 
 /// A key that signs no more.
@@ -164,8 +171,8 @@ struct RetiredKey {
 impl LogKey {
     /// Fresh keys for the log of this origin.
     pub fn generate(origin: &str) -> Result<LogKey, LogError> {
-        let ed25519 = SigningKey::generate(origin, KeyKind::Ed25519)?;
-        let ml_dsa = Some(SigningKey::generate(origin, KeyKind::MlDsa44)?);
+        let ed25519 = Half::Private(SigningKey::generate(origin, KeyKind::Ed25519)?);
+        let ml_dsa = Some(Half::Private(SigningKey::generate(origin, KeyKind::MlDsa44)?));
         Ok(LogKey { ed25519, ml_dsa, first: 0, retired: Vec::new() })
     }
 
@@ -175,9 +182,9 @@ impl LogKey {
         ed25519: &[u8; 32],
         ml_dsa: &[u8; 32],
     ) -> Result<LogKey, FormatError> {
-        let ed25519 = SigningKey::from_seed(origin, KeyKind::Ed25519, ed25519)?;
-        let ml_dsa = Some(SigningKey::from_seed(origin, KeyKind::MlDsa44, ml_dsa)?);
-        Ok(LogKey { ed25519, ml_dsa, first: 0, retired: Vec::new() })
+        let key = |kind, seed| SigningKey::from_seed(origin, kind, seed).map(Half::Private);
+        let (ed25519, ml_dsa) = (key(KeyKind::Ed25519, ed25519)?, key(KeyKind::MlDsa44, ml_dsa)?);
+        Ok(LogKey { ed25519, ml_dsa: Some(ml_dsa), first: 0, retired: Vec::new() })
     }
 
     /// A log's key as archives of version 0.1.0 have it.
@@ -205,26 +212,65 @@ impl LogKey {
         let (retired, keys): (Vec<&str>, Vec<&str>) =
             text.lines().partition(|line| line.starts_with("retired "));
         let keys = keys.into_iter().map(str::parse).collect::<Result<Vec<SigningKey>, _>>();
-        let mut keys = keys.map_err(|e: FormatError| damaged(&e.to_string()))?.into_iter();
+        let keys = keys.map_err(|e: FormatError| damaged(&e.to_string()))?;
+        let mut keys = keys.into_iter().map(Half::Private);
         let ed25519 = keys.next().ok_or_else(|| damaged("it holds no key"))?;
         let ml_dsa = keys.next();
-        let kinds = (ed25519.verifier.kind(), ml_dsa.as_ref().map(|key| key.verifier.kind()));
-        let of_a_log = matches!(kinds, (KeyKind::Ed25519, None | Some(KeyKind::MlDsa44)));
         let retired = retired.into_iter().map(RetiredKey::parse).collect::<Option<Vec<_>>>();
         let retired = retired.ok_or_else(|| damaged("a line on a retired key makes no sense"))?;
-        let first = retired.iter().map(|retired| *retired.sizes.end()).max().unwrap_or(0);
-        let key = LogKey { ed25519, ml_dsa, first, retired };
-        let same_name = key.all_verifiers().all(|(other, _)| other.name() == key.origin());
-        if of_a_log && same_name && keys.next().is_none() {
+        let mut key = LogKey { ed25519, ml_dsa, first: 0, retired };
+        key.first = key.retired_at();
+        if key.is_of_one_log() && keys.next().is_none() {
             Ok(key)
         } else {
             Err(damaged("its keys are not those of one log"))
         }
     }
 
+    /// The public halves of a log's keys from the lines of [`LogKey::policy_lines`]: enough to read a log,
+    /// and not to sign.
+    pub fn of_policy_lines(lines: &str) -> Result<LogKey, FormatError> {
+        let policy = Policy::parse(format!("{lines}quorum none\n").as_bytes())?;
+        let bad = || FormatError::new("log policy", "its lines are not those of one log");
+        let (current, retired): (Vec<_>, Vec<_>) =
+            policy.logs().iter().partition(|log| *log.sizes.end() == u64::MAX);
+        let first = current.first().map(|log| *log.sizes.start()).ok_or_else(bad)?;
+        let mut keys = current.iter().map(|log| Half::Public(log.key.clone()));
+        let (ed25519, ml_dsa) = (keys.next().ok_or_else(bad)?, keys.next());
+        let retired =
+            retired.iter().map(|log| RetiredKey { key: log.key.clone(), sizes: log.sizes.clone() });
+        let retired: Vec<_> = retired.collect();
+        let key = LogKey { ed25519, ml_dsa, first, retired };
+        let in_order = key.retired_at() == first && key.policy_lines() == lines;
+        if key.is_of_one_log() && keys.next().is_none() && in_order { Ok(key) } else { Err(bad()) }
+    }
+
+    /// The size up to which the newest of the replaced keys spoke.
+    fn retired_at(&self) -> u64 {
+        self.retired.iter().map(|retired| *retired.sizes.end()).max().unwrap_or(0)
+    }
+
+    fn is_of_one_log(&self) -> bool {
+        let mut kinds = self.verifiers().map(VerifierKey::kind);
+        let kinds = (kinds.next(), kinds.next());
+        let same_name = self.all_verifiers().all(|(other, _)| other.name() == self.origin());
+        same_name && matches!(kinds, (Some(KeyKind::Ed25519), None | Some(KeyKind::MlDsa44)))
+    }
+
+    /// Whether these are the other's keys, or keys that replaced them: every key of the other spoke from the
+    /// same size on, and to the same size or, if it was not replaced then, to another.
+    pub fn continues(&self, other: &LogKey) -> bool {
+        other.all_verifiers().all(|(key, then)| {
+            self.all_verifiers().any(|(known, now)| {
+                let end = then.end() == now.end() || *then.end() == u64::MAX;
+                known == key && then.start() == now.start() && end
+            })
+        })
+    }
+
     /// Writes a key file that only its owner can read. Refuses to replace one.
     pub fn write_new(&self, path: &Path) -> Result<(), LogError> {
-        disk::write_new_private(path, self.file().as_bytes())
+        disk::write_new_private(path, self.file()?.as_bytes())
     }
 
     /// Puts this key file in the place of another in one step.
@@ -239,12 +285,14 @@ impl LogKey {
         disk::rename_durably(&aside, path)
     }
 
-    fn file(&self) -> String {
+    fn file(&self) -> Result<String, LogError> {
+        let private = self.halves().map(|half| half.private().ok_or(LogError::CannotSign));
+        let private = private.collect::<Result<Vec<_>, _>>()?.into_iter().map(SigningKey::line);
         let retired = self.retired.iter().map(|retired| {
             let (first, last) = (retired.sizes.start(), retired.sizes.end());
             format!("retired {} {first} {last}\n", retired.key)
         });
-        self.keys().map(SigningKey::line).chain(retired).collect()
+        Ok(private.chain(retired).collect())
     }
 
     /// The log's name.
@@ -259,15 +307,22 @@ impl LogKey {
 
     /// The public keys, the Ed25519 key first.
     pub fn verifiers(&self) -> impl Iterator<Item = &VerifierKey> {
-        self.keys().map(SigningKey::verifier)
+        self.halves().map(Half::verifier)
     }
 
-    fn keys(&self) -> impl Iterator<Item = &SigningKey> {
+    fn halves(&self) -> impl Iterator<Item = &Half> {
         std::iter::once(&self.ed25519).chain(&self.ml_dsa)
     }
 
+    /// Whether the private halves are here.
+    pub const fn can_sign(&self) -> bool {
+        self.ed25519.private().is_some()
+    }
+
     /// Every key that ever spoke for the log, and at which tree sizes.
-    fn all_verifiers(&self) -> impl Iterator<Item = (&VerifierKey, RangeInclusive<u64>)> {
+    pub(crate) fn all_verifiers(
+        &self,
+    ) -> impl Iterator<Item = (&VerifierKey, RangeInclusive<u64>)> {
         let current = self.verifiers().map(|key| (key, self.first..=u64::MAX));
         current.chain(self.retired.iter().map(|retired| (&retired.key, retired.sizes.clone())))
     }
@@ -290,27 +345,32 @@ impl LogKey {
     }
 
     /// The first tree size that the current keys speak for.
-    pub(crate) const fn first_size(&self) -> u64 {
+    pub const fn first_size(&self) -> u64 {
         self.first
     }
 
     /// Signs a checkpoint with the Ed25519 key: what the log commits itself to.
-    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Result<Note, FormatError> {
+    pub(crate) fn sign(&self, checkpoint: &Checkpoint) -> Result<Note, LogError> {
+        let key = self.ed25519.private().ok_or(LogError::CannotSign)?;
         let text = checkpoint.to_string();
-        let signature = self.ed25519.sign(checkpoint, &text, 0)?;
-        Note::new(text, vec![signature])
+        let signature = key.sign(checkpoint, &text, 0)?;
+        Ok(Note::new(text, vec![signature])?)
     }
 
-    /// Adds the ML-DSA-44 signature to a note of [`LogKey::sign`], at no time: a log's own clock proves
-    /// nothing. It is deterministic and slow, so it is not kept but made when a note goes out.
+    /// Adds the signatures of these keys that a note of the log lacks. Of a note of [`LogKey::sign`] that is
+    /// the one by ML-DSA-44, at no time: a log's own clock proves nothing. It is deterministic and slow, so it
+    /// is not kept but made when a note goes out. Where there are no private keys, the note stays as it is.
     pub(crate) fn complete(&self, note: Note) -> Result<Note, FormatError> {
-        let Some(key) = &self.ml_dsa else { return Ok(note) };
         let checkpoint = Checkpoint::of_note(&note)?;
-        if checkpoint.size < self.first || note.signatures_by(key.verifier()).next().is_some() {
+        if checkpoint.size < self.first {
             return Ok(note);
         }
         let mut signatures = note.signatures().to_vec();
-        signatures.push(key.sign(&checkpoint, note.text(), 0)?);
+        for key in self.halves().filter_map(Half::private) {
+            if note.signatures_by(key.verifier()).next().is_none() {
+                signatures.push(key.sign(&checkpoint, note.text(), 0)?);
+            }
+        }
         Note::new(note.text().to_owned(), signatures)
     }
 
@@ -327,6 +387,22 @@ impl LogKey {
             }
         }
         signed && checkpoint.origin == self.origin()
+    }
+}
+
+impl Half {
+    const fn verifier(&self) -> &VerifierKey {
+        match self {
+            Half::Private(key) => key.verifier(),
+            Half::Public(key) => key,
+        }
+    }
+
+    const fn private(&self) -> Option<&SigningKey> {
+        match self {
+            Half::Private(key) => Some(key),
+            Half::Public(_) => None,
+        }
     }
 }
 
@@ -389,6 +465,54 @@ mod tests {
         let policy = timemark_verify::Policy::parse(policy.as_bytes()).unwrap();
         let sizes: Vec<_> = policy.logs().iter().map(|log| log.sizes.clone()).collect();
         assert_eq!(sizes, [9..=u64::MAX, 9..=u64::MAX, 0..=7, 0..=7, 7..=9, 7..=9]);
+    }
+
+    #[test]
+    fn public_halves_read_and_do_not_sign() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = LogKey::generate("log.example").unwrap();
+        let key = old.replaced_at(7).unwrap().replaced_at(9).unwrap();
+        let public = LogKey::of_policy_lines(&key.policy_lines()).unwrap();
+        assert_eq!(public.policy_lines(), key.policy_lines());
+        let root = timemark_verify::merkle::empty_root();
+        let checkpoint = Checkpoint { origin: "log.example".to_owned(), size: 9, root };
+        let note = key.sign(&checkpoint).unwrap();
+        assert!(public.signed(&checkpoint, &note) && !public.can_sign() && key.can_sign());
+        assert_eq!(public.complete(note.clone()).unwrap(), note);
+        assert!(matches!(public.sign(&checkpoint), Err(LogError::CannotSign)));
+        let path = dir.path().join("log.key");
+        assert!(matches!(public.write_new(&path), Err(LogError::CannotSign)) && !path.exists());
+        for bad in ["", "log x\n", &key.policy_lines().replace("9 *", "8 *")] {
+            assert!(LogKey::of_policy_lines(bad).is_err(), "{bad}");
+        }
+        assert!(LogKey::of_policy_lines(&(key.policy_lines() + "# more\n")).is_err());
+    }
+
+    #[test]
+    fn keys_continue_those_that_they_replaced() {
+        let old = LogKey::generate("log.example").unwrap();
+        let [new, other] = [7, 7].map(|size| old.replaced_at(size).unwrap());
+        let newest = new.replaced_at(7).unwrap();
+        for (later, earlier) in [(&old, &old), (&new, &old), (&newest, &new), (&newest, &old)] {
+            assert!(later.continues(earlier));
+        }
+        let fork = old.replaced_at(6).unwrap();
+        for (later, earlier) in [(&old, &new), (&new, &newest), (&other, &new), (&fork, &new)] {
+            assert!(!later.continues(earlier));
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_at_the_change_is_signed_by_both_keys_once() {
+        let old = LogKey::generate("log.example").unwrap();
+        let root = timemark_verify::merkle::empty_root();
+        let checkpoint = Checkpoint { origin: "log.example".to_owned(), size: 7, root };
+        let kept = old.sign(&checkpoint).unwrap();
+        let new = old.replaced_at(7).unwrap();
+        let complete = new.complete(kept).unwrap();
+        assert_eq!(complete.signatures().len(), 3, "the old Ed25519 key and both new ones");
+        assert_eq!(new.complete(complete.clone()).unwrap(), complete);
+        assert!(new.signed(&checkpoint, &complete) && old.signed(&checkpoint, &complete));
     }
 
     #[test]

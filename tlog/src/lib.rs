@@ -28,6 +28,7 @@ mod faults;
 mod files;
 mod folder;
 mod growth;
+mod history;
 mod journal;
 mod key;
 mod rehash;
@@ -48,6 +49,7 @@ pub use authority::{AuthorityClient, AuthorityError, Token};
 pub use clock::{Clock, ClockStepped, Reading};
 pub use endorsing::{Endorsers, Stamped};
 pub use folder::tiles_dir;
+pub use history::{History, Newest, Standing};
 pub use key::{LogKey, SigningKey};
 pub use sequencer::{Entry, FlushWorks, Log};
 pub use witness::{AddCheckpoint, Answer, Witness, WitnessClient, WitnessError};
@@ -112,6 +114,9 @@ pub enum LogError {
         /// The checkpoint that the witness holds.
         note: String,
     },
+    /// There are only public keys here.
+    #[error("the log's private keys are not here: nothing can be signed")]
+    CannotSign,
     /// The receipt is not one of this log's.
     #[error("this is no receipt of the log {origin}")]
     NotOurs {

@@ -229,8 +229,10 @@ impl Log {
             _lock: held,
         };
         log.take_up(&batches)?;
-        // Where there is no room for it, the first append says so.
-        let _ = lock(&log.writer).reserve.hold();
+        if log.key.can_sign() {
+            // Where there is no room for it, the first append says so.
+            let _ = lock(&log.writer).reserve.hold();
+        }
         Ok(log)
     }
 
@@ -287,7 +289,7 @@ impl Log {
         let path = checkpoints_path(&self.dir);
         let (checkpoint, note) = self.signed(&Checkpoints::read_at(&self.disk, &path, place)?)?;
         let first = self.key.first_size();
-        if checkpoint.size >= first {
+        if checkpoint.size >= first || !self.key.can_sign() {
             return Ok(self.key.complete(note)?);
         }
         let (origin, root) = (checkpoint.origin, tree::root(self, first)?);
@@ -518,11 +520,9 @@ impl Log {
         let published = self.disk.read_if_exists(&path)?.unwrap_or_default();
         let published = self.signed(&String::from_utf8_lossy(&published));
         let published = published.ok().map(|(_, note)| note).filter(|n| n.text() == newest.text());
-        let complete = match &published {
-            Some(published) => published.clone(), // it may be cosigned
-            None => self.key.complete(newest.clone())?,
-        };
-        if batches.is_empty() && published.is_some() {
+        // What is published may be cosigned; by keys that were replaced since, it lacks the new signatures.
+        let complete = self.key.complete(published.clone().unwrap_or_else(|| newest.clone()))?;
+        if batches.is_empty() && published.as_ref() == Some(&complete) {
             let (size, edge) = (writer.edge.size(), writer.edge.tiles());
             self.put_head(Head { signed: newest, note: complete, size, edge });
             return Ok(());
