@@ -3,6 +3,9 @@
 // They panic where a pipe is closed or a disk is full; outcome.rs prints.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod backup;
+mod evidence;
+mod newest;
 mod open;
 mod outcome;
 mod progress;

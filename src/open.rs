@@ -8,6 +8,8 @@
 //! policy              which witnesses and authorities count; the operator's choice, may be missing
 //! log/  blobs/        the truth
 //! registry/  index/   derived; whoever deletes them finds them again
+//! evidence/           what the log signed and should not have; may be missing
+//! backup              marks a backup, in which nothing is signed (src/backup.rs)
 //! ```
 //!
 //! A derived folder is believed only while its file `checkpoint` shows that it follows from this log.
@@ -23,10 +25,11 @@ use data_encoding::HEXLOWER;
 use timemark_index::{Index, IndexError};
 use timemark_ingest::{Engine, Salter};
 use timemark_store::{BlobStore, EmbeddedRegistry, FileStore, Registry, RegistryError};
-use timemark_tlog::{AuthorityClient, Endorsers, Log, LogKey, WitnessClient};
+use timemark_tlog::{AuthorityClient, Endorsers, History, Log, LogKey, WitnessClient};
 use timemark_tsa::{Authority, TsaError};
-use timemark_verify::{Note, Policy, VerifierKey};
+use timemark_verify::{Checkpoint, Note, Policy, VerifierKey};
 
+use crate::backup::{self, Mark};
 use crate::outcome::remark;
 use crate::progress;
 
@@ -39,6 +42,7 @@ const POLICY: &str = "policy";
 /// The archive's time-stamp authority, if it has one.
 const AUTHORITY: &str = "tsa";
 const POLICY_DEFAULT: &str = "quorum none\n";
+const SALT_KEY: &str = "keys/salt.key";
 const DERIVED: [&str; 2] = ["registry", "index"];
 /// In a derived folder: the log's newest checkpoint when the folder was last known to follow from it.
 const CHECKPOINT: &str = "checkpoint";
@@ -91,15 +95,128 @@ pub(crate) fn create(
     Ok(verifier)
 }
 
-/// Opens an archive for this process alone and brings registry and index up to the log.
+/// Opens an archive for this process alone and brings registry and index up to the log. A backup is refused:
+/// what is opened here may sign.
 pub(crate) fn open(archive: &Path) -> Result<Engine> {
     check_marker(archive)?;
+    ensure!(
+        backup::mark(archive)?.is_none(),
+        "{} is a backup, in which nothing is ever signed; `timemark log restore` makes an archive of it, if \
+         nothing newer was signed since",
+        archive.display()
+    );
     let blobs: Arc<dyn BlobStore> = Arc::new(FileStore::open(&archive.join("blobs"))?);
-    let key = LogKey::read(&archive.join("keys/log.key"))?;
-    let salter = Salter::new(read_secret(&archive.join("keys/salt.key"))?);
+    let key = LogKey::read(&key_path(archive))?;
+    let salter = Salter::new(read_secret(&archive.join(SALT_KEY))?);
+    let policy_lines = key.policy_lines();
     let works = blobs.clone();
+    check_log_policy(archive, &key)?;
     let log = Log::open(&archive.join("log"), key, Box::new(move || Ok(works.sync()?)))?;
+    keep_log_policy(archive, &policy_lines)?;
     let log = log.endorsed_by(endorsers(trust(archive)?)?);
+    connect(archive, blobs, log, salter)
+}
+
+/// As [`open`], for what signs nothing: backups open as well, without private keys.
+pub(crate) fn open_without_signing(archive: &Path) -> Result<Engine> {
+    check_marker(archive)?;
+    if backup::mark(archive)?.is_none() {
+        return open(archive);
+    }
+    backup::finish(archive)?;
+    let blobs: Arc<dyn BlobStore> = Arc::new(FileStore::open(&archive.join("blobs"))?);
+    let log = open_log_of_backup(archive)?;
+    // It salts no claim here.
+    connect(archive, blobs, log, Salter::new([0; 32]))
+}
+
+/// The log of a backup, held by this process alone and without private keys. It must be what the mark says.
+pub(crate) fn open_log_of_backup(archive: &Path) -> Result<Log> {
+    let mark = match backup::mark(archive)? {
+        Some(Mark::Of(checkpoint)) => checkpoint,
+        Some(Mark::Unfinished) => bail!(
+            "the backup {} was never finished; `timemark log backup` finishes it",
+            archive.display()
+        ),
+        None => bail!("{} is an archive and no backup", archive.display()),
+    };
+    let key = public_key(archive)?;
+    let log = Log::open(&archive.join("log"), key, Box::new(|| Ok(())))?;
+    let here = Checkpoint::of_note(&log.checkpoint())?;
+    ensure!(
+        here == mark,
+        "the backup {} is damaged: it should hold {} entries under the root {}, and holds {} under {}",
+        archive.display(),
+        mark.size,
+        mark.root,
+        here.size,
+        here.root
+    );
+    Ok(log)
+}
+
+/// What the log's public files show, without its lock and without private keys.
+pub(crate) fn history(archive: &Path) -> Result<History> {
+    check_marker(archive)?;
+    Ok(History::open(&archive.join("log"), public_key(archive)?)?)
+}
+
+/// The public halves of the log's keys.
+fn public_key(archive: &Path) -> Result<LogKey> {
+    let path = archive.join(LOG_POLICY);
+    LogKey::of_policy_lines(&log_lines(archive)?).with_context(|| path.display().to_string())
+}
+
+/// Fresh keys for the log of an open archive, in place of its own. One step, after which the archive is to be
+/// opened again: the open log has the old ones.
+pub(crate) fn replace_keys(archive: &Path, engine: Engine) -> Result<()> {
+    settle(archive, &engine)?;
+    let path = key_path(archive);
+    let fresh = LogKey::read(&path)?.replaced_at(engine.log.size())?;
+    // Whoever has as many keys as a policy takes keeps them.
+    LogKey::of_policy_lines(&fresh.policy_lines()).context("the log has had too many keys")?;
+    fresh.replace(&path)?;
+    keep_log_policy(archive, &fresh.policy_lines())
+}
+
+/// Makes an archive of a backup whose log this process holds: its keys come from a folder, or are there.
+pub(crate) fn make_signing(archive: &Path, keys: Option<&Path>) -> Result<()> {
+    let from = |name: &str| match keys {
+        Some(dir) => dir.join(name),
+        None => archive.join("keys").join(name),
+    };
+    let key_file = from("log.key");
+    let key = LogKey::read(&key_file).with_context(|| {
+        format!(
+            "{}: the log's private keys are needed; name their folder with --keys",
+            key_file.display()
+        )
+    })?;
+    check_log_policy(archive, &key).with_context(|| key_file.display().to_string())?;
+    let size = Checkpoint::of_note(&checkpoint(archive)?)?.size;
+    ensure!(
+        key.first_size() <= size,
+        "the keys of {} were made when the log held {} entries, and {size} are here: {} entries are missing",
+        key_file.display(),
+        key.first_size(),
+        key.first_size() - size
+    );
+    let secret = read_secret(&from("salt.key"))?;
+    if keys.is_some() {
+        fs::create_dir_all(archive.join("keys"))?;
+        let salt = archive.join(SALT_KEY);
+        let aside = salt.with_extension("new");
+        let _ = fs::remove_file(&aside); // of an attempt that was cut off
+        write_private(&aside, &format!("{}\n", HEXLOWER.encode(&secret)))?;
+        fs::rename(&aside, &salt).with_context(|| salt.display().to_string())?;
+        key.replace(&key_path(archive))?; // flushes the names in the folder as well
+        fs::File::open(archive)?.sync_all()?;
+    }
+    backup::unmark(archive)
+}
+
+/// Connects the rooms, and brings registry and index up to the log.
+fn connect(archive: &Path, blobs: Arc<dyn BlobStore>, log: Log, salter: Salter) -> Result<Engine> {
     let registry = open_derived(&archive.join("registry"), &log, open_registry)?;
     let index = open_derived(&archive.join("index"), &log, open_index)?;
     let engine = Engine::new(blobs, log, Box::new(registry), index, salter);
@@ -160,21 +277,46 @@ pub(crate) fn disown_derived(archive: &Path) -> Result<()> {
 /// operator chose. Needs no lock and no private key.
 pub(crate) fn trust_text(archive: &Path) -> Result<String> {
     check_marker(archive)?;
-    let path = archive.join(LOG_POLICY);
-    let logs = match fs::read_to_string(&path) {
-        Ok(lines) => lines,
-        // Archives of version 0.1.0 have only the private file.
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            LogKey::read(&archive.join("keys/log.key"))?.policy_lines()
-        }
-        Err(e) => return Err(e).with_context(|| path.display().to_string()),
-    };
+    let logs = log_lines(archive)?;
     let path = archive.join(POLICY);
     let rest = match fs::read_to_string(&path) {
         Err(e) if e.kind() == ErrorKind::NotFound => POLICY_DEFAULT.to_owned(),
         other => other.with_context(|| path.display().to_string())?,
     };
     Ok(logs + &rest)
+}
+
+/// The log's public keys as lines of a policy.
+fn log_lines(archive: &Path) -> Result<String> {
+    let path = archive.join(LOG_POLICY);
+    match fs::read_to_string(&path) {
+        // Archives of version 0.1.0 have only the private file, until they are opened.
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            Ok(LogKey::read(&key_path(archive))?.policy_lines())
+        }
+        other => other.with_context(|| path.display().to_string()),
+    }
+}
+
+/// Writes the public keys anew where they are not those of the private file, from which they follow: it is
+/// replaced in one step, and a crash may come before the next.
+fn keep_log_policy(archive: &Path, lines: &str) -> Result<()> {
+    match fs::read(archive.join(LOG_POLICY)) {
+        Ok(there) if there == lines.as_bytes() => Ok(()),
+        _ => put_file(archive, LOG_POLICY, lines),
+    }
+}
+
+/// Refuses private keys that are older than the public ones: others replaced them since.
+fn check_log_policy(archive: &Path, key: &LogKey) -> Result<()> {
+    let lines = fs::read_to_string(archive.join(LOG_POLICY)).unwrap_or_default();
+    match LogKey::of_policy_lines(&lines) {
+        Ok(known) if !key.continues(&known) => bail!(
+            "{} does not hold the log's newest keys, which {LOG_POLICY} names: it is an old copy, or another log's",
+            key_path(archive).display()
+        ),
+        _ => Ok(()), // what cannot be read is written anew
+    }
 }
 
 /// Whom this archive trusts.
@@ -247,6 +389,11 @@ fn made_authority(archive: &Path) -> Result<PathBuf> {
 /// Takes a policy file for that of an existing archive.
 pub(crate) fn set_policy(archive: &Path, file: &Path) -> Result<()> {
     check_marker(archive)?;
+    ensure!(
+        backup::mark(archive)?.is_none(),
+        "{} is a backup: its policy says who must be asked before it signs again",
+        archive.display()
+    );
     put_policy(archive, file)
 }
 
@@ -286,6 +433,10 @@ pub(crate) fn checkpoint(archive: &Path) -> Result<Note> {
     let path = tiles_dir(archive)?.join("checkpoint");
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     Note::parse(&text).with_context(|| path.display().to_string())
+}
+
+fn key_path(archive: &Path) -> PathBuf {
+    archive.join("keys/log.key")
 }
 
 fn check_marker(archive: &Path) -> Result<()> {

@@ -1,4 +1,9 @@
-//! `timemark log …`: the log's key, checkpoint and tiles, its audit, and the erasure of a claim.
+//! `timemark log …`: the log's keys, checkpoint and tiles, its audit, its backups, the erasure of a claim.
+
+mod backup;
+mod compare;
+mod restore;
+mod rotate;
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +13,7 @@ use timemark_verify::TrustedLog;
 use crate::outcome::{Answer, legible, print_bytes, print_line};
 use crate::{open, progress};
 
-/// Look at the log, audit it, erase a claim
+/// Look at the log, audit it, back it up, replace its keys, erase a claim
 #[derive(clap::Subcommand)]
 pub(crate) enum Log {
     /// The keys that verify the log, one a line
@@ -34,6 +39,10 @@ pub(crate) enum Log {
         /// The entry's number
         index: u64,
     },
+    RotateKeys(rotate::RotateKeys),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Compare(compare::Compare),
 }
 
 impl Log {
@@ -55,6 +64,10 @@ impl Log {
                 print_bytes(&[dir.as_os_str().as_encoded_bytes(), b"\n"].concat())?;
             }
             Log::Audit => return audit(archive),
+            Log::RotateKeys(verb) => return verb.run(archive),
+            Log::Backup(verb) => return verb.run(archive),
+            Log::Restore(verb) => return verb.run(archive),
+            Log::Compare(verb) => return verb.run(archive),
             Log::EraseClaim { index } => {
                 erase_claim(archive, *index)?;
                 print_line(&format!("the claim behind entry {index} is erased"))?;
@@ -65,7 +78,7 @@ impl Log {
 }
 
 fn erase_claim(archive: &Path, index: u64) -> Result<()> {
-    let engine = open::open(archive)?;
+    let engine = open::open_without_signing(archive)?;
     let size = engine.log.size();
     ensure!(index < size, "there is no entry {index}; the log holds {size}");
     // What was derived from the claim goes with it, whole: deleting rows could leave traces. From here on
@@ -73,14 +86,14 @@ fn erase_claim(archive: &Path, index: u64) -> Result<()> {
     open::disown_derived(archive)?;
     engine.log.erase_claim(index)?;
     drop(engine);
-    let rebuilt = open::open(archive).context(
+    let rebuilt = open::open_without_signing(archive).context(
         "the claim is erased from the log; what was derived from it goes at the next start",
     );
     rebuilt.map(drop)
 }
 
 fn audit(archive: &Path) -> Result<Answer> {
-    let engine = open::open(archive)?;
+    let engine = open::open_without_signing(archive)?;
     let bar = progress::counter("auditing", engine.log.size());
     let audit = timemark_ingest::audit(&engine, &|done| bar.set_position(done))?;
     bar.finish_and_clear();

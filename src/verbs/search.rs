@@ -39,7 +39,7 @@ struct WorkJson {
 
 impl Search {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
-        let engine = open::open(archive)?;
+        let engine = open::open_without_signing(archive)?;
         let found = match &self.image {
             Some(image) => self.by_image(image, &engine)?,
             None => self.by_text(&engine)?,

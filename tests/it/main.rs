@@ -8,6 +8,7 @@ mod conformance;
 mod crash;
 mod durability;
 mod flows;
+mod operations;
 mod output;
 mod receipts;
 mod samples;
