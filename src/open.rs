@@ -112,6 +112,9 @@ pub(crate) fn open(archive: &Path) -> Result<Engine> {
     let works = blobs.clone();
     check_log_policy(archive, &key)?;
     let log = Log::open(&archive.join("log"), key, Box::new(move || Ok(works.sync()?)))?;
+    // Only now is this process alone with the archive.
+    let same = LogKey::read(&key_path(archive))?.policy_lines() == policy_lines;
+    ensure!(same, "the log's keys were replaced just now; try again");
     keep_log_policy(archive, &policy_lines)?;
     let log = log.endorsed_by(endorsers(trust(archive)?)?);
     connect(archive, blobs, log, salter)

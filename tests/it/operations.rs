@@ -186,8 +186,7 @@ fn a_change_of_keys_that_is_cut_off_anywhere_is_finished_or_never_was() {
             let receipt = format!("{work}.timemark");
             expect(
                 0,
-                &mut desk
-                    .timemark(["verify", work, "--receipt", &receipt])
+                desk.timemark(["verify", work, "--receipt", &receipt])
                     .args(["--archive".as_ref(), archive.as_os_str()]),
             );
         }
