@@ -118,6 +118,7 @@ fn case(log: &Log, size: u64) -> Result<Case> {
     let receipt = Receipt {
         leaf: Leaf::of(&claim),
         anchors: vec![Anchor::new(index, proof, log.checkpoint())?],
+        records: Vec::new(),
         others: Vec::new(),
         claim,
     };

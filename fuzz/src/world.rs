@@ -37,6 +37,7 @@ impl World {
             claim: claims[index].clone(),
             leaf: Leaf::of(&claims[index]),
             anchors: numbers.iter().map(|&number| anchor(index, number)).collect(),
+            records: Vec::new(),
             others: Vec::new(),
         };
         let mut receipts = vec![receipt(0, &[0]), receipt(2, &[0]), receipt(4, &[0])];

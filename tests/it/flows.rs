@@ -133,10 +133,7 @@ fn trust_must_be_named() {
     let key = vkey.splitn(3, '+').take(2).collect::<Vec<_>>().join("+");
     assert!(undecided["verdict"] == "undecided" && reason.contains(&key), "{undecided}");
     let verified = &expect_json(0, verify().arg("--policy").arg(&policy))[0];
-    assert_eq!(
-        (&verified["verdict"], verified["log"].as_str()),
-        (&"verified".into(), Some(vkey))
-    );
+    assert_eq!((&verified["verdict"], verified["log"].as_str()), (&"verified".into(), Some(vkey)));
 
     let stranger = Desk::new();
     expect(0, &mut stranger.timemark(["init", "--origin", "stranger.example"]));

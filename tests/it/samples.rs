@@ -23,7 +23,8 @@ fn receipts_are_reproduced_byte_for_byte() {
     expect(0, register.current_dir(&samples));
 
     let policy = expect(0, &mut desk.timemark(["log", "policy"]));
-    let policy = format!("# Trust in the log of the samples alone; its keys are published.\n{policy}");
+    let policy =
+        format!("# Trust in the log of the samples alone; its keys are published.\n{policy}");
     let golden = repository("samples/receipts");
     if std::env::var_os("TIMEMARK_BLESS").is_some() {
         let _ = fs::remove_dir_all(&golden);

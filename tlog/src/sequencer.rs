@@ -565,7 +565,7 @@ impl Log {
         note: Note,
     ) -> Result<Receipt, LogError> {
         let anchors = vec![self.anchor(index, leaf_hash(&leaf.to_bytes()), note)?];
-        Ok(Receipt { claim, leaf, anchors, others: Vec::new() })
+        Ok(Receipt { claim, leaf, anchors, records: Vec::new(), others: Vec::new() })
     }
 
     pub(crate) fn check_index(&self, index: u64) -> Result<(), LogError> {

@@ -417,6 +417,7 @@ mod tests {
             signer_not_after: timestamp.time() + 5 * YEAR,
             path: Vec::new(),
             named_by_sha1: false,
+            digests: vec![timestamp.imprint_algorithm()],
         })
     }
 

@@ -59,7 +59,7 @@ impl HashTree {
     pub fn reduced(&self, group: usize) -> Option<ReducedHashTree> {
         let hashes = self.groups.get(group)?;
         let own = node(self.algorithm, hashes);
-        let mut at = self.levels.first()?.iter().position(|hash| *hash == own)?;
+        let mut at = self.levels.first()?.binary_search(&own).ok()?;
         let mut lists = vec![hashes.clone()];
         for level in &self.levels {
             if let Some(sibling) = level.get(at ^ 1) {

@@ -13,7 +13,7 @@
 //! | checkpoints and cosignatures | [`Checkpoint`] | c2sp.org/tlog-checkpoint, tlog-cosignature |
 //! | whom to trust | [`Policy`] | c2sp.org/tlog-policy |
 //! | time-stamps of authorities | [`Timestamp`], [`TimestampRequest`] | RFC 3161, RFC 5816 |
-//! | evidence that is renewed for decades | [`EvidenceRecord`], [`HashTree`] | RFC 4998 |
+//! | evidence that is renewed for decades | [`EvidenceRecord`], [`HashTree`], [`Policy::follow`] | RFC 4998 |
 //! | the receipt file | [`Receipt`], [`Anchor`] | docs/formats.md, c2sp.org/tlog-proof |
 
 mod checkpoint;
@@ -27,6 +27,7 @@ pub mod merkle;
 mod note;
 mod policy;
 mod receipt;
+mod renewal;
 mod text;
 mod timestamp;
 mod verdict;
@@ -41,6 +42,7 @@ pub use leaf::Leaf;
 pub use note::{KeyKind, Note, NoteSignature, VerifierKey};
 pub use policy::{Authority, Policy, Rule, TrustedLog, Witness};
 pub use receipt::{Anchor, OtherSection, Receipt};
+pub use renewal::{Aged, RecordSubject, RenewalFault, Renewed};
 pub use text::{escape, unescape};
 pub use timestamp::{
     AuthorityRefusal, CheckedTimestamp, DigestAlgorithm, ResponseFault, Timestamp,

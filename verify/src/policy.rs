@@ -1,14 +1,15 @@
 //! Whom to trust: known logs, known witnesses, and which of them must agree (c2sp.org/tlog-policy).
 //!
-//! Three lines are ours: `log-sizes` binds a key to the tree sizes of its time, `tsa` names a time-stamp
-//! authority, `tsa-tolerance` says how far two of those may disagree unremarked. They are no comments, so
+//! Five kinds of lines are ours: `log-sizes` binds a key to the tree sizes of its time, `tsa` names a
+//! time-stamp authority, `tsa-tolerance` says how far two of those may disagree unremarked, `tsa-until` and
+//! `hash-until` until when an authority and a digest algorithm can be relied on. They are no comments, so
 //! that nobody who cannot read them trusts more than was meant.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use crate::text::{self, decimal};
-use crate::{FormatError, KeyKind, TimestampAuthority, VerifierKey};
+use crate::{DigestAlgorithm, FormatError, KeyKind, TimestampAuthority, VerifierKey};
 
 /// A trust policy: a checkpoint counts when any one of the logs signed it and the quorum cosigned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub struct Policy {
     quorum: Rule,
     authorities: Vec<Authority>,
     tolerance_seconds: u64,
+    hashes_until: Vec<(DigestAlgorithm, u64)>,
 }
 
 /// A time-stamp authority as the policy names it.
@@ -25,6 +27,8 @@ pub struct Policy {
 pub struct Authority {
     /// Its name within the policy and the certificate at which trust in it begins.
     pub authority: TimestampAuthority,
+    /// The time (seconds since 1970) before which its tokens must have been renewed to count.
+    pub until: Option<u64>,
     /// Where it takes requests (RFC 3161 section 3.4), for who asks it.
     pub url: Option<String>,
 }
@@ -97,6 +101,7 @@ impl Policy {
             quorum: Rule::None,
             authorities: Vec::new(),
             tolerance_seconds: TOLERANCE_SECONDS_DEFAULT,
+            hashes_until: Vec::new(),
         }
     }
 
@@ -128,6 +133,11 @@ impl Policy {
         self.tolerance_seconds
     }
 
+    /// The time (seconds since 1970) before which what rests on this digest must have been renewed to count.
+    pub fn hash_until(&self, digest: DigestAlgorithm) -> Option<u64> {
+        self.hashes_until.iter().find(|(aged, _)| *aged == digest).map(|(_, until)| *until)
+    }
+
     /// The rule that says which witnesses suffice.
     pub const fn quorum(&self) -> &Rule {
         &self.quorum
@@ -149,6 +159,7 @@ impl Policy {
             quorum,
             authorities: draft.authorities,
             tolerance_seconds: draft.tolerance_seconds.unwrap_or(TOLERANCE_SECONDS_DEFAULT),
+            hashes_until: draft.hashes_until,
         })
     }
 }
@@ -167,6 +178,7 @@ struct Draft<'a> {
     quorum: Option<Rule>,
     authorities: Vec<Authority>,
     tolerance_seconds: Option<u64>,
+    hashes_until: Vec<(DigestAlgorithm, u64)>,
 }
 
 impl<'a> Draft<'a> {
@@ -189,6 +201,8 @@ impl<'a> Draft<'a> {
             [b"tsa", name, certificate] => self.authority(name, certificate, None),
             [b"tsa", name, certificate, url] => self.authority(name, certificate, Some(url)),
             [b"tsa-tolerance", seconds] => self.tolerance(seconds),
+            [b"tsa-until", name, time] => self.authority_until(name, time),
+            [b"hash-until", digest, time] => self.hash_until(digest, time),
             [first, ..] => Err(format!("{:?} is no complete policy line", lossy(first))),
         }
     }
@@ -292,7 +306,7 @@ impl<'a> Draft<'a> {
         if self.authorities.len() >= Policy::AUTHORITIES_MAX {
             return Err(format!("more than {} authorities", Policy::AUTHORITIES_MAX));
         }
-        self.authorities.push(Authority { authority, url: url.map(lossy) });
+        self.authorities.push(Authority { authority, until: None, url: url.map(lossy) });
         Ok(())
     }
 
@@ -306,6 +320,37 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Ours: `tsa-until <name> <time>`.
+    fn authority_until(&mut self, name: &[u8], time: &[u8]) -> Result<(), String> {
+        let until = parse_time(time)?;
+        let mut known = self.authorities.iter_mut();
+        let known = known.find(|known| known.authority.name().as_bytes() == name);
+        match known.filter(|known| known.until.is_none()) {
+            Some(known) => known.until = Some(until),
+            None => {
+                let name = lossy(name);
+                return Err(format!("{name:?} is no authority above, or has its time already"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ours: `hash-until <digest> <time>`.
+    fn hash_until(&mut self, digest: &[u8], time: &[u8]) -> Result<(), String> {
+        let until = parse_time(time)?;
+        let digest = match digest {
+            b"sha256" => DigestAlgorithm::Sha256,
+            b"sha384" => DigestAlgorithm::Sha384,
+            b"sha512" => DigestAlgorithm::Sha512,
+            other => return Err(format!("{:?} is none of sha256, sha384, sha512", lossy(other))),
+        };
+        if self.hashes_until.iter().any(|(known, _)| *known == digest) {
+            return Err(format!("a second hash-until line for {digest}"));
+        }
+        self.hashes_until.push((digest, until));
+        Ok(())
+    }
+
     fn define(&mut self, name: &'a [u8], rule: Rule) -> Result<(), String> {
         if self.rules.len() >= Policy::DEFINITIONS_MAX {
             return Err(format!("more than {} witnesses and groups", Policy::DEFINITIONS_MAX));
@@ -315,6 +360,12 @@ impl<'a> Draft<'a> {
         }
         Ok(())
     }
+}
+
+fn parse_time(time: &[u8]) -> Result<u64, String> {
+    let time = lossy(time);
+    let seconds = text::seconds_of_utc(&time);
+    seconds.ok_or_else(|| format!("{time:?} is no time of the form 2031-12-31T23:59:59Z"))
 }
 
 fn parse_key(key: &[u8], kinds: &[KeyKind]) -> Result<VerifierKey, String> {
@@ -455,9 +506,36 @@ mod tests {
             format!("log {log}\nlog-sizes {} 0 *\nquorum none\n", &log[..19]),
             format!("log-sizes {} 0 5\nlog {log}\nquorum none\n", &log[..19]),
             "trust me\nquorum none\n".to_owned(),
+            "hash-until sha1 2030-01-01T00:00:00Z\nquorum none\n".to_owned(),
+            "hash-until SHA-256 2030-01-01T00:00:00Z\nquorum none\n".to_owned(),
+            "hash-until sha256 2030-01-01\nquorum none\n".to_owned(),
+            "hash-until sha256 2030-01-01T00:00:00\nquorum none\n".to_owned(),
+            format!("{0}{0}quorum none\n", "hash-until sha256 2030-01-01T00:00:00Z\n"),
+            "tsa-until nobody 2030-01-01T00:00:00Z\nquorum none\n".to_owned(),
+            format!("tsa-until A 2030-01-01T00:00:00Z\ntsa A {}\nquorum none\n", root()),
+            format!("tsa A {}\ntsa-until A 2030-02-30T00:00:00Z\nquorum none\n", root()),
+            format!("tsa A {}\n{1}{1}quorum none\n", root(), "tsa-until A 2030-01-01T00:00:00Z\n"),
         ] {
             assert!(Policy::parse(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    /// The certificate of an authority.
+    fn root() -> String {
+        data_encoding::BASE64.encode(include_bytes!("../testdata/timestamp/root.der"))
+    }
+
+    #[test]
+    fn authorities_and_digests_age() {
+        let file = format!(
+            "tsa A {}\ntsa-until A 1970-01-01T00:01:40Z\nhash-until sha256 1970-01-01T00:00:30Z\n\
+             hash-until sha512 1970-01-01T00:00:50Z\nquorum none\n",
+            root()
+        );
+        let policy = Policy::parse(file.as_bytes()).unwrap();
+        assert_eq!(policy.authorities()[0].until, Some(100));
+        let until = DigestAlgorithm::ALL.map(|digest| policy.hash_until(digest));
+        assert_eq!(until, [Some(30), None, Some(50)]);
     }
 
     #[test]

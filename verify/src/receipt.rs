@@ -10,10 +10,12 @@
 //! == anchor 9
 //! c2sp.org/tlog-proof@v1   index, inclusion proof, checkpoint with signatures
 //! == timestamp 20          none or more after each anchor: an RFC 3161 TimeStampResp in base64
+//! == evidence-record 60    none or more after those: an RFC 4998 EvidenceRecord over the checkpoint's text
+//! == receipt-record 60     none or more after all anchors: an EvidenceRecord over all text above the first
 //! == sha256 <64 hex>       of every byte above this line
 //! ```
 //!
-//! Sections of other names may follow the last anchor: they belong to later versions, are kept as they
+//! Sections of other names may follow at the end: they belong to later versions, are kept as they
 //! are and prove nothing here.
 
 use std::fmt;
@@ -30,6 +32,9 @@ const HEADER: &str = "timemark-receipt v1\n\
     # To check it: timemark verify WORK --receipt THIS_FILE --policy TRUST\n";
 const PROOF_HEADER: &str = "c2sp.org/tlog-proof@v1";
 const BASE64_LINE_CHARS: usize = 64;
+/// The sections of which this version knows where they may stand.
+const SECTIONS: [&str; 7] =
+    ["claim", "leaf", "anchor", "timestamp", "evidence-record", "receipt-record", "sha256"];
 
 /// A receipt: a claim, its leaf, and one or more anchors. `Display` gives the exact file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +45,9 @@ pub struct Receipt {
     pub leaf: Leaf,
     /// Proofs that a log holds the leaf, in the order in which they were added.
     pub anchors: Vec<Anchor>,
+    /// RFC 4998 EvidenceRecords (DER) about [`record_data`](Receipt::record_data). As soon as there is one,
+    /// everything above them stays as it is.
+    pub records: Vec<Vec<u8>>,
     /// Sections of names this version does not know.
     pub others: Vec<OtherSection>,
 }
@@ -55,6 +63,8 @@ pub struct Anchor {
     checkpoint: Checkpoint,
     /// RFC 3161 TimeStampResps (DER) whose imprint is over the checkpoint's text.
     pub timestamps: Vec<Vec<u8>>,
+    /// RFC 4998 EvidenceRecords (DER) about the checkpoint's text: time-stamps that were renewed.
+    pub records: Vec<Vec<u8>>,
 }
 
 /// A section of a name that this version does not know, kept as it was.
@@ -76,6 +86,8 @@ impl Receipt {
     pub const BYTES_MAX: usize = 8 << 20;
     /// Most anchors of a receipt, and most time-stamps of an anchor.
     pub const ANCHORS_MAX: usize = 64;
+    /// Most evidence records of an anchor, and most of the receipt as a whole.
+    pub const RECORDS_MAX: usize = 16;
     /// The name under which a receipt lies beside its work: `<file name>.timemark`.
     pub const FILE_EXTENSION: &str = "timemark";
 
@@ -108,11 +120,12 @@ impl Receipt {
         let claim = Claim::parse(expect_section(&mut rest, "claim")?)?;
         let leaf = parse_leaf(expect_section(&mut rest, "leaf")?)?;
         let mut anchors: Vec<Anchor> = Vec::new();
+        let mut records: Vec<Vec<u8>> = Vec::new();
         let mut others: Vec<OtherSection> = Vec::new();
         while !rest.is_empty() {
             let (name, text) = next_section(&mut rest)?;
             match (name, anchors.last_mut()) {
-                ("anchor", _) if others.is_empty() => {
+                ("anchor", _) if records.is_empty() && others.is_empty() => {
                     let anchor = Anchor::parse_tlog_proof(text)?;
                     let twice =
                         anchors.iter().any(|a| a.index == anchor.index && a.note == anchor.note);
@@ -121,15 +134,18 @@ impl Receipt {
                     }
                     anchors.push(anchor);
                 }
-                ("timestamp", Some(anchor)) if others.is_empty() => {
-                    let timestamp = parse_base64_lines(text)?;
-                    let twice = anchor.timestamps.contains(&timestamp);
-                    if twice || anchor.timestamps.len() >= Receipt::ANCHORS_MAX {
-                        return Err(bad("a time-stamp stands twice, or there are too many"));
-                    }
-                    anchor.timestamps.push(timestamp);
+                ("timestamp", Some(anchor))
+                    if anchor.records.is_empty() && records.is_empty() && others.is_empty() =>
+                {
+                    push_der(&mut anchor.timestamps, Receipt::ANCHORS_MAX, name, text)?;
                 }
-                ("claim" | "leaf" | "anchor" | "timestamp" | "sha256", _) => {
+                ("evidence-record", Some(anchor)) if records.is_empty() && others.is_empty() => {
+                    push_der(&mut anchor.records, Receipt::RECORDS_MAX, name, text)?;
+                }
+                ("receipt-record", Some(_)) if others.is_empty() => {
+                    push_der(&mut records, Receipt::RECORDS_MAX, name, text)?;
+                }
+                (known, _) if SECTIONS.contains(&known) => {
                     return Err(bad(format!("a section {name:?} stands where none may stand")));
                 }
                 (_, None) => {
@@ -147,14 +163,18 @@ impl Receipt {
         if anchors.is_empty() {
             return Err(bad("it has no anchor"));
         }
-        Ok(Receipt { claim, leaf, anchors, others })
+        Ok(Receipt { claim, leaf, anchors, records, others })
     }
 }
 
 impl Receipt {
     /// Adds an anchor, or the time-stamps of one that is here already. Returns whether that told anything
-    /// new. Nothing is ever taken away: what a receipt proved it goes on to prove.
+    /// new. Nothing is ever taken away: what a receipt proved it goes on to prove. A receipt with records of
+    /// its own takes nothing: they are about every byte above them.
     pub fn add(&mut self, anchor: Anchor) -> bool {
+        if !self.records.is_empty() {
+            return false;
+        }
         let same = |a: &Anchor| a.index == anchor.index && a.note == anchor.note;
         match self.anchors.iter().position(same) {
             Some(known) => {
@@ -175,18 +195,30 @@ impl Receipt {
             None => false,
         }
     }
+
+    /// What the receipt's own records are about: every byte of the file above the first of them.
+    pub fn record_data(&self) -> String {
+        let mut text = HEADER.to_owned();
+        push_section(&mut text, "claim", &self.claim.to_text());
+        push_section(&mut text, "leaf", &format!("{}\n", HEXLOWER.encode(&self.leaf.to_bytes())));
+        for anchor in &self.anchors {
+            push_section(&mut text, "anchor", &anchor.to_tlog_proof());
+            for timestamp in &anchor.timestamps {
+                push_section(&mut text, "timestamp", &base64_lines(timestamp));
+            }
+            for record in &anchor.records {
+                push_section(&mut text, "evidence-record", &base64_lines(record));
+            }
+        }
+        text
+    }
 }
 
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut body = HEADER.to_owned();
-        push_section(&mut body, "claim", &self.claim.to_text());
-        push_section(&mut body, "leaf", &format!("{}\n", HEXLOWER.encode(&self.leaf.to_bytes())));
-        for anchor in &self.anchors {
-            push_section(&mut body, "anchor", &anchor.to_tlog_proof());
-            for timestamp in &anchor.timestamps {
-                push_section(&mut body, "timestamp", &base64_lines(timestamp));
-            }
+        let mut body = self.record_data();
+        for record in &self.records {
+            push_section(&mut body, "receipt-record", &base64_lines(record));
         }
         for other in &self.others {
             push_section(&mut body, &other.name, &other.text);
@@ -207,7 +239,7 @@ impl Anchor {
         if checkpoint.origin.contains(hides) {
             return bad("its log's name has characters that cannot be seen");
         }
-        Ok(Anchor { index, proof, note, checkpoint, timestamps: Vec::new() })
+        Ok(Anchor { index, proof, note, checkpoint, timestamps: Vec::new(), records: Vec::new() })
     }
 
     /// The signed checkpoint, verbatim.
@@ -301,14 +333,24 @@ fn base64_lines(bytes: &[u8]) -> String {
     lines.map(|line| String::from_utf8_lossy(line).into_owned() + "\n").collect()
 }
 
-fn parse_base64_lines(text: &str) -> Result<Vec<u8>, FormatError> {
+/// Reads one more section of base64 lines.
+fn push_der(
+    found: &mut Vec<Vec<u8>>,
+    count_max: usize,
+    name: &str,
+    text: &str,
+) -> Result<(), FormatError> {
     let base64 = text.replace('\n', "");
-    let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| bad("a time-stamp is not base64"))?;
-    if !bytes.is_empty() && base64_lines(&bytes) == text {
-        Ok(bytes)
-    } else {
-        Err(bad("a time-stamp is oddly broken"))
+    let bytes = BASE64.decode(base64.as_bytes());
+    let bytes = bytes.map_err(|_| bad(format!("a section {name} is not base64")))?;
+    if bytes.is_empty() || base64_lines(&bytes) != text {
+        return Err(bad(format!("a section {name} is oddly broken")));
     }
+    if found.contains(&bytes) || found.len() >= count_max {
+        return Err(bad(format!("a section {name} stands twice, or there are too many")));
+    }
+    found.push(bytes);
+    Ok(())
 }
 
 /// Splits off the last line, which must have an end.

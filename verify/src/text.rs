@@ -72,6 +72,18 @@ pub(crate) fn decimal(digits: &str) -> Option<u64> {
     digits.parse::<u64>().ok().filter(|number| number.to_string() == digits)
 }
 
+/// A time of RFC 3339 as seconds since 1970: in UTC, in whole seconds, in its only spelling.
+pub(crate) fn seconds_of_utc(time: &str) -> Option<u64> {
+    let read: der::DateTime = time.parse().ok()?;
+    (read.to_string() == time).then(|| read.unix_duration().as_secs())
+}
+
+/// Seconds since 1970 as RFC 3339 in UTC.
+pub(crate) fn utc(seconds: u64) -> String {
+    der::DateTime::from_unix_duration(std::time::Duration::from_secs(seconds))
+        .map_or_else(|_| format!("{seconds} s after 1970"), |time| time.to_string())
+}
+
 /// Characters that end a line, reorder it, or cannot be seen: control characters, line and paragraph
 /// separators, and the Default_Ignorable_Code_Points of Unicode 16 without the variation selectors 15 and
 /// 16 of emoji, the blank Braille pattern, and interlinear annotation. The table is part of claim v1 and
@@ -115,6 +127,27 @@ mod tests {
             assert_eq!(escape(bytes), line);
             assert_eq!(unescape(line).unwrap(), bytes);
         }
+    }
+
+    #[test]
+    fn times() {
+        for (time, seconds) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2040-02-29T23:59:59Z", Some(2_214_172_799)),
+            ("2041-02-29T00:00:00Z", None),
+            ("2040-02-29T23:59:60Z", None),
+            ("2040-02-29T23:59:59", None),
+            ("2040-02-29T23:59:59.0Z", None),
+            ("2040-02-29T23:59:59+00:00", None),
+            ("2040-02-29t23:59:59z", None),
+            ("2040-2-29T23:59:59Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds_of_utc(time), seconds, "{time}");
+            assert!(seconds.is_none_or(|seconds| utc(seconds) == time));
+        }
+        assert_eq!(utc(u64::MAX), "18446744073709551615 s after 1970");
     }
 
     #[test]

@@ -4,8 +4,8 @@ use data_encoding::HEXLOWER;
 
 use crate::merkle::{self, ProofError};
 use crate::{
-    Anchor, Authority, Checkpoint, Leaf, Note, NoteSignature, Policy, Receipt, Rule, Timestamp,
-    VerifierKey, WorkDigests,
+    Aged, Anchor, Checkpoint, DigestAlgorithm, EvidenceRecord, Leaf, Note, NoteSignature, Policy,
+    Receipt, RecordSubject, Renewed, Rule, Timestamp, VerifierKey, WorkDigests,
 };
 
 /// What a receipt proves under a policy.
@@ -23,7 +23,9 @@ pub struct Verdict {
     pub witnesses: Vec<WitnessTime>,
     /// The authorities that made tokens over checkpoints of the receipt, with their times.
     pub timestamps: Vec<AuthorityTime>,
-    /// What is wrong with tokens that do not count. They take nothing away from the rest.
+    /// The records that hold: first those about checkpoints, then those about the whole receipt.
+    pub renewed: Vec<Renewed>,
+    /// What is wrong with tokens and records that do not count. They take nothing away from the rest.
     pub bad_timestamps: Vec<String>,
     /// By how many seconds two authorities disagree about one checkpoint, where that is more than the policy
     /// tolerates.
@@ -113,12 +115,20 @@ pub enum Refusal {
     /// Step 4: a trusted log signed, but fewer witnesses cosigned than the policy asks for.
     #[error("the log's signature is genuine, but the policy's quorum of witnesses is missing")]
     QuorumMissing,
+    /// Step 5: what the proof rests on can no longer be relied on, and no record about the receipt is older.
+    #[error("{aged}, and nothing renewed this receipt before{}", .faults.iter().map(|f| format!("; {f}")).collect::<String>())]
+    NotRenewed {
+        /// The digest algorithm, and until when it counts.
+        aged: Aged,
+        /// What is wrong with the receipt's own records.
+        faults: Vec<String>,
+    },
 }
 
 impl Refusal {
     /// Whether nothing speaks against the receipt and only evidence is missing.
     pub const fn is_undecided(&self) -> bool {
-        matches!(self, Refusal::QuorumMissing)
+        matches!(self, Refusal::QuorumMissing | Refusal::NotRenewed { .. })
     }
 }
 
@@ -127,10 +137,11 @@ impl Refusal {
 /// Nothing but the arguments is looked at: no network, no clock.
 pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<Verdict, Refusal> {
     check_parts(work, receipt)?; // steps 1 to 3
+    let whole = receipt_evidence(receipt, policy);
     let mut verdict: Option<Verdict> = None;
     let mut quorum_missing = false;
     let mut signed = Vec::new();
-    let (mut all_timestamps, mut bad_timestamps, mut widest_spread) = (Vec::new(), Vec::new(), 0);
+    let (mut all, mut widest_spread) = (Evidence::default(), 0);
     for (number, anchor) in (1..).zip(&receipt.anchors) {
         // 4. A trusted log signed the checkpoint, and the quorum cosigned it.
         let witnesses = cosigned(anchor.note(), anchor.checkpoint(), policy)
@@ -147,21 +158,24 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
             continue;
         }
         let quorum_time = quorum_time(policy.quorum(), &witnesses);
-        let (timestamps, bad) = timestamps(anchor, policy);
-        let times = || timestamps.iter().map(|timestamp| timestamp.time);
+        let evidence = anchor_evidence(anchor, policy, whole.existed_by());
+        let times = || {
+            let renewed = evidence.renewed.iter().map(|renewed| renewed.existed_by);
+            evidence.timestamps.iter().map(|timestamp| timestamp.time).chain(renewed)
+        };
         let spread = times().max().unwrap_or(0) - times().min().unwrap_or(0);
         widest_spread = widest_spread.max(spread);
         let found = Verdict {
             log: log.clone(),
             index: anchor.index,
-            existed_by: times().chain(quorum_time).min(),
+            existed_by: times().chain(quorum_time).chain(whole.existed_by()).min(),
             witnesses: witnesses.into_iter().map(|c| c.witness).collect(),
             disagreement_seconds: None,
             timestamps: Vec::new(),
+            renewed: Vec::new(),
             bad_timestamps: Vec::new(),
         };
-        all_timestamps.extend(timestamps);
-        bad_timestamps.extend(bad);
+        all.extend(evidence);
         // Anchors are only ever added, so the earliest proven time stands.
         let earlier = |best: &Verdict| {
             found.existed_by.is_some_and(|t| best.existed_by.is_none_or(|earliest| t < earliest))
@@ -172,15 +186,27 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
     }
     let disagreement_seconds = Some(widest_spread).filter(|&s| s > policy.tolerance_seconds());
     match verdict {
-        Some(verdict) => Ok(Verdict {
-            timestamps: all_timestamps,
-            bad_timestamps,
-            disagreement_seconds,
-            ..verdict
-        }),
+        // 5. What all of this rests on could be relied on when the receipt was renewed.
+        Some(verdict) => match aged(policy, whole.existed_by()) {
+            Some(aged) => Err(Refusal::NotRenewed { aged, faults: whole.faults }),
+            None => {
+                all.extend(whole);
+                let Evidence { timestamps, renewed, faults: bad_timestamps } = all;
+                Ok(Verdict { timestamps, renewed, bad_timestamps, disagreement_seconds, ..verdict })
+            }
+        },
         None if quorum_missing => Err(Refusal::QuorumMissing),
         None => Err(Refusal::UntrustedLog { named: unchecked_signers(receipt) }),
     }
+}
+
+/// The digest on which every anchor rests and which had aged before the receipt was renewed: SHA-256 by the
+/// leaf and the tree, SHA-512 by Ed25519 (RFC 8032 section 5.1).
+fn aged(policy: &Policy, renewed: Option<u64>) -> Option<Aged> {
+    [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512].into_iter().find_map(|digest| {
+        let aged = Aged { what: digest.to_string(), until: policy.hash_until(digest)? };
+        (!aged.renewed_by(renewed)).then_some(aged)
+    })
 }
 
 /// Whether no honest log signs both: same name, same size, other tree.
@@ -195,7 +221,8 @@ pub fn check_without_trust(work: &WorkDigests, receipt: &Receipt) -> Result<Untr
 }
 
 fn check_parts(work: &WorkDigests, receipt: &Receipt) -> Result<(), Refusal> {
-    // 1. The file is the work that the claim is about.
+    // 1. The file is the work that the claim is about: by three digests of two families, so that one of them
+    // still counts when SHA-256 does not any more.
     let claimed = &receipt.claim.work;
     let facts = [
         ("length", work.length == claimed.length),
@@ -313,46 +340,114 @@ fn quorum_time(quorum: &Rule, cosigned: &[Cosigned]) -> Option<u64> {
     })
 }
 
-/// The tokens of an anchor that known authorities made over its checkpoint, and what is wrong with others.
-fn timestamps(anchor: &Anchor, policy: &Policy) -> (Vec<AuthorityTime>, Vec<String>) {
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for response in &anchor.timestamps {
-        match timestamp(response, anchor, policy) {
-            Ok(timestamp) => good.push(timestamp),
-            Err(reason) => bad.push(reason),
-        }
-    }
-    (good, bad)
+/// What authorities vouch for, and what is wrong with the rest.
+#[derive(Default)]
+struct Evidence {
+    timestamps: Vec<AuthorityTime>,
+    renewed: Vec<Renewed>,
+    faults: Vec<String>,
 }
 
-fn timestamp(response: &[u8], anchor: &Anchor, policy: &Policy) -> Result<AuthorityTime, String> {
-    let timestamp = Timestamp::of_response(response).map_err(|error| error.to_string())?;
-    if !timestamp.covers(anchor.note().text().as_bytes()) {
-        return Err("time-stamp token: it is about something else than the checkpoint".to_owned());
+impl Evidence {
+    fn extend(&mut self, more: Evidence) {
+        self.timestamps.extend(more.timestamps);
+        self.renewed.extend(more.renewed);
+        self.faults.extend(more.faults);
     }
-    let mut first_fault = None;
-    for Authority { authority, .. } in policy.authorities() {
-        match timestamp.check(authority, &[]) {
-            Ok(checked) => {
-                let (time, signer_not_after) = (checked.time, checked.signer_not_after);
-                return Ok(AuthorityTime {
-                    name: authority.name().to_owned(),
-                    time,
-                    signer_not_after,
-                });
+
+    /// By when the records were there.
+    fn existed_by(&self) -> Option<u64> {
+        self.renewed.iter().map(|renewed| renewed.existed_by).min()
+    }
+}
+
+/// The records about the receipt as a whole.
+fn receipt_evidence(receipt: &Receipt, policy: &Policy) -> Evidence {
+    let mut found = Evidence::default();
+    if !receipt.records.is_empty() {
+        let data = receipt.record_data();
+        for record in &receipt.records {
+            match follow(record, RecordSubject::Receipt, data.as_bytes(), policy, None) {
+                Ok((_, renewed)) => found.renewed.push(renewed),
+                Err(fault) => found.faults.push(format!("receipt record: {fault}")),
             }
-            Err(fault) => first_fault = first_fault.or(Some((authority.name(), fault))),
         }
     }
-    Err(match first_fault {
-        Some((name, fault)) if policy.authorities().len() == 1 => {
-            format!("time-stamp token: not by the authority {name}: {fault}")
+    found
+}
+
+/// The tokens of an anchor that known authorities made over its checkpoint, and the records about it. `covered`
+/// is when the receipt as a whole was renewed: all in it counts as it did then.
+fn anchor_evidence(anchor: &Anchor, policy: &Policy, covered: Option<u64>) -> Evidence {
+    let mut found = Evidence::default();
+    let mut followed = Vec::new();
+    let data = anchor.note().text().as_bytes();
+    for record in &anchor.records {
+        match follow(record, RecordSubject::Checkpoint, data, policy, covered) {
+            Ok((record, renewed)) => {
+                followed.extend(record.timestamps().map(|t| t.token_der().to_vec()));
+                found.renewed.push(renewed);
+            }
+            Err(fault) => found.faults.push(format!("evidence record: {fault}")),
         }
-        Some((name, fault)) => {
-            format!("time-stamp token: by no known authority; not by {name}, for one: {fault}")
+    }
+    for response in &anchor.timestamps {
+        match timestamp(response, anchor, policy, covered) {
+            Ok(timestamp) => found.timestamps.push(timestamp),
+            // What it says counts, by the record.
+            Err(TokenFault::NotRenewed(token, _)) if followed.contains(&token) => {}
+            Err(fault) => found.faults.push(format!("time-stamp token: {fault}")),
         }
-        None => "time-stamp token: the policy knows no authority".to_owned(),
-    })
+    }
+    found
+}
+
+fn follow(
+    der: &[u8],
+    subject: RecordSubject,
+    data: &[u8],
+    policy: &Policy,
+    covered: Option<u64>,
+) -> Result<(EvidenceRecord, Renewed), String> {
+    let record = EvidenceRecord::parse(der).map_err(|error| error.to_string())?;
+    let renewed = policy.follow_covered(&record, subject, data, covered);
+    renewed.map(|renewed| (record, renewed)).map_err(|fault| fault.to_string())
+}
+
+/// Why a token does not count by itself.
+#[derive(Debug, thiserror::Error)]
+enum TokenFault {
+    /// It counted once; these are its bytes.
+    #[error("{1}, and nothing renewed it before")]
+    NotRenewed(Vec<u8>, Aged),
+    #[error("{0}")]
+    Other(String),
+}
+
+fn timestamp(
+    response: &[u8],
+    anchor: &Anchor,
+    policy: &Policy,
+    covered: Option<u64>,
+) -> Result<AuthorityTime, TokenFault> {
+    let other = |reason: String| TokenFault::Other(reason);
+    let timestamp = Timestamp::of_response(response).map_err(|error| other(error.to_string()))?;
+    if !timestamp.covers(anchor.note().text().as_bytes()) {
+        return Err(other("it is about something else than the checkpoint".to_owned()));
+    }
+    let made = policy.made(&timestamp).map_err(|(name, fault)| {
+        other(match policy.authorities().len() {
+            0 => "the policy knows no authority".to_owned(),
+            1 => format!("not by the authority {name}: {fault}"),
+            _ => format!("by no known authority; not by {name}, for one: {fault}"),
+        })
+    })?;
+    match &made.aged {
+        Some(aged) if !aged.renewed_by(covered) => {
+            Err(TokenFault::NotRenewed(timestamp.token_der().to_vec(), aged.clone()))
+        }
+        _ => Ok(made.into_time()),
+    }
 }
 
 /// Name and id of the keys that are said to have signed, each once, the first few.
@@ -449,7 +544,7 @@ mod tests {
         signatures.extend(cosigners.iter().map(|&(seed, time)| cosignature(seed, time, &text)));
         let note = Note::new(text, signatures).unwrap();
         let anchor = Anchor::new(3, oracle::inclusion(3, &hashes), note).unwrap();
-        Receipt { claim, leaf, anchors: vec![anchor], others: Vec::new() }
+        Receipt { claim, leaf, anchors: vec![anchor], records: Vec::new(), others: Vec::new() }
     }
 
     fn two_of_three() -> Policy {
@@ -663,7 +758,7 @@ mod tests {
         let mut receipt = receipt(sample(), &[]);
         receipt.anchors[0].timestamps = vec![vec![0x30; 100], vec![1]];
         receipt.others =
-            vec![OtherSection { name: "evidence-record".into(), text: "a\n\nb\n".into() }];
+            vec![OtherSection { name: "later-evidence".into(), text: "a\n\nb\n".into() }];
         assert!(check(&receipt, &log_alone()).is_ok());
     }
 

@@ -58,6 +58,9 @@ pub struct CheckedTimestamp {
     /// signature is as good as any; but whoever could make a second certificate of that SHA-1 for the same
     /// key could pass it off as the signer's. That takes a second pre-image, which nobody can compute.
     pub named_by_sha1: bool,
+    /// Every digest algorithm that the token rests on, weakest first: its imprint's, its content's, its
+    /// signature's, and those by which the certificates of the path below the authority's are signed.
+    pub digests: Vec<DigestAlgorithm>,
 }
 
 /// An authority whose time-stamps count: a name of one's own, and the certificate at which trust begins.
@@ -197,6 +200,16 @@ impl Timestamp {
         chain::check_signer(signer, self.info.time)?;
         let path = chain::find_path(signer, &known, &authority.anchor, self.info.time)?;
 
+        // The authority's own certificate is trusted as it is, whatever signed it.
+        let issued = path.iter().filter(|certificate| certificate.der != authority.anchor.der);
+        let mut digests: Vec<DigestAlgorithm> = issued
+            .filter_map(|certificate| signature::digest_of(&certificate.signature_algorithm, None))
+            .chain(signature::digest_of(&self.signed.signer.algorithm, self.signer_digest().ok()))
+            .chain([self.imprint_algorithm(), self.signer_digest()?])
+            .collect();
+        digests.sort_unstable();
+        digests.dedup();
+
         let only_sha1 = |named: &NamedCertificate| named.digest == CertificateDigest::Sha1;
         Ok(CheckedTimestamp {
             time: self.time(),
@@ -204,6 +217,7 @@ impl Timestamp {
             signer_not_after: signer.not_after.seconds.unsigned_abs(),
             path: path.into_iter().map(|certificate| certificate.der.clone()).collect(),
             named_by_sha1: self.signed.signer.named.iter().all(only_sha1),
+            digests,
         })
     }
 

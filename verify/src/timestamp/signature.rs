@@ -72,6 +72,17 @@ pub(crate) fn check(
     if genuine { Ok(()) } else { Err(SignatureFault::NotGenuine) }
 }
 
+/// The digest over which a signature of this algorithm is made, where it is one of ours.
+pub(crate) fn digest_of(
+    algorithm: &AlgorithmIdentifier,
+    digest: Option<DigestAlgorithm>,
+) -> Option<DigestAlgorithm> {
+    Scheme::of(algorithm, digest).ok().map(|scheme| match scheme {
+        Scheme::Pkcs1(digest) | Scheme::Ecdsa(digest) => digest,
+        Scheme::Pss(parameters) => parameters.digest,
+    })
+}
+
 /// A public key that counts.
 enum PublicKey {
     /// `only_pss` where the key may sign with RSASSA-PSS alone, and with which parameters if it says.

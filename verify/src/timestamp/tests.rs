@@ -161,6 +161,22 @@ fn the_signature_names_its_certificate() {
 }
 
 #[test]
+fn what_a_token_rests_on() {
+    use DigestAlgorithm::{Sha256, Sha384, Sha512};
+    let digests =
+        |file, authority: &TimestampAuthority| read(file).check(authority, &[]).unwrap().digests;
+    // The certificates of the fixtures are signed over SHA-256, but who trusts one trusts it unsigned.
+    assert_eq!(digests(made!("rsa3072-sha512.tsr"), &root()), [Sha256, Sha512]);
+    assert_eq!(digests(made!("rsa3072-sha512.tsr"), &authority(made!("rsa3072.der"))), [Sha512]);
+    assert_eq!(digests(made!("p384-sha384.tsr"), &authority(made!("p384.der"))), [Sha384]);
+    assert_eq!(digests(made!("p256-sha512.tsr"), &root()), [Sha256, Sha512]);
+    assert_eq!(digests(made!("p256-sha256.tsr"), &root()), [Sha256]);
+    assert_eq!(digests(made!("by-rsa.tsr"), &authority(made!("rsa-root.der"))), [Sha256, Sha512]);
+    assert_eq!(digests(made!("by-pss.tsr"), &authority(made!("pss-root.der"))), [Sha256, Sha384]);
+    assert_eq!(digests(made!("pss-only.tst"), &authority(made!("pss-only.der"))), [Sha256, Sha512]);
+}
+
+#[test]
 fn other_contents_are_refused() {
     let reason = |file| Timestamp::of_token(file).unwrap_err().to_string();
     assert!(reason(made!("two-signers.tst")).contains("more than one signer"));
