@@ -471,7 +471,7 @@ fn bad_signature(anchor: usize, key: &VerifierKey) -> Refusal {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ed25519_dalek::{Signer, SigningKey};
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
@@ -534,7 +534,7 @@ mod tests {
     }
 
     /// A receipt at index 3 of 7, signed by log 1 and cosigned by witnesses at these times.
-    fn receipt(claim: Claim, cosigners: &[(u8, u64)]) -> Receipt {
+    pub(crate) fn receipt(claim: Claim, cosigners: &[(u8, u64)]) -> Receipt {
         let leaf = Leaf::of(&claim);
         let mut hashes: Vec<_> = (0..7u8).map(|i| merkle::leaf_hash(&[i])).collect();
         hashes[3] = merkle::leaf_hash(&leaf.to_bytes());
@@ -559,11 +559,21 @@ mod tests {
         Policy::parse(file.as_bytes()).unwrap()
     }
 
+    /// A receipt that the log alone signed.
+    pub(crate) fn sample_receipt() -> Receipt {
+        receipt(sample(), &[])
+    }
+
+    /// The line of a policy that trusts log 1.
+    pub(crate) fn log_line() -> String {
+        format!("log {}\n", key(1, KeyKind::Ed25519))
+    }
+
     fn log_alone() -> Policy {
         Policy::trusting(key(1, KeyKind::Ed25519))
     }
 
-    fn check(receipt: &Receipt, policy: &Policy) -> Result<Verdict, Refusal> {
+    pub(crate) fn check(receipt: &Receipt, policy: &Policy) -> Result<Verdict, Refusal> {
         let read = Receipt::parse(receipt.to_string().as_bytes()).unwrap();
         assert_eq!(&read, receipt, "the file says what the receipt says");
         verify(&WorkDigests::of(WORK), receipt, policy)
@@ -763,8 +773,14 @@ mod tests {
     }
 
     /// A flip is refused, or the verdict is the same without the damaged part.
-    fn sweep(file: &[u8], reseal: bool, policy: &Policy, expected: &Verdict) {
-        for bit in 0..file.len() * 8 {
+    pub(crate) fn sweep(
+        file: &[u8],
+        reseal: bool,
+        step: usize,
+        policy: &Policy,
+        expected: &Verdict,
+    ) {
+        for bit in (0..file.len() * 8).step_by(step) {
             let mut flipped = file.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
             if reseal {
@@ -780,6 +796,9 @@ mod tests {
                 Ok(verdict) => {
                     let subset = verdict.witnesses.iter().all(|w| expected.witnesses.contains(w));
                     assert_eq!((&verdict.log, verdict.index), (&expected.log, expected.index));
+                    // What a flip spoils is missing, and what a record still holds is what it held.
+                    let same = verdict.renewed.iter().all(|r| expected.renewed.contains(r));
+                    assert!(same, "bit {bit}");
                     assert!(subset && verdict.existed_by >= expected.existed_by, "bit {bit}");
                 }
             }
@@ -792,8 +811,8 @@ mod tests {
         receipt.anchors[0].timestamps = vec![vec![0x30; 60]];
         let verdict = check(&receipt, &two_of_three()).unwrap();
         let file = receipt.to_string().into_bytes();
-        sweep(&file, false, &two_of_three(), &verdict);
-        sweep(&file, true, &two_of_three(), &verdict);
+        sweep(&file, false, 1, &two_of_three(), &verdict);
+        sweep(&file, true, 1, &two_of_three(), &verdict);
     }
 
     proptest! {
@@ -801,7 +820,10 @@ mod tests {
         fn a_proof_or_receipt_that_parses_is_the_only_spelling(
             at in any::<usize>(), c in any::<char>(), kind in 0..3,
         ) {
-            let receipt = receipt(sample(), &[(11, 300)]);
+            let mut receipt = receipt(sample(), &[(11, 300)]);
+            receipt.anchors[0].timestamps = vec![vec![0x30; 40]];
+            receipt.anchors[0].records = vec![vec![0x31; 60], vec![0x32; 1]];
+            receipt.records = vec![vec![0x33; 49], vec![0x34; 48]];
             let change = |text: &str| -> String {
                 let at = text.floor_char_boundary(at % text.len());
                 let rest = text[at..].char_indices().nth(1).map_or("", |(next, _)| &text[at + next..]);
