@@ -51,6 +51,7 @@ impl ArchiveArg {
 enum Verb {
     Init(verbs::init::Init),
     Register(verbs::register::Register),
+    Renew(verbs::renew::Renew),
     Verify(verbs::verify::Verify),
     Scan(verbs::scan::Scan),
     Search(verbs::search::Search),
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
     let answer = match cli.verb {
         Verb::Init(verb) => verb.run(archive),
         Verb::Register(verb) => verb.run(archive),
+        Verb::Renew(verb) => verb.run(archive),
         // Trust must be named: the default folder is nobody's word.
         Verb::Verify(verb) => verb.run(named.as_deref()),
         Verb::Scan(verb) => verb.run(archive),

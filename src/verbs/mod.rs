@@ -4,6 +4,7 @@ pub(crate) mod init;
 pub(crate) mod log;
 pub(crate) mod receipt;
 pub(crate) mod register;
+pub(crate) mod renew;
 pub(crate) mod scan;
 pub(crate) mod search;
 pub(crate) mod serve;

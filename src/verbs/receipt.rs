@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
-use timemark_verify::{Receipt as ReceiptFile, Timestamp};
+use timemark_verify::{EvidenceRecord, Receipt as ReceiptFile, Timestamp};
 
 use crate::open;
 use crate::outcome::{
@@ -158,6 +158,18 @@ impl RefreshJson {
     }
 }
 
+/// An evidence record in words.
+fn record_words(der: &Vec<u8>) -> String {
+    match EvidenceRecord::parse(der) {
+        Ok(record) => {
+            let made = |t: &Timestamp| format!("{} over {}", utc(t.time()), t.imprint_algorithm());
+            let made: Vec<String> = record.timestamps().map(made).collect();
+            format!("time-stamps of {} (not checked here)", made.join(", then "))
+        }
+        Err(error) => format!("unreadable: {error}"),
+    }
+}
+
 fn words(receipt: &ReceiptFile, path: &Path) -> String {
     let claim = &receipt.claim;
     let mut lines = vec![("work", claim.work.content().to_string())];
@@ -191,7 +203,10 @@ fn words(receipt: &ReceiptFile, path: &Path) -> String {
             };
             lines.push(("time-stamp", said));
         }
+        lines.extend(anchor.records.iter().map(|der| ("renewed", record_words(der))));
     }
+    let whole = |der| ("renewed", format!("as a whole: {}", record_words(der)));
+    lines.extend(receipt.records.iter().map(whole));
     let commands = openssl_commands(receipt, path);
     let lines = lines.iter().map(|(name, value)| format!("{name:<12} {}\n", legible(value)));
     lines.collect::<String>()

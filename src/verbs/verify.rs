@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use timemark_verify::{
-    AuthorityTime, Claim, Policy, Receipt, Verdict, WitnessTime, WorkDigests, WorkHasher,
+    AuthorityTime, Claim, Policy, Receipt, RecordSubject, Renewed, Verdict, WitnessTime,
+    WorkDigests, WorkHasher,
 };
 
 use crate::open;
@@ -47,6 +48,8 @@ struct VerdictJson {
     disagreement_seconds: Option<u64>,
     /// What is wrong with tokens that do not count.
     bad_timestamps: Vec<String>,
+    /// The evidence records that hold.
+    renewals: Vec<RenewalJson>,
 }
 
 #[derive(Serialize)]
@@ -66,6 +69,46 @@ struct ClaimJson {
     rights: Option<String>,
     /// The key whose signature on the claim was checked.
     creator_key: Option<String>,
+}
+
+/// An evidence record that holds under a policy.
+#[derive(Serialize)]
+pub(crate) struct RenewalJson {
+    /// `checkpoint` or `receipt`.
+    about: &'static str,
+    timestamps: Vec<TimestampJson>,
+    /// When the certificate of its last token expires.
+    pub renew_before: Option<String>,
+}
+
+impl RenewalJson {
+    pub fn of(renewed: &Renewed) -> RenewalJson {
+        RenewalJson {
+            about: match renewed.subject {
+                RecordSubject::Checkpoint => "checkpoint",
+                RecordSubject::Receipt => "receipt",
+            },
+            timestamps: renewed.timestamps.iter().map(TimestampJson::of).collect(),
+            renew_before: renewed.timestamps.last().map(|last| utc(last.signer_not_after)),
+        }
+    }
+
+    fn words(&self) -> String {
+        let made = |t: &TimestampJson| format!("{} {}", legible(&t.authority), t.time);
+        let made: Vec<String> = self.timestamps.iter().map(made).collect();
+        let before = self.renew_before.as_deref().unwrap_or_default();
+        format!("  renewed     the {}: {}; again before {before}", self.about, made.join(", "))
+    }
+}
+
+impl TimestampJson {
+    fn of(timestamp: &AuthorityTime) -> TimestampJson {
+        TimestampJson {
+            authority: timestamp.name.clone(),
+            time: utc(timestamp.time),
+            signer_not_after: utc(timestamp.signer_not_after),
+        }
+    }
 }
 
 impl ClaimJson {
@@ -184,6 +227,7 @@ impl Verify {
         for TimestampJson { authority, time, .. } in &verdict.timestamps {
             lines.push(format!("  time-stamp  {} {time}", legible(authority)));
         }
+        lines.extend(verdict.renewals.iter().map(RenewalJson::words));
         for fault in &verdict.bad_timestamps {
             lines.push(format!("  not counted {}", legible(fault)));
         }
@@ -199,7 +243,8 @@ impl Verify {
 impl VerdictJson {
     fn verified(verdict: &Verdict, receipt: &Receipt, trust: String) -> VerdictJson {
         let existed_by = verdict.existed_by.map(utc);
-        let stamped = verdict.timestamps.iter().map(|timestamp| timestamp.time).min();
+        let renewed = verdict.renewed.iter().map(|renewed| renewed.existed_by);
+        let stamped = verdict.timestamps.iter().map(|t| t.time).chain(renewed).min();
         let reason = match &existed_by {
             Some(time) if stamped == verdict.existed_by => {
                 format!("the work existed by {time}, as a time-stamp authority of the policy vouches")
@@ -224,9 +269,10 @@ impl VerdictJson {
             log: Some(verdict.log.to_string()),
             claim: Some(ClaimJson::of(&receipt.claim)),
             witnesses: verdict.witnesses.iter().map(witness).collect(),
-            timestamps: verdict.timestamps.iter().map(timestamp).collect(),
+            timestamps: verdict.timestamps.iter().map(TimestampJson::of).collect(),
             disagreement_seconds: verdict.disagreement_seconds,
             bad_timestamps: verdict.bad_timestamps.clone(),
+            renewals: verdict.renewed.iter().map(RenewalJson::of).collect(),
         }
     }
 
@@ -243,6 +289,7 @@ impl VerdictJson {
             timestamps: Vec::new(),
             disagreement_seconds: None,
             bad_timestamps: Vec::new(),
+            renewals: Vec::new(),
         }
     }
 }

@@ -66,6 +66,8 @@ pub struct Token {
     pub time: u64,
     /// The TimeStampResp (DER) that brought it.
     pub response: Vec<u8>,
+    /// The digest algorithms that it rests on.
+    pub digests: Vec<DigestAlgorithm>,
 }
 
 impl AuthorityClient {
@@ -83,13 +85,17 @@ impl AuthorityClient {
         AuthorityClient { authority, url: url.to_owned(), agent }
     }
 
-    /// A token over these bytes, checked with the authority's certificate.
-    pub fn stamp(&self, message: &[u8]) -> Result<Token, AuthorityError> {
+    /// A token over the digest of these bytes, checked with the authority's certificate.
+    pub fn stamp(
+        &self,
+        algorithm: DigestAlgorithm,
+        message: &[u8],
+    ) -> Result<Token, AuthorityError> {
         let name = || self.authority.name().to_owned();
         let mut nonce = [0; 8];
         getrandom::fill(&mut nonce).map_err(|_| AuthorityError::NoRandomness)?;
-        let request = TimestampRequest::new(DigestAlgorithm::Sha256, message)
-            .with_nonce(u64::from_be_bytes(nonce));
+        let request =
+            TimestampRequest::new(algorithm, message).with_nonce(u64::from_be_bytes(nonce));
         let failed = |error| AuthorityError::Unreachable { name: name(), reason: Box::new(error) };
         let post = self.agent.post(&self.url).content_type("application/timestamp-query");
         let mut answer = post.send(request.to_der()).map_err(failed)?;
@@ -104,6 +110,6 @@ impl AuthorityClient {
         let checked = timestamp
             .check(&self.authority, &[])
             .map_err(|fault| AuthorityError::Token { name: name(), fault })?;
-        Ok(Token { authority: name(), time: checked.time, response })
+        Ok(Token { authority: name(), time: checked.time, response, digests: checked.digests })
     }
 }

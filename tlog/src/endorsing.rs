@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
 use timemark_verify::merkle::{Hash, leaf_hash};
-use timemark_verify::{Anchor, Checkpoint, Note, Policy, Receipt};
+use timemark_verify::{Anchor, Checkpoint, DigestAlgorithm, Note, Policy, Receipt};
 
 use crate::authority::{AuthorityClient, AuthorityError, Token};
 use crate::cosign::{Cosigned, Cosigners};
@@ -245,8 +245,9 @@ impl Log {
         let answers: Vec<_> = thread::scope(|scope| {
             let message = note.text().as_bytes();
             let authorities = endorsing.authorities.iter();
-            let asking: Vec<_> =
-                authorities.map(|a| scope.spawn(move || a.stamp(message))).collect();
+            let asking: Vec<_> = authorities
+                .map(|a| scope.spawn(move || a.stamp(DigestAlgorithm::Sha256, message)))
+                .collect();
             asking.into_iter().filter_map(|asked| asked.join().ok()).collect()
         });
         let (mut tokens, mut failures) = (Vec::new(), Vec::new());
