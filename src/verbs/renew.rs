@@ -99,8 +99,12 @@ impl Renew {
             bar.inc_length(1);
             let read = sighted.and_then(|()| Ok(fs::canonicalize(&path)?));
             let plan = match read {
-                Ok(real) if !seen.insert(real) => continue, // named twice
-                Ok(_) => self.plan(&path),
+                // Named twice, it is renewed once.
+                Ok(real) if seen.contains(&real) => continue,
+                Ok(real) => {
+                    seen.insert(real);
+                    self.plan(&path)
+                }
                 Err(error) => Err(error),
             };
             match plan {

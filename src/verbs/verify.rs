@@ -254,11 +254,6 @@ impl VerdictJson {
                      for one"
                 .to_owned(),
         };
-        let timestamp = |t: &AuthorityTime| TimestampJson {
-            authority: t.name.clone(),
-            time: utc(t.time),
-            signer_not_after: utc(t.signer_not_after),
-        };
         let witness = |w: &WitnessTime| WitnessJson { name: w.name.clone(), time: w.time.map(utc) };
         VerdictJson {
             verdict: "verified",

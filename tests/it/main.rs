@@ -11,6 +11,7 @@ mod flows;
 mod operations;
 mod output;
 mod receipts;
+mod renewal;
 mod samples;
 mod support;
 mod tidy;

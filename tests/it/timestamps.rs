@@ -13,7 +13,7 @@ use crate::support::{Desk, Server, expect, expect_json, http, run, skip};
 
 const QUERY: &str = "application/timestamp-query";
 
-fn has_openssl() -> bool {
+pub fn has_openssl() -> bool {
     !run(Command::new("sh").args(["-c", "command -v openssl"])).stdout.is_empty()
 }
 
@@ -67,39 +67,53 @@ fn openssl_asks_our_authority_and_believes_it() {
 }
 
 /// An authority that is openssl: a root, an intermediate and a signer below it, and `openssl ts -reply`.
-struct OpensslAuthority {
+pub struct OpensslAuthority {
+    name: &'static str,
     url: String,
     root_der: Vec<u8>,
-    root_pem: PathBuf,
+    pub root_pem: PathBuf,
 }
 
 impl OpensslAuthority {
     /// `delay` is how long it takes to answer, and so how much later its times are.
     fn start(desk: &Desk, key: &str, delay: Duration) -> OpensslAuthority {
-        let dir = desk.path("openssl-authority");
+        OpensslAuthority::named("openssl", desk, key, "sha256", delay)
+    }
+
+    /// One that goes by this name, and rests on this digest and no other.
+    pub fn named(
+        name: &'static str,
+        desk: &Desk,
+        key: &str,
+        digest: &str,
+        delay: Duration,
+    ) -> OpensslAuthority {
+        let dir = desk.path(&format!("{name}-authority"));
         std::fs::create_dir_all(&dir).unwrap();
         let sh = |script: &str| {
             expect(0, Command::new("sh").arg("-euc").arg(script).current_dir(&dir));
         };
-        let config = "[a]\nbasicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\n\
+        let config = format!(
+            "[a]\nbasicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\n\
             [t]\nextendedKeyUsage=critical,timeStamping\nkeyUsage=critical,digitalSignature\n\
-            [tsa]\ndefault_tsa=one\n[one]\nserial=serial\ndefault_policy=1.2.3.4.1\ndigests=sha256,sha512\n\
-            accuracy=secs:1\ness_cert_id_alg=sha256\nsigner_digest=sha256\n";
+            [tsa]\ndefault_tsa=one\n[one]\nserial=serial\ndefault_policy=1.2.3.4.1\ndigests=sha256,sha384,sha512\n\
+            accuracy=secs:1\ness_cert_id_alg={digest}\nsigner_digest={digest}\n"
+        );
         std::fs::write(dir.join("conf"), config).unwrap();
         std::fs::write(dir.join("serial"), "01\n").unwrap();
-        for (name, issuer, section) in
+        for (level, issuer, section) in
             [("root", "root", "a"), ("middle", "root", "a"), ("tsa", "middle", "t")]
         {
-            let sign = if name == issuer {
-                format!("-signkey {name}.key")
+            let sign = if level == issuer {
+                format!("-signkey {level}.key")
             } else {
                 format!("-CA {issuer}.pem -CAkey {issuer}.key -CAcreateserial")
             };
             sh(&format!(
-                "openssl genpkey {key} -out {name}.key 2>&1
-                 openssl req -new -key {name}.key -subj '/CN=openssl {name}' -out {name}.csr 2>&1
-                 openssl x509 -req -in {name}.csr {sign} -days 3650 -extfile conf -extensions {section} \
-                 -out {name}.pem 2>&1"
+                "openssl genpkey {key} -out {level}.key 2>&1
+                 openssl req -new -key {level}.key -subj '/CN={name} {level}' -out {level}.csr 2>&1
+                 openssl x509 -req -{digest} -in {level}.csr {sign} -days 3650 -extfile conf \
+                 -extensions {section} -out {level}.pem 2>&1"
             ));
         }
         sh("openssl x509 -in root.pem -outform DER -out root.der");
@@ -113,11 +127,11 @@ impl OpensslAuthority {
                 answer(stream.unwrap(), &dir);
             }
         });
-        OpensslAuthority { url, root_der, root_pem }
+        OpensslAuthority { name, url, root_der, root_pem }
     }
 
-    fn policy_line(&self) -> String {
-        format!("tsa openssl {} {}\n", BASE64.encode(&self.root_der), self.url)
+    pub fn policy_line(&self) -> String {
+        format!("tsa {} {} {}\n", self.name, BASE64.encode(&self.root_der), self.url)
     }
 }
 
