@@ -101,9 +101,17 @@ pub fn works_and_log(dir: &Path) -> Result<(Arc<FileStore>, Log)> {
 }
 
 pub fn new_log(dir: &Path, flush_works: timemark_tlog::FlushWorks) -> Result<Log> {
-    let key = LogKey::from_seeds("timemark.invalid/bench", &[7; 32], &[8; 32])?;
-    Log::create(dir, &key)?;
-    Ok(Log::open(dir, key, flush_works)?)
+    Log::create(dir, &key()?)?;
+    Ok(Log::open(dir, key()?, flush_works)?)
+}
+
+/// A log of [`new_log`] again, alone.
+pub fn open_log(dir: &Path) -> Result<Log> {
+    Ok(Log::open(dir, key()?, Box::new(|| Ok(())))?)
+}
+
+fn key() -> Result<LogKey> {
+    Ok(LogKey::from_seeds("timemark.invalid/bench", &[7; 32], &[8; 32])?)
 }
 
 /// A claim as `register` makes it of a picture, with a code unlike that of any other number.

@@ -73,8 +73,7 @@ fn flushed_before_acknowledged(appenders: usize) {
         let named = trace.first(0, &["rename", work, "= 0"]);
         let works_flushed = trace.first(named, &["syncfs", "/blobs", "= 0"]);
         let claim = format!("sha256 {sha256}");
-        let journaled =
-            trace.first(0, &["write", "/journal", &claim]);
+        let journaled = trace.first(0, &["write", "/journal", &claim]);
         assert!(works_flushed < journaled, "{work}: {works_flushed} {journaled}");
         let journal_flushed = trace.first(journaled, &["fdatasync", "/journal", "= 0"]);
         // Neither the receipt nor the line about it is written earlier.

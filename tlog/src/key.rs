@@ -191,7 +191,7 @@ impl LogKey {
     #[cfg(test)]
     pub(crate) fn without_ml_dsa(origin: &str, seed: &[u8; 32]) -> Result<LogKey, FormatError> {
         let ed25519 = SigningKey::from_seed(origin, KeyKind::Ed25519, seed)?;
-        Ok(LogKey { ed25519, ml_dsa: None, first: 0, retired: Vec::new() })
+        Ok(LogKey { ed25519: Half::Private(ed25519), ml_dsa: None, first: 0, retired: Vec::new() })
     }
 
     /// Fresh keys in place of these, which spoke for the log up to the tree of `size` entries. The old
