@@ -9,7 +9,9 @@ use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use timemark_fuzz::witness_request::AddCheckpoint;
 use timemark_fuzz::world::{World, key};
 use timemark_verify::merkle::empty_root;
-use timemark_verify::{Checkpoint, Fingerprint, KeyKind, Leaf};
+use timemark_verify::{
+    Checkpoint, EvidenceRecord, Fingerprint, KeyKind, Leaf, ReducedHashTree, Timestamp,
+};
 
 fn main() -> io::Result<()> {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -59,6 +61,18 @@ fn main() -> io::Result<()> {
     write("text_escape", "plain".to_owned(), b" a\nb \xFF\xE2\x80\x8B ")?;
     for (name, token) in TIMESTAMPS {
         write("timestamp", name.to_owned(), token)?;
+    }
+    for (name, token) in TIMESTAMPS {
+        let Ok(timestamp) = Timestamp::of_response(token).or_else(|_| Timestamp::of_token(token))
+        else {
+            continue;
+        };
+        let record = EvidenceRecord::new(timestamp, ReducedHashTree::default());
+        write(
+            "evidence_record",
+            name.split('.').next().unwrap_or(name).to_owned(),
+            &record.to_der(),
+        )?;
     }
     for (name, behind) in REQUESTS {
         let fields = [&REQUEST[2..], behind].concat();
