@@ -142,15 +142,19 @@ fn a_receipt_outlives_its_authority() {
     // All three receipts have one checkpoint and one token over it, so that there is no tree: openssl checks by
     // the bytes of each token that the next one is about it.
     aging.openssl_believes(tokens[1], tokens[0].token_der(), &aging.heirs[0].root_pem);
-    // The two records went on by a tree over both of their tokens.
     let other = EvidenceRecord::parse(&anchor.records[1]).unwrap();
     let other: Vec<&Timestamp> = other.timestamps().collect();
     aging.openssl_believes(other[1], other[0].token_der(), &aging.heirs[1].root_pem);
-    let mut pair =
-        [tokens[1], other[1]].map(|token| DigestAlgorithm::Sha256.digest(token.token_der()));
-    pair.sort();
-    aging.openssl_believes(tokens[2], &pair.concat(), &aging.heirs[0].root_pem);
-    aging.openssl_believes(other[2], &pair.concat(), &aging.heirs[1].root_pem);
+    // Then both went on by one tree over their tokens, and over the first one, with which a third record could
+    // have begun: RFC 4998 section 4.2 by hand.
+    let mut leaves = [tokens[0], tokens[1], other[1]]
+        .map(|token| DigestAlgorithm::Sha256.digest(token.token_der()));
+    leaves.sort();
+    let [first, second, third] = leaves;
+    let mut top = [DigestAlgorithm::Sha256.digest(&[first, second].concat()), third];
+    top.sort();
+    aging.openssl_believes(tokens[2], &top.concat(), &aging.heirs[0].root_pem);
+    aging.openssl_believes(other[2], &top.concat(), &aging.heirs[1].root_pem);
     let shown = expect(0, &mut desk.timemark(["receipt", "show", "r/0.timemark"]));
     assert_eq!(shown.matches("then 20").count(), 4, "{shown}");
 }
