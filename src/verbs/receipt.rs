@@ -159,7 +159,7 @@ impl RefreshJson {
 }
 
 /// An evidence record in words.
-fn record_words(der: &Vec<u8>) -> String {
+fn record_words(der: &[u8]) -> String {
     match EvidenceRecord::parse(der) {
         Ok(record) => {
             let made = |t: &Timestamp| format!("{} over {}", utc(t.time()), t.imprint_algorithm());
@@ -205,7 +205,7 @@ fn words(receipt: &ReceiptFile, path: &Path) -> String {
         }
         lines.extend(anchor.records.iter().map(|der| ("renewed", record_words(der))));
     }
-    let whole = |der| ("renewed", format!("as a whole: {}", record_words(der)));
+    let whole = |der: &Vec<u8>| ("renewed", format!("as a whole: {}", record_words(der)));
     lines.extend(receipt.records.iter().map(whole));
     let commands = openssl_commands(receipt, path);
     let lines = lines.iter().map(|(name, value)| format!("{name:<12} {}\n", legible(value)));
