@@ -28,9 +28,14 @@ fn main() -> Result<()> {
             case.file.len()
         );
         let both = median_seconds(DURATION, || case.parse_and_verify()) * 1e6;
-        report.row(&format!("parse_and_verify_{}", case.size), both, "µs/receipt", &note)?;
+        report.row(
+            &format!("parse_and_verify_{}_{}", case.size, case.keys),
+            both,
+            "µs/receipt",
+            &note,
+        )?;
         let alone = median_seconds(DURATION, || case.verify()) * 1e6;
-        report.row(&format!("verify_{}", case.size), alone, "µs/receipt", &note)?;
+        report.row(&format!("verify_{}_{}", case.size, case.keys), alone, "µs/receipt", &note)?;
     }
     Ok(())
 }
@@ -48,6 +53,8 @@ fn verify_alone(case: &Case) -> bool {
 /// A receipt, and what it is verified with.
 struct Case {
     size: u64,
+    /// With which keys the policy wants the log to have signed.
+    keys: &'static str,
     work: WorkDigests,
     policy: Policy,
     file: Vec<u8>,
@@ -80,7 +87,7 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} entries", self.size)
+        write!(f, "{} entries, {}", self.size, self.keys)
     }
 }
 
@@ -102,15 +109,17 @@ fn cases() -> Result<Vec<Case>> {
             }
             Ok(number < size)
         })?;
-        let case = case(&log, size)?;
-        case.check()?;
-        cases.push(case);
+        for keys in ["ed25519", "ml_dsa", "both"] {
+            let case = case(&log, size, keys)?;
+            case.check()?;
+            cases.push(case);
+        }
     }
     Ok(cases)
 }
 
 /// The receipt of an entry in the left half of the tree, where proofs are longest.
-fn case(log: &Log, size: u64) -> Result<Case> {
+fn case(log: &Log, size: u64, keys: &'static str) -> Result<Case> {
     let index = size / 3;
     let claim = log.entries_from(index)?.swap_remove(0).claim.context("it is there")?;
     let claim = timemark_verify::Claim::parse(&claim)?;
@@ -122,9 +131,15 @@ fn case(log: &Log, size: u64) -> Result<Case> {
         others: Vec::new(),
         claim,
     };
-    let policy = Policy::trusting(log.verifier().clone());
+    let [ed25519, ml_dsa] = &measure::verifiers()?;
+    let policy = match keys {
+        "ed25519" => format!("log {ed25519}\nquorum none\n"),
+        "ml_dsa" => format!("log {ml_dsa}\nquorum none\n"),
+        _ => format!("log {ed25519}\nwitness L {ml_dsa}\nquorum L\n"),
+    };
+    let policy = Policy::parse(policy.as_bytes())?;
     let file = receipt.to_string().into_bytes();
-    Ok(Case { size, work: receipt.claim.work, policy, file, receipt })
+    Ok(Case { size, keys, work: receipt.claim.work, policy, file, receipt })
 }
 
 fn work(number: u64) -> WorkDigests {

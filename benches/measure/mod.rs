@@ -110,6 +110,13 @@ pub fn open_log(dir: &Path) -> Result<Log> {
     Ok(Log::open(dir, key()?, Box::new(|| Ok(())))?)
 }
 
+/// The public keys of a log of [`new_log`]: Ed25519 and ML-DSA-44.
+pub fn verifiers() -> Result<[String; 2]> {
+    let key = key()?;
+    let keys: Vec<String> = key.verifiers().map(ToString::to_string).collect();
+    keys.try_into().map_err(|keys| anyhow!("two keys and not {keys:?}"))
+}
+
 fn key() -> Result<LogKey> {
     Ok(LogKey::from_seeds("timemark.invalid/bench", &[7; 32], &[8; 32])?)
 }

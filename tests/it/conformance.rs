@@ -8,14 +8,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use data_encoding::BASE64;
 use serde_json::json;
 use timemark_index::Pdq;
 use timemark_ingest::media::{self, Limits, Picture};
-use timemark_verify::Fingerprint;
+use timemark_tlog::{Log, LogKey};
+use timemark_verify::{Claim, Fingerprint, WorkDigests};
 
-use crate::support::{Desk, expect, expect_json, repository, run, shared, skip};
+use crate::support::{Desk, Server, expect, expect_json, repository, run, shared, skip};
 
 #[test]
 fn go_believes_our_receipts_and_tiles_and_no_changed_ones() {
@@ -39,6 +41,61 @@ fn go_believes_the_receipts_of_real_pictures() {
         expect(0, &mut registered.desk.timemark(["verify", file, "--receipt", receipt]));
     }
     registered.is_believed_by(go);
+}
+
+/// Sizes around the edges of tiles, and one of three levels (the examples of c2sp.org/tlog-tiles).
+const SIZES: [u64; 6] = [0, 1, 255, 256, 257, 70_000];
+
+#[test]
+fn go_reads_our_tiles_from_disk_and_over_http_at_every_kind_of_size() {
+    let Some(go) = &*GO_PEER else { return skip("Debian's Go and its golang.org/x/mod") };
+    let desk = Desk::new();
+    expect(0, &mut desk.timemark(["init", "--origin", "sizes.example"]));
+    let vkeys = expect(0, &mut desk.timemark(["log", "vkey"]));
+    let vkey = vkeys.lines().next().unwrap();
+    let tiles_dir = expect(0, &mut desk.timemark(["log", "tiles-dir"]));
+    let server = Server::start(&mut desk.timemark(["serve", "--listen", "127.0.0.1:0"]));
+    for size in SIZES {
+        grow(&desk, size);
+        for place in [tiles_dir.trim_end(), &server.url] {
+            let told = ask(Command::new(go).args(["tiles", vkey, place])).unwrap();
+            assert!(told.starts_with(&format!("accepted {size} entries: ")), "{place}: {told}");
+            eprintln!("{told}");
+        }
+    }
+}
+
+/// Appends entries to the log of the desk's archive until it has so many.
+fn grow(desk: &Desk, size: u64) {
+    let key = LogKey::read(&desk.path("archive/keys/log.key")).unwrap();
+    let log = Log::open(&desk.path("archive/log"), key, Box::new(|| Ok(()))).unwrap();
+    let next = AtomicU64::new(log.size());
+    std::thread::scope(|scope| {
+        for _ in 0..256 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= size {
+                        return;
+                    }
+                    let claim = Claim {
+                        work: WorkDigests::of(&number.to_be_bytes()),
+                        media_type: "application/octet-stream".to_owned(),
+                        fingerprints: Vec::new(),
+                        title: None,
+                        claimant: None,
+                        created: None,
+                        rights: None,
+                        path: None,
+                        creator: None,
+                        salt: [0; 32],
+                    };
+                    log.append(&claim).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(log.size(), size);
 }
 
 #[test]

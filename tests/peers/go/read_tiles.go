@@ -6,9 +6,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -21,10 +24,10 @@ const (
 	treeSizesCount = 40 // about as many sizes have their consistency proven
 )
 
-// logOnDisk is a log in the layout of c2sp.org/tlog-tiles. Proofs are made from its tile files;
-// what these must hold is computed again from its entries.
+// logOnDisk is a log in the layout of c2sp.org/tlog-tiles, in a folder or behind an http URL. Proofs
+// are made from its tile files; what these must hold is computed again from its entries.
 type logOnDisk struct {
-	dir     string
+	dir     string // or the URL
 	tree    tlog.Tree
 	records [][]byte
 	hashes  storedHashes
@@ -70,8 +73,28 @@ func readTiles(key note.Verifier, dir string, proofPaths []string) (string, erro
 		log.tree.N, tiles, bundles, inclusions, sizes+len(proofPaths), len(proofPaths)), nil
 }
 
+func (log *logOnDisk) isRemote() bool { return strings.HasPrefix(log.dir, "http://") }
+
+func (log *logOnDisk) readFile(path string) ([]byte, error) {
+	if !log.isRemote() {
+		return os.ReadFile(filepath.Join(log.dir, path))
+	}
+	answer, err := http.Get(log.dir + "/" + path)
+	if err != nil {
+		return nil, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode == http.StatusNotFound {
+		return nil, fs.ErrNotExist
+	}
+	if answer.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", path, answer.Status)
+	}
+	return io.ReadAll(answer.Body)
+}
+
 func (log *logOnDisk) readCheckpoint(key note.Verifier) error {
-	file, err := os.ReadFile(filepath.Join(log.dir, "checkpoint"))
+	file, err := log.readFile("checkpoint")
 	if err != nil {
 		return err
 	}
@@ -83,7 +106,7 @@ func (log *logOnDisk) readCheckpoint(key note.Verifier) error {
 func (log *logOnDisk) readRecords() error {
 	for n := int64(0); n*tileWidth < log.tree.N; n++ {
 		path := bundlePath(n, widthAt(log.tree.N, n))
-		bundle, err := os.ReadFile(filepath.Join(log.dir, path))
+		bundle, err := log.readFile(path)
 		if err != nil {
 			return err
 		}
@@ -145,7 +168,8 @@ func (log *logOnDisk) checkFiles() (tiles, bundles int, err error) {
 					delete(files, path)
 					tiles++
 				}
-				if path := bundlePath(n, width); level == 0 && files[path] {
+				widestRemote := log.isRemote() && width == widest
+				if path := bundlePath(n, width); level == 0 && (files[path] || widestRemote) {
 					want := bundleOf(log.records[n*tileWidth:][:width])
 					if err := log.checkFile(path, want); err != nil {
 						return tiles, bundles, err
@@ -163,7 +187,7 @@ func (log *logOnDisk) checkFiles() (tiles, bundles int, err error) {
 }
 
 func (log *logOnDisk) checkFile(path string, want []byte) error {
-	got, err := os.ReadFile(filepath.Join(log.dir, path))
+	got, err := log.readFile(path)
 	if err == nil && !bytes.Equal(got, want) {
 		err = fmt.Errorf("%s: not what the entries make of it", path)
 	}
@@ -173,6 +197,9 @@ func (log *logOnDisk) checkFile(path string, want []byte) error {
 // files are the paths of all files of the log, relative to its folder.
 func (log *logOnDisk) files() (map[string]bool, error) {
 	files := make(map[string]bool)
+	if log.isRemote() {
+		return files, nil // what else a server has nobody can list: the widest of each are asked for
+	}
 	err := filepath.WalkDir(log.dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -281,9 +308,9 @@ func (log *logOnDisk) SaveTiles([]tlog.Tile, [][]byte) {}
 
 // read reads a partial file, or the full one that has taken its place.
 func (log *logOnDisk) read(path func(int64, int) string, n int64, width int) ([]byte, error) {
-	file, err := os.ReadFile(filepath.Join(log.dir, path(n, width)))
+	file, err := log.readFile(path(n, width))
 	if errors.Is(err, fs.ErrNotExist) {
-		full, fullErr := os.ReadFile(filepath.Join(log.dir, path(n, tileWidth)))
+		full, fullErr := log.readFile(path(n, tileWidth))
 		if fullErr == nil {
 			return full, nil
 		}
