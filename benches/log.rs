@@ -1,18 +1,16 @@
 //! How fast is the log by itself? Receipts a second with few and many appenders, the time each waits at a
-//! steady load, what an entry costs on disk; beside them, in the same run, what disk and processor can do.
+//! steady load; beside them, in the same run, what disk and processor can do.
 //!
 //! A receipt counts when it is in the appender's hands: entry durable, tiles and checkpoint published,
 //! checkpoint signed, inclusion proof made. The claims are as `register` makes them of pictures.
 
 mod measure;
 
-use std::fs;
-use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Result, anyhow, ensure};
 use measure::{Report, quantile};
 use timemark_tlog::Log;
 use timemark_verify::{Claim, Policy, Receipt, WorkDigests, verify};
@@ -38,9 +36,6 @@ fn main() -> Result<()> {
         report.row(&name, per_second, "receipts/s", &format!("appenders: {appenders}"))?;
         report.row("disk_fdatasyncs", flushes, "/s", "bare disk: append of 1 KiB and fdatasync")?;
         report.row(&format!("{name}/fdatasyncs"), per_second / flushes, "times", "")?;
-        if appenders == APPENDERS[2] {
-            space(&mut report, &dir.path().join("log"), &log)?;
-        }
     }
     let dir = measure::scratch()?;
     let log = measure::new_log(&dir.path().join("log"), Box::new(|| Ok(())))?;
@@ -113,41 +108,6 @@ fn steady(log: &Log) -> Result<Vec<f64>> {
         })
     })?;
     Ok(waits.into_inner()?)
-}
-
-/// Bytes and files of a settled log, by what they are for.
-fn space(report: &mut Report, dir: &Path, log: &Log) -> Result<()> {
-    log.settle()?;
-    let entries = log.size() as f64;
-    let leaves = 65.0 * entries;
-    let (tiles, files) = usage(&dir.join("tiles"))?;
-    let row = |report: &mut Report, name: &str, bytes: f64, note: &str| {
-        report.row(name, bytes / entries, "bytes/entry", note)
-    };
-    row(report, "disk_tiles", tiles - leaves, "the public tree without the leaves")?;
-    let (checkpoints, _) = usage(&dir.join("checkpoints"))?;
-    row(report, "disk_checkpoints", checkpoints, "every signed checkpoint")?;
-    let (claims, claim_files) = usage(&dir.join("claims"))?;
-    row(report, "disk_claims", claims, "the claims themselves; private")?;
-    report.row(
-        "files_kept",
-        1e6 * (files + claim_files) / entries,
-        "files/million",
-        "tiles and claims",
-    )
-}
-
-fn usage(path: &Path) -> Result<(f64, f64)> {
-    let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
-    if metadata.is_file() {
-        return Ok((metadata.len() as f64, 1.0));
-    }
-    let mut sum = (0.0, 0.0);
-    for entry in fs::read_dir(path)? {
-        let (bytes, files) = usage(&entry?.path())?;
-        sum = (sum.0 + bytes, sum.1 + files);
-    }
-    Ok(sum)
 }
 
 fn claims(count: u64) -> Vec<Claim> {

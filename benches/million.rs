@@ -1,8 +1,10 @@
-//! A log of a million entries: does appending grow dearer, how long do opening and an audit take, and how
-//! much memory do they need?
+//! A log of a million entries: does appending grow dearer, how long do opening and an audit take, how much
+//! memory do they need, and what does an entry cost on disk?
 
 mod measure;
 
+use std::fs;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -20,6 +22,7 @@ fn main() -> Result<()> {
     let dir = measure::scratch()?;
     let path = dir.path().join("log");
     drop(measure::new_log(&path, Box::new(|| Ok(())))?);
+    let written = io("wchar:")?;
     let mut first = None;
     for size in SIZES {
         let log = measure::open_log(&path)?;
@@ -66,7 +69,50 @@ fn main() -> Result<()> {
             "of the whole run so far",
         )?;
     }
-    Ok(())
+    let log = measure::open_log(&path)?;
+    let written = (io("wchar:")? - written) / log.size() as f64;
+    report.row(
+        "bytes_written",
+        written,
+        "bytes/entry",
+        "journal and claims and tiles and all; to the system",
+    )?;
+    space(&mut report, &path, &log)
+}
+
+/// Bytes and files of a settled log, by what they are for.
+fn space(report: &mut Report, dir: &Path, log: &Log) -> Result<()> {
+    log.settle()?;
+    let entries = log.size() as f64;
+    let leaves = 65.0 * entries;
+    let (tiles, files) = usage(&dir.join("tiles"))?;
+    let row = |report: &mut Report, name: &str, bytes: f64, note: &str| {
+        report.row(name, bytes / entries, "bytes/entry", note)
+    };
+    row(report, "disk_tiles", tiles - leaves, "the public tree without the leaves")?;
+    let (checkpoints, _) = usage(&dir.join("checkpoints"))?;
+    row(report, "disk_checkpoints", checkpoints, "every signed checkpoint")?;
+    let (claims, claim_files) = usage(&dir.join("claims"))?;
+    row(report, "disk_claims", claims, "the claims themselves; private")?;
+    report.row(
+        "files_kept",
+        1e6 * (files + claim_files) / entries,
+        "files/million",
+        "tiles and claims",
+    )
+}
+
+fn usage(path: &Path) -> Result<(f64, f64)> {
+    let metadata = fs::metadata(path).with_context(|| path.display().to_string())?;
+    if metadata.is_file() {
+        return Ok((metadata.len() as f64, 1.0));
+    }
+    let mut sum = (0.0, 0.0);
+    for entry in fs::read_dir(path)? {
+        let (bytes, files) = usage(&entry?.path())?;
+        sum = (sum.0 + bytes, sum.1 + files);
+    }
+    Ok(sum)
 }
 
 /// Appends so many entries, a few more than asked for where threads overtake each other.
@@ -85,9 +131,16 @@ fn append(log: &Log, count: u64) -> Result<()> {
     })
 }
 
+/// A figure of /proc/self/io.
+fn io(field: &str) -> Result<f64> {
+    let io = fs::read_to_string("/proc/self/io")?;
+    let line = io.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
+    Ok(line.trim().parse()?)
+}
+
 /// A figure of /proc/self/status in MiB.
 fn memory(field: &str) -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+    let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)).context("no such field")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(kib / 1024.0)
