@@ -246,6 +246,11 @@ fn parse_batch(payload: &[u8]) -> Option<Batch> {
     let mut rest = payload.strip_prefix(&[BATCH])?;
     let first = take_u64(&mut rest)?;
     let checkpoint = take_text(&mut rest)?;
+    // Version 0.1.0 journaled the signed note.
+    let checkpoint = match checkpoint.split_once("\n\n") {
+        Some((text, _signatures)) => format!("{text}\n"),
+        None => checkpoint,
+    };
     let mut entries = Vec::new();
     while !rest.is_empty() {
         let leaf = take_bytes(&mut rest)?.to_vec();
