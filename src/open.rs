@@ -390,12 +390,31 @@ fn made_authority(archive: &Path) -> Result<PathBuf> {
 }
 
 /// Takes a policy file for that of an existing archive.
-pub(crate) fn set_policy(archive: &Path, file: &Path) -> Result<()> {
+///
+/// A backup asks the witnesses of its own policy whether anything newer was signed: a policy whose quorum needs
+/// none of the former witnesses would let an old backup go on unnoticed, unless `replace` says that all is known.
+pub(crate) fn set_policy(archive: &Path, file: &Path, replace: bool) -> Result<()> {
     check_marker(archive)?;
     ensure!(
         backup::mark(archive)?.is_none(),
         "{} is a backup: its policy says who must be asked before it signs again",
         archive.display()
+    );
+    let before = trust(archive)?;
+    let logs = log_lines(archive)?;
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let after = Policy::parse((logs + &text).as_bytes());
+    let after = after.with_context(|| file.display().to_string())?;
+    let known = |at: usize| {
+        let key = &after.witnesses()[at].key;
+        before.witnesses().iter().any(|witness| witness.key == *key)
+    };
+    let was_asked = before.quorum().needs_one_of(&|_| true);
+    ensure!(
+        replace || !was_asked || after.quorum().needs_one_of(&known),
+        "the new quorum could do without every former witness: a backup made before would not learn from those \
+         it knows that the log went on, and could fork it. Keep some of them, or delete such backups, say \
+         --replace-witnesses and make a new backup at once"
     );
     put_policy(archive, file)
 }

@@ -24,6 +24,10 @@ pub(crate) enum Log {
         /// Witnesses, groups, quorum and authorities: a policy without log lines
         #[arg(long, value_name = "FILE")]
         set: Option<PathBuf>,
+        /// Take a policy whose quorum needs none of the former witnesses: backups made before must not be
+        /// restored any more
+        #[arg(long, requires = "set")]
+        replace_witnesses: bool,
     },
     /// The newest checkpoint
     Checkpoint,
@@ -55,8 +59,10 @@ impl Log {
                     print_line(&log.key.to_string())?;
                 }
             }
-            Log::Policy { set: None } => print_bytes(open::trust_text(archive)?.as_bytes())?,
-            Log::Policy { set: Some(file) } => open::set_policy(archive, file)?,
+            Log::Policy { set: None, .. } => print_bytes(open::trust_text(archive)?.as_bytes())?,
+            Log::Policy { set: Some(file), replace_witnesses } => {
+                open::set_policy(archive, file, *replace_witnesses)?;
+            }
             Log::Checkpoint => print_bytes(open::checkpoint(archive)?.to_string().as_bytes())?,
             Log::TilesDir => {
                 // Scripts take it: the exact bytes.

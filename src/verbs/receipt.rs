@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
-use timemark_verify::{EvidenceRecord, Receipt as ReceiptFile, Timestamp};
+use timemark_verify::{Anchor, EvidenceRecord, Receipt as ReceiptFile, Rule, Timestamp};
 
 use crate::open;
 use crate::outcome::{
@@ -106,12 +106,14 @@ impl Receipt {
 impl Refresh {
     fn run(&self, archive: &Path) -> Result<Answer> {
         let engine = open::open(archive)?;
+        let trust = open::trust(archive)?;
         let (mut failed, mut without_quorum) = (false, 0);
         for path in &self.receipts {
             let line = match refresh(&engine, path) {
                 Ok((receipt, is_new)) => {
-                    let index = receipt.anchors[0].index;
-                    let quorum = engine.log.has_quorum(index);
+                    let cosigned = |a: &Anchor| trust.is_cosigned(a.note(), a.checkpoint());
+                    let is_asked = *trust.quorum() != Rule::None;
+                    let quorum = is_asked.then(|| receipt.anchors.iter().any(cosigned));
                     without_quorum += u64::from(quorum == Some(false));
                     RefreshJson {
                         receipt: json_text(path.as_os_str().as_encoded_bytes()),

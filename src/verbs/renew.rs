@@ -11,8 +11,8 @@ use serde::Serialize;
 use timemark_ingest::{Sighting, walk};
 use timemark_tlog::AuthorityClient;
 use timemark_verify::{
-    DigestAlgorithm, EvidenceRecord, HashTree, Policy, Receipt, RecordSubject, ReducedHashTree,
-    Renewed, Timestamp,
+    Anchor, DigestAlgorithm, EvidenceRecord, HashTree, Policy, Receipt, RecordSubject,
+    ReducedHashTree, Renewed, Timestamp,
 };
 
 use crate::outcome::{Answer, error_words, json_text, legible, print_json, print_line, remark};
@@ -103,7 +103,7 @@ impl Renew {
                 Ok(real) if seen.contains(&real) => continue,
                 Ok(real) => {
                     seen.insert(real);
-                    self.plan(&path)
+                    self.plan(&path, &authorities.policy)
                 }
                 Err(error) => Err(error),
             };
@@ -155,9 +155,15 @@ impl Renew {
     }
 
     /// What of a receipt must be time-stamped.
-    fn plan(&self, path: &Path) -> Result<Plan> {
+    fn plan(&self, path: &Path, policy: &Policy) -> Result<Plan> {
         let file = read_receipt(path)?;
         let receipt = Receipt::parse(&file)?;
+        let cosigned = |anchor: &Anchor| policy.is_cosigned(anchor.note(), anchor.checkpoint());
+        ensure!(
+            self.hash.is_none() || receipt.anchors.iter().any(cosigned),
+            "it lacks the quorum of witnesses, which could not be added afterwards; `timemark receipt refresh` \
+             adds it"
+        );
         let places = match self.hash {
             // What is above a record about the whole receipt stays as it is.
             None if receipt.records.is_empty() => {

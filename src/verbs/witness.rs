@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use timemark_tlog::{Clock, Witness as Server};
-use timemark_verify::VerifierKey;
+use timemark_verify::{Policy, VerifierKey};
 
 use crate::outcome::{Answer, legible, print_line};
 
@@ -32,8 +32,12 @@ pub(crate) enum Witness {
         #[command(flatten)]
         folder: Folder,
         /// A log's verifier key, as `timemark log vkey` prints it
-        #[arg(required = true)]
+        #[arg(required_unless_present = "policy")]
         vkey: Vec<VerifierKey>,
+        /// What `timemark log policy` prints: its log's keys take the place of those known of that log. This
+        /// is how a witness learns that keys were replaced, and that the old ones sign nothing new
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
     },
     /// The keys that verify its cosignatures, one a line
     Vkey(Folder),
@@ -52,7 +56,15 @@ impl Witness {
             Witness::Serve { folder, name, logs, listen } => {
                 serve(&folder.dir, name.as_deref(), logs, *listen)?;
             }
-            Witness::AddLog { folder, vkey } => add_logs(&folder.dir, vkey)?,
+            Witness::AddLog { folder, vkey, policy } => {
+                if let Some(path) = policy {
+                    let file = std::fs::read(path).with_context(|| path.display().to_string())?;
+                    let policy =
+                        Policy::parse(&file).with_context(|| path.display().to_string())?;
+                    Server::replace_logs(&folder.dir, &policy)?;
+                }
+                add_logs(&folder.dir, vkey)?;
+            }
             Witness::Vkey(folder) => {
                 for key in Server::read_verifiers(&folder.dir)? {
                     print_line(&legible(key.to_string()))?;

@@ -485,7 +485,10 @@ fn keys_that_were_replaced_after_the_backup_tell_what_is_missing() {
     expect(0, &mut desk.timemark(["log", "backup", "copy", "--with-keys"]));
     // The witnesses hear nothing of what comes now.
     desk.file("none.txt", "quorum none\n");
-    set_policy("none.txt");
+    let said = stderr(2, &mut desk.timemark(["log", "policy", "--set", "none.txt"]));
+    assert!(said.contains("a backup made before"), "{said}");
+    let replace = ["log", "policy", "--set", "none.txt", "--replace-witnesses"];
+    expect(0, &mut desk.timemark(replace));
     register(&desk, "archive", "four");
     expect(0, &mut desk.timemark(["log", "rotate-keys"]));
     let restore = ["log", "restore", "--keys", "archive/keys"];

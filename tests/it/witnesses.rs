@@ -61,6 +61,11 @@ impl Witnessed {
         self.witnesses[n - 1] = Some(Server::start(serve.arg(self.desk.path(&format!("w{n}")))));
     }
 
+    fn refresh(&self, line: &Value) -> Value {
+        let receipt = line["receipt"].as_str().unwrap();
+        expect_json(0, &mut self.desk.timemark(["receipt", "refresh", receipt])).remove(0)
+    }
+
     /// Registers so many works and returns what was said of each.
     fn register(&self, name: &str, count: usize) -> Vec<Value> {
         for i in 0..count {
@@ -149,4 +154,39 @@ fn an_old_copy_of_a_log_is_told_by_its_witnesses_and_signs_nothing() {
     assert_eq!(checkpoint.lines().nth(1), Some("5"), "nothing was signed");
     all.kill(1);
     all.register("fourth", 3);
+}
+
+/// A checkpoint that was cosigned already went to the witnesses once more when its endorsement was lost; the
+/// second answers stood beside the first in the published note, which nobody could read any more.
+#[test]
+fn a_checkpoint_that_is_cosigned_again_stays_readable() {
+    let all = Witnessed::new();
+    let line = all.register("works", 1).remove(0);
+    for _ in 0..3 {
+        std::fs::write(all.desk.path("archive/log/endorsements"), "").unwrap();
+        assert_eq!(all.refresh(&line)["quorum"], true);
+        all.verify(0, &line);
+    }
+    assert!(expect(0, &mut all.desk.timemark(["log", "audit"])).contains("0 findings"));
+    let checkpoint = expect(0, &mut all.desk.timemark(["log", "checkpoint"]));
+    assert!(checkpoint.lines().filter(|line| line.starts_with('—')).count() <= 8, "{checkpoint}");
+}
+
+/// What was a quorum by the policy of yesterday is asked for again by that of today.
+#[test]
+fn receipts_gain_the_quorum_of_a_new_policy() {
+    let mut all = Witnessed::new();
+    all.kill(3);
+    let line = all.register("works", 1).remove(0);
+    all.verify(0, &line);
+    all.start(3);
+    let lines = std::fs::read_to_string(all.desk.path("witnesses")).unwrap();
+    let lines = lines.replace("group two-of-three 2", "group two-of-three all");
+    let file = all.desk.file("all-of-them", lines);
+    expect(0, all.desk.timemark(["log", "policy", "--set"]).arg(file));
+    all.policy = all.desk.file("trust", expect(0, &mut all.desk.timemark(["log", "policy"])));
+    assert_eq!(all.verify(2, &line)["verdict"], "undecided");
+    let refreshed = all.refresh(&line);
+    assert_eq!((&refreshed["status"], &refreshed["quorum"]), (&"refreshed".into(), &true.into()));
+    all.verify(0, &line);
 }

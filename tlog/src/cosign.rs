@@ -60,8 +60,8 @@ pub(crate) struct Cosigned {
     pub note: Note,
     /// Whether they are what the policy asks for.
     pub quorum: bool,
-    /// Which of the witnesses that were asked gave no cosignature, and why.
-    pub failures: Vec<(usize, WitnessError)>,
+    /// Which witnesses gave no cosignature, and why, or `None` for those that have not answered yet.
+    pub failures: Vec<(usize, Option<WitnessError>)>,
 }
 
 impl Cosigners {
@@ -108,8 +108,7 @@ impl Cosigners {
         loop {
             let answers = state.witnesses.iter().filter(|w| w.answered_in == round);
             let given = answers.filter_map(|w| w.answer.as_ref()?.as_ref().ok()).flatten();
-            let signatures = note.signatures().iter().chain(given).cloned().collect();
-            let cosigned = Note::new(note.text().to_owned(), signatures)?;
+            let cosigned = note.with(given.cloned())?;
             if !quorum && self.policy.is_cosigned(&cosigned, &checkpoint) {
                 quorum = true;
                 end = end.min(Instant::now() + GRACE);
@@ -117,9 +116,10 @@ impl Cosigners {
             let pending = |w: &Standing| w.asked_in == round && w.answered_in < round;
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || !state.witnesses.iter().any(pending) {
+                // Whatever was not told yet, of this round or an earlier one; who has not answered is late.
                 let failed = |(number, w): (usize, &mut Standing)| match w.answer.take() {
-                    Some(Err(error)) if w.answered_in == round => Some((number, error)),
-                    _ => None,
+                    Some(Err(error)) => Some((number, Some(error))),
+                    _ => (w.busy || pending(w)).then_some((number, None)),
                 };
                 let failures = state.witnesses.iter_mut().enumerate().filter_map(failed).collect();
                 return Ok(Cosigned { note: cosigned, quorum, failures });

@@ -3,7 +3,7 @@
 //!
 //! The file `endorsements` is a sequence of frames as in the journal. The payload of each is `u64 BE size ‖
 //! flags ‖ u32 BE length ‖ note`, and for each token `u32 BE length ‖ TimeStampResp`. No promise rests on the
-//! file: what a crash takes of its end is asked for again.
+//! file: a record that is lost is asked for again, and costs no other.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,8 @@ const STAMPED: u8 = 2;
 const HEAD_BYTES: u64 = 4 + 8 + 1;
 /// Most bytes of a record: a note and the tokens of every authority.
 const RECORD_BYTES_MAX: u64 = 8 << 20;
+/// How many endorsements are tried for an entry, beside the newest.
+const TRIED_MAX: usize = 8;
 /// Endorsements kept in memory, for the appenders that wait for them.
 const RECENT_MAX: usize = 32;
 
@@ -67,16 +69,25 @@ impl Endorsements {
         let length = file.stat().map_err(io_at(&path))?.bytes;
         let (quorum, stamped, recent) = (Vec::new(), Vec::new(), VecDeque::new());
         let mut places = Places { file, bytes: 0, quorum, stamped, recent };
-        let mut last = None;
-        while let Some((size, flags, next)) = places.head_at(places.bytes, length) {
+        while places.bytes < length {
             let at = places.bytes;
-            last = Some((size, flags, at));
-            places.remember(size, flags, at);
-            places.bytes = next;
+            match places.head_at(at, length) {
+                Some((size, flags, next)) => {
+                    places.remember(size, flags, at);
+                    places.bytes = next;
+                }
+                // The torn end of a write, unless a whole record follows.
+                None => match places.next_record(at + 1, length) {
+                    Some(next) => places.bytes = next,
+                    None => break,
+                },
+            }
         }
-        // Only the end can be torn: what lies before it was written before it.
-        if let Some((_, _, at)) = last
+        // A record is flushed before the next is written: the last one may be torn inside.
+        let last = places.quorum.iter().chain(&places.stamped).map(|place| place.at).max();
+        if let Some(at) = last
             && places.read(at, &path).is_err()
+            && places.head_at(at, length).is_some_and(|(_, _, next)| next == places.bytes)
         {
             places.forget(at);
         }
@@ -100,6 +111,7 @@ impl Endorsements {
         let at = places.bytes;
         // Written where the last whole record ends, so that a failed write is written over.
         places.file.write_at(&record, at).map_err(io_at(&self.path))?;
+        places.file.sync_data().map_err(io_at(&self.path))?;
         places.bytes += record.len() as u64;
         places.remember(endorsement.size, flags, at);
         places.recent.push_back(Arc::new(endorsement));
@@ -109,17 +121,23 @@ impl Endorsements {
         Ok(())
     }
 
-    /// The first endorsement by a quorum whose tree holds the entry: the same one for ever.
-    pub fn first_by_quorum(&self, index: u64) -> Option<Arc<Endorsement>> {
+    /// The first endorsement by a quorum whose tree holds the entry and whose note counts: the same one for
+    /// ever, unless what counts changes. What this process kept counts already.
+    pub fn first_by_quorum(
+        &self,
+        index: u64,
+        counts: &dyn Fn(&Note) -> bool,
+    ) -> Option<Arc<Endorsement>> {
         let places = self.lock();
-        places.first(&places.quorum, index, |endorsement| endorsement.quorum, &self.path)
+        let fits = |endorsement: &Endorsement| endorsement.quorum;
+        places.first(&places.quorum, index, fits, counts, &self.path)
     }
 
     /// The first endorsement with tokens whose tree holds the entry.
     pub fn first_stamped(&self, index: u64) -> Option<Arc<Endorsement>> {
         let places = self.lock();
         let stamped = |endorsement: &Endorsement| !endorsement.timestamps.is_empty();
-        places.first(&places.stamped, index, stamped, &self.path)
+        places.first(&places.stamped, index, stamped, &|_| true, &self.path)
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {
@@ -155,20 +173,36 @@ impl Places {
         whole.then_some((u64::from_be_bytes(*size), *flags.first()?, next))
     }
 
+    /// Where the next whole record begins, from this place on.
+    fn next_record(&self, from: u64, length: u64) -> Option<u64> {
+        (from..length).find(|&at| {
+            let Some((_, flags, next)) = self.head_at(at, length) else { return false };
+            let mut record = vec![0; (next - at) as usize];
+            flags <= QUORUM | STAMPED
+                && self.file.read_at(&mut record, at).is_ok()
+                && next_frame(&record).is_some()
+        })
+    }
+
     fn first(
         &self,
         places: &[Place],
         index: u64,
         fits: impl Fn(&Endorsement) -> bool,
+        counts: &dyn Fn(&Note) -> bool,
         path: &Path,
     ) -> Option<Arc<Endorsement>> {
-        let place = places.get(places.partition_point(|place| place.size <= index))?;
-        let recent = self.recent.iter().find(|recent| recent.size == place.size && fits(recent));
-        match recent {
-            Some(recent) => Some(recent.clone()),
-            // A damaged record costs its evidence, not the receipt.
-            None => self.read(place.at, path).ok().map(Arc::new),
-        }
+        let from = &places[places.partition_point(|place| place.size <= index)..];
+        // A damaged record costs its own evidence; one that counts no more is passed over. The newest may
+        // count where many before do not.
+        from.iter().take(TRIED_MAX).chain(from.last()).find_map(|place| {
+            let recent =
+                self.recent.iter().find(|recent| recent.size == place.size && fits(recent));
+            match recent {
+                Some(recent) => Some(recent.clone()),
+                None => self.read(place.at, path).ok().filter(|e| counts(&e.note)).map(Arc::new),
+            }
+        })
     }
 
     fn read(&self, at: u64, path: &Path) -> Result<Endorsement, LogError> {
@@ -226,7 +260,7 @@ mod tests {
             ] {
                 let at = |n: Option<usize>| n.map(|n: usize| all[n].clone());
                 assert_eq!(
-                    kept.first_by_quorum(index).map(|e| (*e).clone()),
+                    kept.first_by_quorum(index, &|_| true).map(|e| (*e).clone()),
                     at(quorum),
                     "{index}"
                 );
@@ -247,7 +281,7 @@ mod tests {
             let whole = if cut == good.len() { good.len() } else { last };
             assert_eq!(path.metadata().unwrap().len(), whole as u64);
             if whole < good.len() {
-                assert!(kept.first_by_quorum(6).is_none());
+                assert!(kept.first_by_quorum(6, &|_| true).is_none());
                 kept.keep(all[4].clone()).unwrap();
             }
             check(&kept);

@@ -122,11 +122,19 @@ impl Log {
         self.endorsing.as_ref().map(failures).unwrap_or_default()
     }
 
+    /// The first checkpoint whose tree holds the entry and which a quorum cosigned that is one by the policy of
+    /// today.
+    pub(crate) fn first_by_quorum(&self, index: u64) -> Option<Arc<Endorsement>> {
+        let cosigners = self.endorsing.as_ref().and_then(|endorsing| endorsing.cosigners.as_ref());
+        let counts = |note: &Note| cosigners.is_none_or(|cosigners| cosigners.is_quorum(note));
+        self.endorsements.first_by_quorum(index, &counts)
+    }
+
     /// Whether a quorum of the witnesses has cosigned a tree that holds the entry; `None` where the log asks no
     /// witnesses.
     pub fn has_quorum(&self, index: u64) -> Option<bool> {
         self.endorsing.as_ref()?.cosigners.as_ref()?;
-        Some(self.endorsements.first_by_quorum(index).is_some())
+        Some(self.first_by_quorum(index).is_some())
     }
 
     /// Whether the log asks any time-stamp authority.
@@ -177,7 +185,7 @@ impl Log {
         let cosigners = endorsing.cosigners.as_ref()?;
         let mut rounds = lock(&endorsing.rounds);
         loop {
-            if let Some(first) = self.endorsements.first_by_quorum(index) {
+            if let Some(first) = self.first_by_quorum(index) {
                 return Some(first.note.clone());
             }
             match &rounds.last {
@@ -210,8 +218,14 @@ impl Log {
         };
         for (number, failure) in &failures {
             let client = &endorsing.clients[*number];
-            endorsing.failed(client.name(), failure);
-            if let WitnessError::Ahead { .. } = failure
+            match failure {
+                Some(failure) => endorsing.failed(client.name(), failure),
+                None => {
+                    let late = WitnessError::Late { name: client.name().to_owned() };
+                    endorsing.failed(client.name(), &late);
+                }
+            }
+            if let Some(WitnessError::Ahead { .. }) = failure
                 && let Ok(Some(latest)) = client.latest(self.verifier().name())
                 && let Err(error) = self.check_not_behind(&latest)
             {
@@ -222,10 +236,8 @@ impl Log {
         if quorum {
             let endorsement =
                 Endorsement { size, note: cosigned.clone(), quorum, timestamps: Vec::new() };
-            if let Err(error) = self.endorsements.keep(endorsement) {
-                endorsing.failed("endorsements", &error);
-            }
-            if let Err(error) = self.publish_cosigned(&cosigned, size) {
+            let kept = self.endorsements.keep(endorsement);
+            if let Err(error) = kept.and_then(|()| self.publish_cosigned(&cosigned, size)) {
                 endorsing.failed("checkpoint", &error);
             }
         }
@@ -281,11 +293,13 @@ impl Log {
             return Err(LogError::NotOurs { origin: origin.to_owned() });
         }
         // The newest tree goes to the witnesses, if no quorum has cosigned one that holds the entry.
+        if let Some(endorsing) = &self.endorsing {
+            lock(&endorsing.rounds).last = None; // they may be back
+        }
         self.cosigned(index);
         let leaf = leaf_hash(&receipt.leaf.to_bytes());
         let mut news = false;
-        let found =
-            [self.endorsements.first_by_quorum(index), self.endorsements.first_stamped(index)];
+        let found = [self.first_by_quorum(index), self.endorsements.first_stamped(index)];
         for endorsement in found.into_iter().flatten() {
             let mut anchor = self.anchor(index, leaf, endorsement.note.clone())?;
             anchor.timestamps = endorsement.timestamps.clone();

@@ -232,6 +232,7 @@ impl Run {
                 return Ok(());
             }
             result = self.create().and_then(|()| self.open());
+            self.is_created |= result.is_ok();
             if self.disk.is_dead() {
                 break;
             }
@@ -243,8 +244,9 @@ impl Run {
         if !self.is_created {
             let disk = Disk::new(self.disk.clone());
             match Log::create_on(&disk, Path::new(DIR), &key(), LIMITS) {
-                // A creation that failed at its end has made the log.
-                Err(LogError::Exists { .. }) => {}
+                // A creation that failed at its end has made the log, though a power cut may take it back
+                // until it was opened once.
+                Err(LogError::Exists { .. }) => return Ok(()),
                 other => other?,
             }
             self.is_created = true;

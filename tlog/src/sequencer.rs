@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread;
 
-use timemark_verify::merkle::{self, leaf_hash};
+use timemark_verify::merkle::{self, Hash, leaf_hash};
 use timemark_verify::{Checkpoint, Claim, FormatError, Leaf, Note, Receipt};
 
 use crate::claims::{Checkpoints, Claims};
 use crate::disk::{Disk, Folder};
 use crate::endorse::Endorsements;
-use crate::endorsing::Endorsing;
+use crate::endorsing::{Endorsing, TilesOnDisk};
 use crate::files::OpenFile;
 use crate::folder::{
     check_batches, check_edge, check_nothing_else_was_signed, checkpoints_path, read_edge,
@@ -44,6 +44,9 @@ const RESERVE_BYTES: u64 = 2 * JOURNAL_BYTES_MAX;
 /// Tiles kept in memory for proofs; a tile with its inner nodes is 16 KiB.
 const TILES_CACHED_MAX: usize = 1024;
 
+/// Why a log stopped whose commit came to no end.
+const PANICKED: &str = "a panic while committing";
+
 /// What tests make smaller.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
@@ -65,6 +68,8 @@ pub struct Log {
     committed: Condvar,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) endorsements: Endorsements,
+    /// The root at the size at which the keys were last replaced.
+    root_at_rotation: Hash,
     pub(crate) endorsing: Option<Endorsing>,
     claims: Claims,
     head: RwLock<Arc<Head>>,
@@ -188,6 +193,9 @@ impl Log {
         let edge = read_edge(&disk, dir, &start)?;
         let entries = read_partial_entries(&disk, dir, &edge)?;
         check_full_tiles(&disk, dir, &edge)?;
+        // A log is settled before its keys are replaced: that size is on disk, and was hashed just now.
+        let tiles = TilesOnDisk { disk: disk.clone(), dir: dir.to_owned() };
+        let root_at_rotation = tree::root(&tiles, key.first_size().min(edge.size()))?;
         let known = check_batches(dir, &key, start, &edge, &batches)?;
         check_nothing_else_was_signed(&disk, dir, &key, &known, &base)?;
 
@@ -222,6 +230,7 @@ impl Log {
             committed: Condvar::new(),
             writer: Mutex::new(writer),
             endorsements,
+            root_at_rotation,
             endorsing: None,
             head: RwLock::new(Arc::new(head)),
             tiles: Mutex::default(),
@@ -275,7 +284,7 @@ impl Log {
         let record = record.ok_or_else(|| damaged("its claim is missing"))?;
         let claim = record.claim.ok_or(LogError::Erased { index })?;
         let claim = Claim::parse(&claim)?;
-        let note = match self.endorsements.first_by_quorum(index) {
+        let note = match self.first_by_quorum(index) {
             Some(endorsement) => endorsement.note.clone(),
             None => self.signed_at(record.checkpoint_at)?,
         };
@@ -292,7 +301,8 @@ impl Log {
         if checkpoint.size >= first || !self.key.can_sign() {
             return Ok(self.key.complete(note)?);
         }
-        let (origin, root) = (checkpoint.origin, tree::root(self, first)?);
+        // Signed before, by the keys of that time: what the tree was when all of it had been hashed.
+        let (origin, root) = (checkpoint.origin, self.root_at_rotation);
         let note = self.key.sign(&Checkpoint { origin, size: first, root })?;
         Ok(self.key.complete(note)?)
     }
@@ -384,11 +394,8 @@ impl Log {
             drop(pool);
             // A panic must not leave the others waiting for an outcome.
             let commit = AssertUnwindSafe(|| self.commit(batch.entries));
-            let result = catch_unwind(commit).unwrap_or_else(|_| {
-                let reason = "a panic while committing".to_owned();
-                lock(&self.writer).stopped = Some(reason.clone());
-                Err(LogError::Stopped { reason })
-            });
+            let result = catch_unwind(commit)
+                .unwrap_or_else(|_| Err(LogError::Stopped { reason: PANICKED.to_owned() }));
             let result = result.map_err(Arc::new);
             pool = lock(&self.pool);
             pool.at_work = false;
@@ -404,10 +411,24 @@ impl Log {
         if let Some(reason) = &writer.stopped {
             return Err(LogError::Stopped { reason: reason.clone() });
         }
+        // Stays so if what follows panics: nobody gets in after it.
+        writer.stopped = Some(PANICKED.to_owned());
+        let committed = self.commit_batch(&mut writer, entries);
+        if writer.stopped.as_deref() == Some(PANICKED) {
+            writer.stopped = None;
+        }
+        committed
+    }
+
+    fn commit_batch(
+        &self,
+        writer: &mut Writer,
+        entries: Vec<BatchEntry>,
+    ) -> Result<Sequenced, LogError> {
         writer.reserve.hold()?;
         (self.flush_works)().map_err(LogError::Works)?;
         match check_edge(&self.disk, &self.dir, &writer.edge, &writer.entries) {
-            Err(error @ LogError::Damaged { .. }) => return Err(stop(&mut writer, error)),
+            Err(error @ LogError::Damaged { .. }) => return Err(stop(writer, error)),
             other => other?,
         }
 
@@ -421,20 +442,21 @@ impl Log {
             Err(error) if error.is_full() => return Err(writer.reserve.disk_full()),
             Err(AppendError::NotWritten(error)) => return Err(error),
             // After a failed flush nobody knows what the disk holds: only a fresh start can tell.
-            Err(AppendError::Unknown(error)) => return Err(stop(&mut writer, error)),
+            Err(AppendError::Unknown(error)) => return Err(stop(writer, error)),
         }
         // The batch is durable from here on.
-        let published = self.put_in_place(&mut writer, &batch, growth);
+        let published = self.put_in_place(writer, &batch, growth);
         let note = match published {
             Ok(note) => note,
             Err(error) => {
-                let reason = stop(&mut writer, error).to_string();
+                let reason = stop(writer, error).to_string();
                 return Err(LogError::Unpublished { reason });
             }
         };
         if writer.journal.bytes() > self.limits.journal_bytes_max {
             // If that fails, the batch is no less durable; what has to, stops the log.
-            let _ = self.cut_journal(&mut writer);
+            writer.stopped = None;
+            let _ = self.cut_journal(writer);
         }
         Ok(Sequenced { first, note })
     }

@@ -39,6 +39,12 @@ impl Note {
         if !text.ends_with('\n') || text.contains(|c: char| c < ' ' && c != '\n') {
             return Err(bad("a text of whole lines without control characters is needed"));
         }
+        if signatures.len() > Note::SIGNATURES_MAX {
+            return Err(bad(format!("more than {} signatures", Note::SIGNATURES_MAX)));
+        }
+        if (1..signatures.len()).any(|i| signatures[..i].contains(&signatures[i])) {
+            return Err(bad("the same signature stands twice"));
+        }
         Ok(Note { text, signatures })
     }
 
@@ -50,6 +56,22 @@ impl Note {
     /// The signatures in the order of the note.
     pub fn signatures(&self) -> &[NoteSignature] {
         &self.signatures
+    }
+
+    /// The same note with further signatures, one a key: of two by the same key the one that is here stays.
+    pub fn with(
+        &self,
+        further: impl IntoIterator<Item = NoteSignature>,
+    ) -> Result<Note, FormatError> {
+        let mut signatures = self.signatures.clone();
+        for signature in further {
+            let same =
+                |s: &NoteSignature| (&s.name, s.key_id) == (&signature.name, signature.key_id);
+            if !signatures.iter().any(same) {
+                signatures.push(signature);
+            }
+        }
+        Note::new(self.text.clone(), signatures)
     }
 
     /// The signatures that claim to be by this key.
@@ -70,12 +92,6 @@ impl Note {
         let lines = lines.strip_suffix('\n').ok_or_else(|| bad("its last line has no end"))?;
         let signatures =
             lines.split('\n').map(NoteSignature::parse).collect::<Result<Vec<_>, _>>()?;
-        if signatures.len() > Note::SIGNATURES_MAX {
-            return Err(bad(format!("more than {} signatures", Note::SIGNATURES_MAX)));
-        }
-        if (1..signatures.len()).any(|i| signatures[..i].contains(&signatures[i])) {
-            return Err(bad("the same signature stands twice"));
-        }
         Note::new(format!("{text}\n"), signatures)
     }
 }

@@ -51,6 +51,8 @@ pub struct Witness {
     pub name: String,
     /// The key it cosigns with.
     pub key: VerifierKey,
+    /// The sizes of checkpoints that count, where a `log-sizes` line restricts a log's own key.
+    pub sizes: RangeInclusive<u64>,
     /// Where it takes checkpoints (the submission prefix of c2sp.org/tlog-witness), for who asks it.
     pub url: Option<String>,
 }
@@ -224,14 +226,17 @@ impl<'a> Draft<'a> {
         let size =
             |word: &[u8]| decimal(&lossy(word)).ok_or(format!("{:?} is no size", lossy(word)));
         let sizes = size(first)?..=if last == b"*" { u64::MAX } else { size(last)? };
-        let mut known = self.logs.iter_mut().filter(|log| log.key.short().as_bytes() == key);
-        let Some(log) = known.next().filter(|log| log.sizes == (0..=u64::MAX)) else {
-            return Err(format!("{:?} is no log above, or has its sizes already", lossy(key)));
+        let is_it = |known: &VerifierKey| known.short().as_bytes() == key;
+        let logs = self.logs.iter_mut().filter(|log| is_it(&log.key)).map(|log| &mut log.sizes);
+        let witnesses = self.witnesses.iter_mut().filter(|witness| is_it(&witness.key));
+        let mut known = logs.chain(witnesses.map(|witness| &mut witness.sizes));
+        let Some(restricted) = known.next().filter(|known| **known == (0..=u64::MAX)) else {
+            return Err(format!("{:?} is no key above, or has its sizes already", lossy(key)));
         };
         if sizes.is_empty() || sizes == (0..=u64::MAX) {
             return Err("these are no sizes to restrict a key to".to_owned());
         }
-        log.sizes = sizes;
+        *restricted = sizes;
         Ok(())
     }
 
@@ -241,7 +246,8 @@ impl<'a> Draft<'a> {
             return Err("the same witness key stands twice".to_owned());
         }
         self.define(name, Rule::Witness(self.witnesses.len()))?;
-        self.witnesses.push(Witness { name: lossy(name), key, url: url.map(lossy) });
+        let sizes = 0..=u64::MAX;
+        self.witnesses.push(Witness { name: lossy(name), key, sizes, url: url.map(lossy) });
         Ok(())
     }
 

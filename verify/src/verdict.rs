@@ -306,6 +306,13 @@ fn cosigned<'a>(
             .map(|signature| witness.key.check(note, checkpoint, signature))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| &witness.key)?;
+        let mut same_key =
+            policy.logs().iter().filter(|log| log.key.key_bytes() == witness.key.key_bytes());
+        let in_time = witness.sizes.contains(&checkpoint.size)
+            && same_key.all(|log| log.sizes.contains(&checkpoint.size));
+        if !in_time {
+            continue; // a log's key that was replaced
+        }
         if let Some(&earliest) = times.iter().min_by_key(|time| time.unwrap_or(u64::MAX)) {
             let is_log = policy.is_key_of_a_log(&witness.key);
             let time = earliest.filter(|_| !is_log);
@@ -639,6 +646,26 @@ pub(crate) mod tests {
         assert!(answer("0 7").is_ok() && answer("7 *").is_ok());
         for retired in ["0 6", "8 *", "8 9"] {
             assert!(matches!(answer(retired), Err(Refusal::UntrustedLog { .. })), "{retired}");
+        }
+    }
+
+    /// A log's second key that stands in for a witness counts for the sizes of its time, like every log key.
+    #[test]
+    fn a_replaced_key_of_the_log_is_no_part_of_a_quorum() {
+        let (log, log_pq) = (key(1, KeyKind::Ed25519), ml_dsa_key("k1.example", 2));
+        let receipt = hybrid(&[KeyKind::Ed25519, KeyKind::MlDsa44], &[]); // at size 7
+        for (lines, counts) in [
+            (format!("witness L {log_pq}\nlog-sizes {} 0 7\n", log_pq.short()), true),
+            (format!("witness L {log_pq}\nlog-sizes {} 0 6\n", log_pq.short()), false),
+            (
+                format!("log {log_pq}\nlog-sizes {} 0 6\nwitness L {log_pq}\n", log_pq.short()),
+                false,
+            ),
+        ] {
+            let policy = format!("log {log}\n{lines}quorum L\n");
+            let policy = Policy::parse(policy.as_bytes()).unwrap();
+            let missing = Some(Refusal::QuorumMissing).filter(|_| !counts);
+            assert_eq!(check(&receipt, &policy).err(), missing, "{lines}");
         }
     }
 

@@ -49,6 +49,7 @@ impl Restore {
         drop(log);
         drop(open::open(archive)?);
         print_line(&format!("{name} is an archive again: its log goes on after entry {size}"))?;
+        print_line("entries that no quorum had cosigned may be missing without anybody's knowing")?;
         print_line(
             "whatever is left of the archive that it was a backup of must never be opened again",
         )?;

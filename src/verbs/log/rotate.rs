@@ -40,7 +40,8 @@ impl RotateKeys {
             "give `timemark log policy` to everybody who verifies receipts: older ones refuse new receipts",
         )?;
         print_line(
-            "give both keys to every witness: until it knows them, it cosigns nothing that is new",
+            "give it to every witness as well (`timemark witness add-log --policy FILE`): until then it cosigns \
+             nothing new, and goes on believing the old keys",
         )?;
         Ok(Answer::Yes)
     }

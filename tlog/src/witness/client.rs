@@ -30,6 +30,8 @@ impl WitnessClient {
     pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
     /// How long a witness may take altogether, unless [`WitnessClient::within`] says otherwise.
     pub const TIME_MAX: Duration = Duration::from_secs(10);
+    /// How long it may take to show its newest checkpoint, for which nobody should wait long.
+    pub const LATEST_TIME_MAX: Duration = Duration::from_secs(2);
     /// Longest answer in bytes. A signature of ML-DSA-44 is a line of 3.3 KB.
     pub const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
@@ -126,7 +128,7 @@ impl WitnessClient {
     pub fn latest(&self, origin: &str) -> Result<Option<Note>, WitnessError> {
         let hash = HEXLOWER.encode(&Sha256::digest(origin));
         let prefix = self.add_checkpoint.trim_end_matches("add-checkpoint");
-        let time_max = self.time_max.min(WitnessClient::CONNECT_TIME_MAX);
+        let time_max = self.time_max.min(WitnessClient::LATEST_TIME_MAX);
         let call = self.agent.get(format!("{prefix}{hash}/checkpoint"));
         let call = call.config().timeout_global(Some(time_max)).build();
         let mut answer = call.call().map_err(|error| self.failed(error))?;

@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use timemark_verify::{FormatError, Policy, VerifierKey};
+use timemark_verify::{FormatError, Policy, TrustedLog, VerifierKey};
 
 use crate::LogError;
 use crate::disk::{Disk, io_at};
@@ -48,13 +48,44 @@ impl KnownLogs {
 
 /// Adds a key to the list, durably.
 pub(super) fn add(path: &Path, key: &VerifierKey) -> Result<(), LogError> {
+    change(path, |list| list + &format!("log {key}\n"))
+}
+
+/// Takes the `log` and `log-sizes` lines of a policy in the place of those about the same origins, durably: so a
+/// key that was replaced counts for its time only.
+pub(super) fn replace(path: &Path, policy: &Policy) -> Result<(), LogError> {
+    let line = |log: &TrustedLog| {
+        let last = match *log.sizes.end() {
+            u64::MAX => "*".to_owned(),
+            last => last.to_string(),
+        };
+        let sizes = format!("log-sizes {} {} {last}\n", log.key.short(), log.sizes.start());
+        let sizes = if log.sizes == (0..=u64::MAX) { String::new() } else { sizes };
+        format!("log {}\n{sizes}", log.key)
+    };
+    let origins: Vec<&str> = policy.logs().iter().map(|log| log.key.name()).collect();
+    let is_of_them = |line: &str| {
+        let mut words = line.split_whitespace();
+        let is_ours = matches!(words.next(), Some("log" | "log-sizes"));
+        let name = words.next().and_then(|key| key.split('+').next());
+        is_ours && name.is_some_and(|name| origins.contains(&name))
+    };
+    change(path, |list| {
+        let others = list.lines().filter(|line| !is_of_them(line)).map(|line| format!("{line}\n"));
+        others.chain(policy.logs().iter().map(line)).collect()
+    })
+}
+
+fn change(path: &Path, change: impl FnOnce(String) -> String) -> Result<(), LogError> {
     let lock_path = path.with_extension("lock");
     let _lock = Disk::real().try_lock(&lock_path)?.ok_or(LogError::Busy { path: lock_path })?;
-    let mut file = Disk::real().read_if_exists(path)?.unwrap_or_default();
-    if !file.is_empty() && !file.ends_with(b"\n") {
-        file.push(b'\n');
+    let file = Disk::real().read_if_exists(path)?.unwrap_or_default();
+    let mut list =
+        String::from_utf8(file).map_err(|_| LogError::damaged(path, "it is not UTF-8"))?;
+    if !list.is_empty() && !list.ends_with('\n') {
+        list.push('\n');
     }
-    file.extend(format!("log {key}\n").bytes());
+    let file = change(list).into_bytes();
     parse(&file)?;
     Disk::real().replace_durably(path, &file)
 }

@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use timemark_verify::merkle::{check_consistency, empty_root};
-use timemark_verify::{Checkpoint, FormatError, KeyKind, Note, NoteSignature, VerifierKey};
+use timemark_verify::{Checkpoint, FormatError, KeyKind, Note, NoteSignature, Policy, VerifierKey};
 
 use crate::disk::{Disk, io_at};
 use crate::files::OpenFile;
@@ -106,6 +106,12 @@ impl Witness {
     /// Adds a key of a log to those whose checkpoints the witness in this folder cosigns, also while it works.
     pub fn add_log(dir: &Path, key: &VerifierKey) -> Result<(), LogError> {
         logs::add(&logs_path(dir), key)
+    }
+
+    /// Takes all keys of the logs of a policy, with the tree sizes that each speaks for, in the place of those
+    /// that are known of the same logs; also while the witness works.
+    pub fn replace_logs(dir: &Path, policy: &Policy) -> Result<(), LogError> {
+        logs::replace(&logs_path(dir), policy)
     }
 
     /// Opens a witness. Refuses when any checkpoint in it is not one that its keys cosigned.
