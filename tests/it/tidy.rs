@@ -10,12 +10,22 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 9] = [
+const EDGES: [(&str, &[&str]); 10] = [
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
     ("timemark-store", &["timemark-verify"]),
-    ("timemark-index", &["timemark-verify"]),
-    ("timemark-ingest", &["timemark-index", "timemark-store", "timemark-tlog", "timemark-verify"]),
+    ("timemark-vision", &["timemark-verify"]),
+    ("timemark-index", &["timemark-verify", "timemark-vision"]),
+    (
+        "timemark-ingest",
+        &[
+            "timemark-index",
+            "timemark-store",
+            "timemark-tlog",
+            "timemark-verify",
+            "timemark-vision",
+        ],
+    ),
     // Until it serves registrations as well: those it reaches through ingest::Engine alone.
     ("timemark-api", &["timemark-tlog", "timemark-verify"]),
     ("timemark-samples", &[]),
@@ -30,6 +40,7 @@ const EDGES: [(&str, &[&str]); 9] = [
             "timemark-tlog",
             "timemark-tsa",
             "timemark-verify",
+            "timemark-vision",
         ],
     ),
 ];

@@ -21,7 +21,6 @@
 mod kind;
 mod structure;
 
-use std::fmt;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -32,20 +31,11 @@ use image::{
     ColorType, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Rgb, imageops,
 };
 
+use timemark_vision::Picture;
+
 use kind::picture_format;
 pub use kind::{START_BYTES, has_picture_signature, media_type};
 use structure::{JpegOutline, tiff_directory_is_bounded, webp_container};
-
-/// A decoded picture: upright, 8 bits a channel, transparency flattened over white.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Picture {
-    /// Pixels in a row.
-    pub width: u32,
-    /// Rows.
-    pub height: u32,
-    /// `width` × `height` × 3 bytes, row by row from the top left.
-    pub rgb: Vec<u8>,
-}
 
 /// What one decode may cost; see the head of this file for what each limit holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,41 +229,39 @@ fn decode_as(
     decoder.read_image(&mut raw).map_err(failed)?;
     let rgb =
         to_rgb8(raw, color).ok_or_else(|| undecodable(format!("pixels of kind {color:?}")))?;
-    Ok(Picture { width, height, rgb }.turned(orientation))
+    Ok(turned(Picture { width, height, rgb }, orientation))
 }
 
-impl Picture {
-    /// Turns a picture upright, tile by tile: a plain loop would miss the cache at every pixel.
-    fn turned(self, orientation: Orientation) -> Picture {
-        let turn = orientation.to_exif();
-        if turn == 1 {
-            return self;
-        }
-        let (from_width, from_height) = (self.width as usize, self.height as usize);
-        let (width, height) =
-            if turn >= 5 { (from_height, from_width) } else { (from_width, from_height) };
-        let mut rgb = vec![0; self.rgb.len()];
-        for tile_y in (0..height).step_by(TILE_SIDE) {
-            for tile_x in (0..width).step_by(TILE_SIDE) {
-                for y in tile_y..height.min(tile_y + TILE_SIDE) {
-                    for x in tile_x..width.min(tile_x + TILE_SIDE) {
-                        let (mut u, mut v) = if turn >= 5 { (y, x) } else { (x, y) };
-                        if matches!(turn, 2 | 3 | 7 | 8) {
-                            u = from_width - 1 - u;
-                        }
-                        if matches!(turn, 3 | 4 | 6 | 7) {
-                            v = from_height - 1 - v;
-                        }
-                        let (to, from) = (3 * (y * width + x), 3 * (v * from_width + u));
-                        rgb[to..to + 3].copy_from_slice(&self.rgb[from..from + 3]);
+/// Turns a picture upright, tile by tile: a plain loop would miss the cache at every pixel.
+fn turned(picture: Picture, orientation: Orientation) -> Picture {
+    let turn = orientation.to_exif();
+    if turn == 1 {
+        return picture;
+    }
+    let (from_width, from_height) = (picture.width as usize, picture.height as usize);
+    let (width, height) =
+        if turn >= 5 { (from_height, from_width) } else { (from_width, from_height) };
+    let mut rgb = vec![0; picture.rgb.len()];
+    for tile_y in (0..height).step_by(TILE_SIDE) {
+        for tile_x in (0..width).step_by(TILE_SIDE) {
+            for y in tile_y..height.min(tile_y + TILE_SIDE) {
+                for x in tile_x..width.min(tile_x + TILE_SIDE) {
+                    let (mut u, mut v) = if turn >= 5 { (y, x) } else { (x, y) };
+                    if matches!(turn, 2 | 3 | 7 | 8) {
+                        u = from_width - 1 - u;
                     }
+                    if matches!(turn, 3 | 4 | 6 | 7) {
+                        v = from_height - 1 - v;
+                    }
+                    let (to, from) = (3 * (y * width + x), 3 * (v * from_width + u));
+                    rgb[to..to + 3].copy_from_slice(&picture.rgb[from..from + 3]);
                 }
             }
         }
-        let (width, height) =
-            if turn >= 5 { (self.height, self.width) } else { (self.width, self.height) };
-        Picture { width, height, rgb }
     }
+    let (width, height) =
+        if turn >= 5 { (picture.height, picture.width) } else { (picture.width, picture.height) };
+    Picture { width, height, rgb }
 }
 
 /// How the picture must be turned; upright if its metadata does not say or cannot be read.
@@ -393,12 +381,6 @@ impl BufRead for DeadlineReader<'_> {
 impl Seek for DeadlineReader<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.bytes.seek(to)
-    }
-}
-
-impl fmt::Debug for Picture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Picture({} × {})", self.width, self.height)
     }
 }
 

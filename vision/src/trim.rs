@@ -1,6 +1,6 @@
 //! Takes a plain frame off a picture: who puts a border around a copy should not hide it.
 
-use crate::media::Picture;
+use crate::picture::Picture;
 
 /// A line belongs to the frame if no channel of its pixels is further than this from the line's first
 /// pixel, but for one pixel in [`STRAY_SHARE`]: recompression ripples near the inner picture.
@@ -10,7 +10,7 @@ const STRAY_SHARE: usize = 64;
 const SIDE_LEFT_MIN: u32 = 4;
 
 /// The picture without its plain frame; `None` where it has none, or is nothing but plain.
-pub(crate) fn trim(picture: &Picture) -> Option<Picture> {
+pub fn trim(picture: &Picture) -> Option<Picture> {
     let (width, height) = (picture.width, picture.height);
     let row = |y: u32| (0..width).map(move |x| pixel(picture, x, y));
     let column = |x: u32| (0..height).map(move |y| pixel(picture, x, y));
