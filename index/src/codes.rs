@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use timemark_verify::{Claim, Fingerprint, FormatError};
 
-use crate::{IndexError, Kind, Match};
+use timemark_vision::Kind;
+
+use crate::{IndexError, Match};
 
 /// All codes, in memory: a struct of arrays for each kind, in the log's order.
 #[derive(Default)]

@@ -11,32 +11,31 @@
 //! log indexes come in, log indexes go out.
 
 mod codes;
-mod pdq;
-pub mod second;
+mod keypoints;
 mod text;
 
 use std::error::Error;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use timemark_verify::{Claim, Fingerprint, FormatError};
+use timemark_verify::{Claim, Fingerprint};
+use timemark_vision::{Features, Kind};
 
 use codes::{CodesFile, Table};
-pub use pdq::{Dihedral, Pdq};
-
+pub use keypoints::Candidate;
+use keypoints::Keypoints;
 use text::{Text, TextWriter};
 
 /// What the registered works look like and what they are called.
 ///
-/// Readers never wait for the disk. Additions are seen by [`Index::matches`] at once and by
+/// Readers wait for the disk only while many keypoints that came together are written. Additions are seen by [`Index::matches`] at once and by
 /// [`Index::search`] after [`Index::flush`]; until then a crash loses them, to be replayed.
 pub struct Index {
     table: RwLock<Table>,
+    keypoints: RwLock<Keypoints>,
     text: Text,
     writing: Mutex<Writing>,
     len: AtomicU64,
@@ -56,9 +55,11 @@ impl Index {
         fs::create_dir_all(dir).map_err(|source| IndexError::file(dir, source))?;
         let (codes, table) = CodesFile::open(&dir.join("codes"))?;
         let (text, text_writer) = Text::open(&dir.join("text"))?;
-        let len = AtomicU64::new(codes.len().min(text_writer.len()));
+        let keypoints = Keypoints::open(&dir.join("keypoints"))?;
+        let len = AtomicU64::new(codes.len().min(text_writer.len()).min(keypoints.len()));
         let writing = Mutex::new(Writing { codes, text: text_writer, failed: false });
-        Ok(Index { table: RwLock::new(table), text, writing, len })
+        let (table, keypoints) = (RwLock::new(table), RwLock::new(keypoints));
+        Ok(Index { table, keypoints, text, writing, len })
     }
 
     /// Log entries below this are taken in; a replay begins here.
@@ -71,18 +72,33 @@ impl Index {
         self.len() == 0
     }
 
+    /// Log entries below this are taken in by the part that holds keypoints; from here on
+    /// [`Index::advance`] wants them.
+    pub fn keypoints_len(&self) -> u64 {
+        self.read_keypoints().len()
+    }
+
     /// Takes in the log up to `len`. `works` holds, in ascending order, the log index and claim of
-    /// every work from [`Index::len`] on and below `len`; what a part has already is skipped there.
+    /// every work from [`Index::len`] on and below `len`, and `features` the keypoints of those that
+    /// have some, from [`Index::keypoints_len`] on; what a part has already is skipped there.
     ///
     /// Calls follow the log's order: a work left out below `len` stays out until a rebuild. After
     /// an error this index takes in no more, for the same reason; open it again and replay.
-    pub fn advance(&self, works: &[(u64, &Claim)], len: u64) -> Result<(), IndexError> {
+    pub fn advance(
+        &self,
+        works: &[(u64, &Claim)],
+        features: &[(u64, &Features)],
+        len: u64,
+    ) -> Result<(), IndexError> {
         debug_assert!(works.is_sorted_by(|(a, _), (b, _)| a < b), "works are in log order");
+        debug_assert!(features.is_sorted_by(|(a, _), (b, _)| a < b), "works are in log order");
         self.write(|writing| {
             writing.text.advance(&self.text, works, len)?;
             let rows = writing.codes.advance(works, len);
             self.table.write().unwrap_or_else(PoisonError::into_inner).extend(&rows);
-            let taken = writing.codes.len().min(writing.text.len());
+            let mut keypoints = self.write_keypoints();
+            keypoints.advance(features, len)?;
+            let taken = writing.codes.len().min(writing.text.len()).min(keypoints.len());
             self.len.store(taken, Ordering::Release);
             Ok(())
         })
@@ -93,8 +109,32 @@ impl Index {
     pub fn flush(&self) -> Result<(), IndexError> {
         self.write(|writing| {
             writing.text.flush(&self.text)?;
-            writing.codes.flush()
+            writing.codes.flush()?;
+            self.write_keypoints().flush()
         })
+    }
+
+    /// At most so many works that share most keypoints with a suspect, best first. Approximate: how many
+    /// are found is measured in docs/accuracy.md.
+    pub fn candidates(&self, suspect: &Features, most: usize) -> Vec<Candidate> {
+        loop {
+            let keypoints = self.read_keypoints();
+            if keypoints.is_settled() {
+                return keypoints.candidates(suspect, most);
+            }
+            drop(keypoints);
+            self.write_keypoints().settle();
+        }
+    }
+
+    /// The keypoints of a candidate.
+    pub fn features(&self, candidate: &Candidate) -> Result<Features, IndexError> {
+        self.read_keypoints().features(candidate)
+    }
+
+    /// How many works have keypoints, and the bytes they take: on disk and in memory together.
+    pub fn keypoints_size(&self) -> (usize, u64) {
+        self.read_keypoints().size()
     }
 
     /// The works with a code of this kind within `radius` of one of the given codes: nearest
@@ -114,6 +154,14 @@ impl Index {
         self.text.search(query, limit)
     }
 
+    fn read_keypoints(&self) -> RwLockReadGuard<'_, Keypoints> {
+        self.keypoints.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_keypoints(&self) -> RwLockWriteGuard<'_, Keypoints> {
+        self.keypoints.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn write(
         &self,
         change: impl FnOnce(&mut Writing) -> Result<(), IndexError>,
@@ -127,43 +175,6 @@ impl Index {
         let result = change(&mut writing);
         writing.failed = result.is_err();
         result
-    }
-}
-
-/// Which perceptual code; `Display` and `FromStr` are the kind in a claim's fingerprint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// `pdq`: the code of choice, see [`Pdq`].
-    Pdq,
-    /// `gradient`: see [`of_rgb`].
-    Gradient,
-    /// `dct`: see [`of_rgb`].
-    Dct,
-}
-
-impl Kind {
-    /// All kinds; a kind's place here is its number in the codes file.
-    pub const ALL: [Kind; 3] = [Kind::Pdq, Kind::Gradient, Kind::Dct];
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Pdq => "pdq",
-            Kind::Gradient => "gradient",
-            Kind::Dct => "dct",
-        })
-    }
-}
-
-impl FromStr for Kind {
-    type Err = FormatError;
-
-    fn from_str(text: &str) -> Result<Kind, FormatError> {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.to_string() == text);
-        kind.ok_or_else(|| {
-            FormatError::new("kind of code", format!("{text:?} is not pdq, gradient or dct"))
-        })
     }
 }
 
@@ -370,13 +381,5 @@ pub(crate) mod tests {
         let late = second.advance(&[(1, &works[1])], 2);
         assert!(matches!(late, Err(IndexError::Behind { len: 0 })));
         assert_eq!(Index::open(dir.path()).unwrap().len(), 1);
-    }
-
-    #[test]
-    fn kinds_are_spelled_as_in_claims() {
-        for kind in Kind::ALL {
-            assert_eq!(kind.to_string().parse::<Kind>().unwrap(), kind);
-        }
-        assert!("PDQ".parse::<Kind>().is_err());
     }
 }

@@ -1,0 +1,262 @@
+//! The lists of keypoints by their keys, in memory.
+//!
+//! A suspect's keypoint looks into the list of its own key and into those of keys that differ from it in doubtful
+//! bits. An entry votes for its work if a part of the code agrees, and votes count that agree upon how the work
+//! would be turned and resized (Jégou, Douze and Schmid, "Hamming embedding and weak geometric consistency",
+//! 2008).
+
+use std::f32::consts::TAU;
+
+use timemark_verify::Fingerprint;
+use timemark_vision::{Features, Key, Looks};
+
+/// What is kept of a keypoint in the lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// See [`Key::bits`].
+    pub key: u32,
+    /// The first bits of the code.
+    pub signature: u16,
+    /// Direction in 256ths of a turn.
+    pub angle: u8,
+    /// How often the keypoint's deviation fits into the picture's longer side, in sixteenths of an octave.
+    pub size: u8,
+}
+
+/// A work by its place in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub place: u32,
+    pub mirrored: bool,
+    pub votes: u32,
+}
+
+/// All keypoints in lists. What was added is found after [`Lists::settle`].
+#[derive(Default)]
+pub(super) struct Lists {
+    /// Largest first, each at least twice as large as the next.
+    segments: Vec<Segment>,
+    added: Vec<(u32, Entry)>,
+    /// Places of works end here.
+    places: u32,
+}
+
+/// Lists that change no more: those of key `k` are `entries[starts[k]..starts[k + 1]]`.
+struct Segment {
+    starts: Vec<u32>,
+    entries: Vec<Entry>,
+}
+
+/// Place of the work, signature, angle and size of a keypoint.
+#[derive(Clone, Copy, Default)]
+struct Entry {
+    place: u32,
+    signature: u16,
+    angle: u8,
+    size: u8,
+}
+
+impl Lists {
+    pub fn add(&mut self, place: u32, heads: &[Head]) {
+        self.places = self.places.max(place + 1);
+        self.added.extend(heads.iter().map(|head| {
+            let Head { key, signature, angle, size } = *head;
+            (key & (KEYS as u32 - 1), Entry { place, signature, angle, size })
+        }));
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.added.is_empty()
+    }
+
+    /// Bytes of memory that the lists take.
+    pub fn bytes(&self) -> u64 {
+        let entries: usize = self.segments.iter().map(|segment| segment.entries.len()).sum();
+        let starts: usize = self.segments.iter().map(|segment| segment.starts.len()).sum();
+        (entries * size_of::<Entry>() + starts * size_of::<u32>()) as u64
+    }
+
+    /// Sorts in what was added, merging segments as far as keeps them few.
+    pub fn settle(&mut self) {
+        if self.added.is_empty() {
+            return;
+        }
+        let added = std::mem::take(&mut self.added);
+        let mut new = Segment::new(&added);
+        while let Some(last) =
+            self.segments.pop_if(|last| last.entries.len() < 2 * new.entries.len())
+        {
+            new = last.merged(&new);
+        }
+        self.segments.push(new);
+    }
+
+    /// At most so many works with most votes, best first.
+    pub fn candidates(&self, suspect: &Features, most: usize) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (mirrored, looks) in [(false, &suspect.looks), (true, &suspect.mirrored)] {
+            let votes = self.votes(suspect, looks, mirrored);
+            self.count(&votes, mirrored, &mut found);
+        }
+        found.sort_unstable_by_key(|found| (u32::MAX - found.votes, found.place, found.mirrored));
+        found.truncate(most);
+        found
+    }
+
+    fn votes(&self, suspect: &Features, looks: &Looks, mirrored: bool) -> Vec<Vote> {
+        let longest = suspect.size[0].max(suspect.size[1]) as f32;
+        let mut votes = Vec::new();
+        for ((keypoint, key), code) in suspect.keypoints.iter().zip(&looks.keys).zip(&looks.codes) {
+            let (signature, angle) = (signature(code), turn(keypoint.angle));
+            let size = i32::from(size(keypoint.sigma, longest));
+            for list in self.lists(key) {
+                let alike = list.iter().filter(|entry| {
+                    (entry.signature ^ signature).count_ones() <= SIGNATURE_DISTANCE_MAX
+                });
+                votes.extend(alike.map(|entry| Vote {
+                    place: entry.place,
+                    // A mirror image turns directions over.
+                    turn: angle.wrapping_sub(if mirrored {
+                        entry.angle.wrapping_neg()
+                    } else {
+                        entry.angle
+                    }),
+                    growth: (i32::from(entry.size) - size + 128).clamp(0, 255) as u8,
+                }));
+            }
+        }
+        votes
+    }
+
+    /// The lists of a key, and of those that differ from it in any of its doubtful bits.
+    fn lists(&self, key: &Key) -> impl Iterator<Item = &[Entry]> {
+        let doubtful = key.doubtful.map(|bit| 1_u32 << bit);
+        let keys = (0..1_u32 << Key::DOUBTFUL).map(move |flips| {
+            let flipped = doubtful.iter().zip(0..).filter(|(_, bit)| flips >> bit & 1 == 1);
+            flipped.fold(key.bits, |key, (bit, _)| key ^ bit)
+        });
+        keys.flat_map(|key| self.segments.iter().map(move |segment| segment.list(key)))
+    }
+
+    /// Adds the works with most votes that agree.
+    fn count(&self, votes: &[Vote], mirrored: bool, found: &mut Vec<Found>) {
+        let mut totals = vec![0_u32; self.places as usize];
+        for vote in votes {
+            totals[vote.place as usize] += 1;
+        }
+        let mut first: Vec<(u32, u32)> = totals
+            .iter()
+            .zip(0..)
+            .filter(|(votes, _)| **votes >= VOTES_MIN)
+            .map(|(&votes, place)| (votes, place))
+            .collect();
+        first.sort_unstable_by_key(|&(votes, place)| (u32::MAX - votes, place));
+        first.truncate(COUNTED_MAX);
+        // From here on the number at a place is that of the work among the first.
+        totals.fill(u32::MAX);
+        for ((_, place), number) in first.iter().zip(0..) {
+            totals[*place as usize] = number;
+        }
+        let mut bins = vec![[0_u32; BINS * BINS]; first.len()];
+        for vote in votes {
+            let Some(bins) = bins.get_mut(totals[vote.place as usize] as usize) else { continue };
+            // Each vote counts in two bins of either kind, so that none is cut in two by their bounds.
+            let (turn, growth) = (near_bins(vote.turn, true), near_bins(vote.growth, false));
+            for turn in turn {
+                for growth in growth {
+                    bins[turn * BINS + growth] += 1;
+                }
+            }
+        }
+        found.extend(first.iter().zip(&bins).map(|(&(_, place), bins)| Found {
+            place,
+            mirrored,
+            votes: bins.iter().copied().max().unwrap_or(0),
+        }));
+    }
+}
+
+/// What an entry says of the work: how it would be turned, in 256ths, and resized, in sixteenths of an octave
+/// around 128.
+struct Vote {
+    place: u32,
+    turn: u8,
+    growth: u8,
+}
+
+/// The bin of a number and the one next to it that is nearer.
+fn near_bins(number: u8, around: bool) -> [usize; 2] {
+    let bin = usize::from(number / BIN_WIDTH);
+    let before = number % BIN_WIDTH < BIN_WIDTH / 2;
+    let near = match (before, around) {
+        (true, true) => (bin + BINS - 1) % BINS,
+        (true, false) => bin.saturating_sub(1),
+        (false, true) => (bin + 1) % BINS,
+        (false, false) => (bin + 1).min(BINS - 1),
+    };
+    [bin, near]
+}
+
+impl Segment {
+    /// Sorted by key, stably, by counting.
+    fn new(added: &[(u32, Entry)]) -> Segment {
+        let mut starts = vec![0_u32; KEYS + 1];
+        for (key, _) in added {
+            starts[*key as usize + 1] += 1;
+        }
+        for key in 0..KEYS {
+            starts[key + 1] += starts[key];
+        }
+        let mut next = starts.clone();
+        let mut entries = vec![Entry::default(); added.len()];
+        for (key, entry) in added {
+            let next = &mut next[*key as usize];
+            entries[*next as usize] = *entry;
+            *next += 1;
+        }
+        Segment { starts, entries }
+    }
+
+    fn merged(&self, other: &Segment) -> Segment {
+        let mut entries = Vec::with_capacity(self.entries.len() + other.entries.len());
+        let mut starts = Vec::with_capacity(KEYS + 1);
+        for key in 0..KEYS as u32 {
+            starts.push(entries.len() as u32);
+            entries.extend_from_slice(self.list(key));
+            entries.extend_from_slice(other.list(key));
+        }
+        starts.push(entries.len() as u32);
+        Segment { starts, entries }
+    }
+
+    fn list(&self, key: u32) -> &[Entry] {
+        let key = key as usize;
+        &self.entries[self.starts[key] as usize..self.starts[key + 1] as usize]
+    }
+}
+
+/// The first bits of a code.
+pub(super) fn signature(code: &Fingerprint) -> u16 {
+    code.0[0] as u16
+}
+
+/// A direction in 256ths of a turn.
+pub(super) fn turn(angle: f32) -> u8 {
+    ((angle / TAU * 256.0).round() as i32 & 255) as u8
+}
+
+/// See [`Head::size`].
+pub(super) fn size(sigma: f32, longest: f32) -> u8 {
+    ((longest / sigma).log2() * 16.0).round().clamp(0.0, 255.0) as u8
+}
+
+const KEYS: usize = 1 << Key::BITS;
+/// Of 16 bits: some 1 % of the signatures of other keypoints are as near.
+const SIGNATURE_DISTANCE_MAX: u32 = 3;
+/// Works with fewer votes are not looked at.
+const VOTES_MIN: u32 = 3;
+/// Works whose votes are counted by turn and growth.
+const COUNTED_MAX: usize = 400;
+/// Sixteen bins of turns, and of growth by an octave each.
+const BINS: usize = 16;
+const BIN_WIDTH: u8 = 16;
