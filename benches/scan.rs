@@ -102,8 +102,8 @@ fn check_truth(engine: &Engine) -> Result<()> {
             return Err(anyhow!("truth.csv has a line of another form: {line}"));
         };
         let found = match outcomes.get(&dir.join(suspect)) {
-            Some(Outcome::Match(findings)) => findings[0].file.as_deref(),
-            _ => None,
+            Some(outcome) => outcome.matches().first().and_then(|found| found.file.as_deref()),
+            None => None,
         };
         let found = found.and_then(|file| Path::new(file).file_name()?.to_str());
         ensure!(found.unwrap_or_default() == work, "{suspect} ({edit}): {found:?} is found");
@@ -115,8 +115,8 @@ fn check_truth(engine: &Engine) -> Result<()> {
 fn decoded_by_a_scan(suspects: &[PathBuf], engine: &Engine) -> Result<Vec<PathBuf>> {
     let outcomes = outcomes(suspects, engine)?;
     let exact = |path: &PathBuf| match outcomes.get(path) {
-        Some(Outcome::Match(findings)) => findings[0].method == Method::Exact,
-        _ => false,
+        Some(outcome) => outcome.matches().first().is_some_and(|m| m.method == Method::Exact),
+        None => false,
     };
     let mut pictures = Vec::new();
     for path in suspects.iter().filter(|path| !exact(path)) {

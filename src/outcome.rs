@@ -38,6 +38,9 @@ pub(crate) struct MatchJson {
     inliers: Option<u32>,
     transform: Option<String>,
     overlap: Option<f64>,
+    overlap_suspect: Option<f64>,
+    alike: Option<f64>,
+    alike_between: Option<f64>,
 }
 
 impl MatchJson {
@@ -48,24 +51,33 @@ impl MatchJson {
             file: finding.file.clone(),
             title: finding.title.clone(),
             claimant: finding.claimant.clone(),
-            score: (finding.score * 1e4).round() / 1e4,
+            score: four_places(finding.score),
             method: finding.method.to_string(),
             distance: finding.distance,
-            inliers: None,
+            inliers: finding.inliers,
             transform: finding.transform.clone(),
-            overlap: None,
+            overlap: finding.overlap.map(|overlap| four_places(overlap.work)),
+            overlap_suspect: finding.overlap.map(|overlap| four_places(overlap.suspect)),
+            alike: finding.alike.map(four_places),
+            alike_between: finding.alike_between.map(four_places),
         }
     }
+}
+
+fn four_places(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 /// One line for a person about a work that was found.
 pub(crate) fn finding_words(finding: &Finding) -> String {
     let file = finding.file.as_ref().map_or_else(|| "(claim erased)".to_owned(), legible);
-    let how = match (finding.distance, &finding.transform) {
-        (None, _) => "the same bytes".to_owned(),
-        (Some(bits), None) => format!("{bits} of 256 bits differ"),
-        (Some(bits), Some(words)) => format!("{words}, {bits} of 256 bits differ"),
+    let shown = match (finding.distance, finding.inliers) {
+        (Some(bits), _) => format!("{bits} of 256 bits differ"),
+        (None, Some(places)) => format!("{places} places agree"),
+        (None, None) => "the same bytes".to_owned(),
     };
+    let words = finding.transform.as_ref();
+    let how = words.map_or_else(|| shown.clone(), |words| format!("{words}; {shown}"));
     let by =
         finding.claimant.as_ref().map_or_else(String::new, |name| format!(" by {}", legible(name)));
     format!("{file}{by} (entry {}, score {:.2}: {how})", finding.index, finding.score)

@@ -14,10 +14,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use askama::Template;
 use data_encoding::BASE64;
-use timemark_index::Kind;
 use timemark_ingest::media::{self, Limits, MediaError};
 use timemark_ingest::{Engine, Finding, Method, Outcome, Summary};
 use timemark_verify::{ContentId, Fingerprint};
+use timemark_vision::Kind;
 
 use crate::outcome::{error_words, legible, utc};
 
@@ -38,10 +38,12 @@ impl Report {
     pub fn add(&self, suspect: &Path, outcome: &Outcome) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Outcome::Match(findings) => seen.matches.push((suspect.into(), findings.clone())),
+            Outcome::Compared { matches, .. } if matches.is_empty() => {}
+            Outcome::Compared { matches, .. } => {
+                seen.matches.push((suspect.into(), matches.clone()));
+            }
             Outcome::Undecidable => seen.undecidable.push(suspect.into()),
             Outcome::Error(reason) => seen.errors.push((suspect.into(), reason.clone())),
-            Outcome::Clear => {}
         }
     }
 
@@ -167,6 +169,9 @@ impl Page<'_> {
 fn method_words(finding: &Finding) -> String {
     let code = match finding.method {
         Method::Exact => return "the same bytes".to_owned(),
+        Method::Keypoints => {
+            return format!("{} places agree", finding.inliers.unwrap_or_default());
+        }
         Method::Code(Kind::Pdq) => "PDQ",
         Method::Code(Kind::Gradient) => "gradient code",
         Method::Code(Kind::Dct) => "DCT code",
@@ -226,9 +231,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let report = Report::new(dir.path()).unwrap();
         let copy = Path::new("in/<script>alert(1)</script>\"'&.jpg");
-        report.add(copy, &Outcome::Match(vec![near.clone(), far]));
-        report.add(Path::new("in/same 100%.jpg"), &Outcome::Match(vec![exact]));
-        report.add(Path::new("in/clear.jpg"), &Outcome::Clear);
+        report.add(copy, &Outcome::Compared { matches: vec![near.clone(), far], related: vec![] });
+        report.add(
+            Path::new("in/same 100%.jpg"),
+            &Outcome::Compared { matches: vec![exact], related: vec![] },
+        );
+        report.add(Path::new("in/clear.jpg"), &Outcome::CLEAR);
         report.add(Path::new("in/<i>flat.png"), &Outcome::Undecidable);
         report.add(Path::new("in/<i>cut.png"), &Outcome::Error("<u>cut short".to_owned()));
         let seen = report.seen.into_inner().unwrap().sorted();

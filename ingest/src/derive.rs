@@ -1,14 +1,18 @@
 //! Registry and index follow the log: the same steps after each registration and after a crash.
 
-use std::sync::PoisonError;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rayon::prelude::*;
 use timemark_index::IndexError;
-use timemark_store::{Record, RegistryError};
+use timemark_store::{BlobError, Record, RegistryError};
 use timemark_tlog::{Entry, LogError};
-use timemark_verify::{Claim, FormatError, Leaf};
+use timemark_verify::{Claim, ContentId, FormatError, Leaf};
+use timemark_vision::Features;
 
 use crate::Engine;
+use crate::detect::work_picture;
 
 /// Why registry or index could not follow the log.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +26,9 @@ pub enum DeriveError {
     /// The index does not take the works.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// A work cannot be read.
+    #[error(transparent)]
+    Store(#[from] BlobError),
     /// An entry of the log cannot be read.
     #[error("entry {index} of the log: {reason}")]
     Entry {
@@ -56,10 +63,36 @@ impl Engine {
             }
             let works: Vec<(u64, &Claim)> =
                 records.iter().filter_map(|r| Some((r.index, r.claim.as_ref()?))).collect();
-            self.index.advance(&works, to)?;
+            let features = self.features_of(&records)?;
+            let features: Vec<(u64, &Features)> =
+                features.iter().map(|(index, features)| (*index, &**features)).collect();
+            self.index.advance(&works, &features, to)?;
             self.derived.store(to, Ordering::Release);
             progress(to);
         }
+    }
+
+    /// The keypoints of works that the index lacks. Those being registered are at hand; others, after a crash or
+    /// in a rebuild, are found in the works again.
+    fn features_of(&self, records: &[Record]) -> Result<Vec<(u64, Arc<Features>)>, DeriveError> {
+        let from = self.index.keypoints_len();
+        let lacking =
+            records.iter().filter(|record| record.index >= from && record.claim.is_some());
+        let found = lacking.collect::<Vec<_>>().into_par_iter().map(|record| {
+            let content = record.leaf.content;
+            if let Some(ready) = self.features.get(&content) {
+                return Ok(Some((record.index, ready)));
+            }
+            match work_picture(&content, self) {
+                Ok(picture) => {
+                    Ok(picture.map(|picture| (record.index, Arc::new(Features::of_work(&picture)))))
+                }
+                // `log audit` reports it; that a work is lost must not keep the others from being found.
+                Err(BlobError::Missing { .. } | BlobError::Altered { .. }) => Ok(None),
+                Err(error) => Err(DeriveError::Store(error)),
+            }
+        });
+        found.filter_map(Result::transpose).collect()
     }
 
     /// As [`Engine::catch_up`], where an entry up to `index` is still missing.
@@ -76,6 +109,40 @@ impl Engine {
         self.registry.flush()?;
         self.index.flush()?;
         Ok(self.log.settle()?)
+    }
+}
+
+/// Keypoints of works on their way into the log, so that whoever follows the log need not look for them again.
+#[derive(Default)]
+pub(crate) struct ReadyFeatures(Mutex<HashMap<ContentId, Arc<Features>>>);
+
+impl ReadyFeatures {
+    /// Has the keypoints of a work at hand as long as the answer lives.
+    pub fn keep(&self, work: ContentId, features: Option<Features>) -> Ready<'_> {
+        if let Some(features) = features {
+            self.lock().insert(work, Arc::new(features));
+        }
+        Ready { features: self, work }
+    }
+
+    fn get(&self, work: &ContentId) -> Option<Arc<Features>> {
+        self.lock().get(work).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ContentId, Arc<Features>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`ReadyFeatures::keep`].
+pub(crate) struct Ready<'a> {
+    features: &'a ReadyFeatures,
+    work: ContentId,
+}
+
+impl Drop for Ready<'_> {
+    fn drop(&mut self) {
+        self.features.lock().remove(&self.work);
     }
 }
 

@@ -10,6 +10,7 @@ use timemark_store::{BlobStore, Registry};
 use timemark_tlog::Log;
 use timemark_verify::{Claim, ContentId};
 
+use crate::derive::ReadyFeatures;
 use crate::exclusive::{OneAtATime, Permits};
 
 /// An open archive. The log and the works are the truth; registry and index follow from them.
@@ -28,6 +29,8 @@ pub struct Engine {
     pub(crate) deriving: Mutex<()>,
     /// Works being registered now, so that the same bytes arriving twice at once get one number.
     pub(crate) in_hand: OneAtATime<(ContentId, Option<String>)>,
+    /// Keypoints of works being registered now, for the index.
+    pub(crate) features: ReadyFeatures,
     /// Threads that may read and decode at a time; many more may wait for the log.
     pub(crate) decoders: Permits,
 }
@@ -51,6 +54,7 @@ impl Engine {
             derived: AtomicU64::new(0),
             deriving: Mutex::default(),
             in_hand: OneAtATime::default(),
+            features: ReadyFeatures::default(),
             decoders: Permits::new(cores),
         }
     }

@@ -6,20 +6,24 @@
 mod audit;
 mod creator;
 mod derive;
+mod detect;
 mod engine;
 mod exclusive;
+mod finding;
+mod judge;
 pub mod media;
 mod register;
 mod scan;
-mod trim;
 mod walk;
 
 pub use audit::{ArchiveAudit, audit};
 pub use creator::{CreatorKey, CreatorKeyError};
 pub use derive::DeriveError;
 pub use engine::{Engine, Salter};
+pub use finding::{Finding, Method};
+pub use judge::PLACES_MIN;
 pub use register::{RegisterError, Registration, Status, Submission, register};
 pub use scan::{
-    Finding, Method, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Summary, compare, scan,
+    Depth, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Stages, Summary, compare, scan,
 };
 pub use walk::{Found, Sighting, WalkError, walk};

@@ -4,16 +4,17 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
-use timemark_index::{Kind, Pdq, second};
 use timemark_store::{BlobError, Record, RegistryError};
 use timemark_tlog::LogError;
 use timemark_verify::{Claim, ClaimFingerprint, ContentId, Receipt, WorkDigests};
+use timemark_vision::{Features, Kind, Pdq, second};
 
 use crate::creator::CreatorKey;
 use crate::derive::DeriveError;
 use crate::engine::Engine;
+use crate::finding::Finding;
 use crate::media::{self, Limits, MediaError};
-use crate::scan::{Finding, RADIUS_DEFAULT, exact_finding, findings_by_code};
+use crate::scan::{RADIUS_DEFAULT, exact_finding, findings_by_code};
 
 /// A file and what its claimant says of it.
 #[derive(Clone, Copy, Default)]
@@ -100,13 +101,15 @@ pub fn register(
         let (status, similar) = (Status::Duplicate, Vec::new());
         return Ok(Registration { status, receipt, similar, not_taken, behind: None });
     }
-    let look = work.look(submission)?;
+    let mut look = work.look(submission)?;
     let digests = work.store(engine)?;
     let claim = claim(path, submission, digests, work.media_type, look.as_ref(), engine);
     // Many may wait for the log at a time, but not with their works in memory.
     let content = work.content;
     drop((work, decoder));
 
+    let features = look.as_mut().map(|look| std::mem::take(&mut look.features));
+    let _ready = engine.features.keep(content, features);
     let receipt = engine.log.append(&claim)?;
     // Registered from here on: whatever fails now, the receipt is handed out.
     let index = receipt.anchors[0].index;
@@ -136,6 +139,7 @@ enum Bytes {
 struct Look {
     pdq: Option<Pdq>,
     second: Option<ClaimFingerprint>,
+    features: Features,
 }
 
 impl Work {
@@ -191,7 +195,8 @@ impl Work {
             let code = second::of_rgb(kind, &picture.rgb, picture.width, picture.height)?;
             ClaimFingerprint::new(&kind.to_string(), &code.to_string()).ok()
         });
-        Ok(Some(Look { pdq: Pdq::of_rgb(&picture.rgb, picture.width, picture.height), second }))
+        let pdq = Pdq::of_rgb(&picture.rgb, picture.width, picture.height);
+        Ok(Some(Look { pdq, second, features: Features::of_work(&picture) }))
     }
 
     fn store(&self, engine: &Engine) -> Result<WorkDigests, RegisterError> {

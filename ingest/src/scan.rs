@@ -7,86 +7,108 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
-use timemark_index::{Dihedral, Kind, Pdq, second};
-use timemark_store::{Record, RegistryError};
+use timemark_index::IndexError;
+use timemark_store::{BlobError, RegistryError};
 use timemark_verify::{ContentId, Fingerprint};
+use timemark_vision::{Kind, Pdq, second};
 
+use crate::detect::{Detected, detect};
 use crate::engine::Engine;
-use crate::media::{self, Limits, Picture};
-use crate::trim::trim;
+use crate::finding::Finding;
+use crate::judge::PLACES_MIN;
+use crate::media::{self, Limits};
 use crate::walk::{Sighting, walk};
 
-/// Two PDQ codes within this Hamming distance are of the same picture: the default operating point. How it
-/// was chosen is written in docs/accuracy.md.
+/// Two PDQ codes within this Hamming distance may be of the same picture. How it was chosen is written in
+/// docs/accuracy.md.
 pub const RADIUS_DEFAULT: u32 = 60;
 /// A picture of a lower PDQ quality has too little detail to be told from others (0 to 100).
-const QUALITY_MIN: u8 = 20;
+pub(crate) const QUALITY_MIN: u8 = 20;
 
 /// How a scan compares.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanOptions {
-    /// Which code of pictures is compared.
+    /// How thoroughly.
+    pub depth: Depth,
+    /// Which code of whole pictures is compared.
     pub kind: Kind,
-    /// The greatest Hamming distance that counts as a match, in bits of 256.
+    /// The greatest Hamming distance at which a work is looked at, in bits of 256.
     pub radius: u32,
+    /// Places that must agree at least.
+    pub places_min: usize,
+    /// Stages that are left out, to measure what they are worth.
+    pub without: Stages,
+}
+
+/// How thoroughly a scan compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// By the codes of whole pictures.
+    Fast,
+    /// By keypoints and by the codes of rectangles as well.
+    Full,
+}
+
+/// Stages of a comparison at full depth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stages {
+    /// Keypoints.
+    pub keypoints: bool,
+    /// Keypoints of the mirrored suspect.
+    pub mirrored: bool,
+    /// Rectangles.
+    pub regions: bool,
 }
 
 impl Default for ScanOptions {
     fn default() -> ScanOptions {
-        ScanOptions { kind: Kind::Pdq, radius: RADIUS_DEFAULT }
+        ScanOptions {
+            depth: Depth::Full,
+            kind: Kind::Pdq,
+            radius: RADIUS_DEFAULT,
+            places_min: PLACES_MIN,
+            without: Stages::default(),
+        }
     }
 }
 
 /// What became of one suspect.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// It is a copy of these works, best first.
-    Match(Vec<Finding>),
-    /// It is a copy of none.
-    Clear,
+    /// It was compared with all works.
+    Compared {
+        /// It is a copy of these, of parts of them, or holds copies; best first.
+        matches: Vec<Finding>,
+        /// It shares elements with these, which is not asserted to be copying; best first.
+        related: Vec<Finding>,
+    },
     /// It has too little detail to tell.
     Undecidable,
     /// It could not be compared, for this reason.
     Error(String),
 }
 
-/// A work that a suspect is a copy of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    /// The work.
-    pub work: ContentId,
-    /// The number of its first registration.
-    pub index: u64,
-    /// The path under which it was registered, unless the claim was erased.
-    pub file: Option<String>,
-    /// Its title, as claimed.
-    pub title: Option<String>,
-    /// Who claims it.
-    pub claimant: Option<String>,
-    /// 0 to 1; orders matches across suspects.
-    pub score: f64,
-    /// What showed it.
-    pub method: Method,
-    /// Hamming distance of the codes; none for exact copies.
-    pub distance: Option<u32>,
-    /// What was done to the work to give the suspect, in words.
-    pub transform: Option<String>,
-}
+impl Outcome {
+    /// A copy of no work.
+    pub const CLEAR: Outcome = Outcome::Compared { matches: Vec::new(), related: Vec::new() };
 
-/// What showed that a suspect is a copy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// The same bytes.
-    Exact,
-    /// A perceptual code of this kind.
-    Code(Kind),
-}
+    /// The works that it is a copy of.
+    pub fn matches(&self) -> &[Finding] {
+        if let Outcome::Compared { matches, .. } = self { matches } else { &[] }
+    }
 
-impl std::fmt::Display for Method {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    /// The works that it shares elements with.
+    pub fn related(&self) -> &[Finding] {
+        if let Outcome::Compared { related, .. } = self { related } else { &[] }
+    }
+
+    /// `match`, `clear`, `undecidable` or `error`.
+    pub fn status(&self) -> &'static str {
         match self {
-            Method::Exact => f.write_str("exact"),
-            Method::Code(kind) => kind.fmt(f),
+            Outcome::Compared { matches, .. } if matches.is_empty() => "clear",
+            Outcome::Compared { .. } => "match",
+            Outcome::Undecidable => "undecidable",
+            Outcome::Error(_) => "error",
         }
     }
 }
@@ -97,6 +119,12 @@ pub enum ScanError {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] BlobError),
     /// Whoever is told about suspects wants to hear no more.
     #[error("nobody takes the results any more")]
     Stopped,
@@ -167,11 +195,11 @@ pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Out
         Err(error) => return Ok(Outcome::Error(format!("it cannot be read: {error}"))),
     };
     if let Some(exact) = exact_finding(&suspect.content, engine)? {
-        return Ok(Outcome::Match(vec![exact]));
+        return Ok(Outcome::Compared { matches: vec![exact], related: Vec::new() });
     }
     let bytes = match suspect.bytes {
         Bytes::Picture(bytes) => bytes,
-        Bytes::NoPicture => return Ok(Outcome::Clear),
+        Bytes::NoPicture => return Ok(Outcome::CLEAR),
         Bytes::LongPicture => {
             let reason = format!("a picture file of more than {} bytes", media::FILE_BYTES_MAX);
             return Ok(Outcome::Error(reason));
@@ -185,32 +213,19 @@ pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Out
     let Some(pdq) = Pdq::of_rgb(&picture.rgb, picture.width, picture.height) else {
         return Ok(Outcome::Undecidable);
     };
-    let codes: Vec<Fingerprint> = match options.kind {
-        Kind::Pdq => pdq_codes(&pdq, &picture),
-        kind => {
-            second::of_rgb(kind, &picture.rgb, picture.width, picture.height).into_iter().collect()
-        }
+    let detected = if options.kind == Kind::Pdq {
+        detect(&picture, &pdq, engine, &options)?
+    } else {
+        let code = second::of_rgb(options.kind, &picture.rgb, picture.width, picture.height);
+        let codes: Vec<Fingerprint> = code.into_iter().collect();
+        let matches = findings_by_code(options.kind, &codes, pdq.quality, options.radius, engine)?;
+        Detected { matches, related: Vec::new(), decidable: pdq.quality >= QUALITY_MIN }
     };
-    let findings = findings_by_code(options.kind, &codes, pdq.quality, options.radius, engine)?;
-    Ok(match findings {
-        findings if !findings.is_empty() => Outcome::Match(findings),
-        _ if pdq.quality < QUALITY_MIN => Outcome::Undecidable,
-        _ => Outcome::Clear,
-    })
-}
-
-/// The codes of the whole picture in its eight positions, and those of the picture inside a plain frame.
-fn pdq_codes(whole: &Pdq, picture: &Picture) -> Vec<Fingerprint> {
-    let inner = trim(picture).and_then(|p| Pdq::of_rgb(&p.rgb, p.width, p.height));
-    let inner = inner.filter(|inner| inner.quality >= QUALITY_MIN);
-    whole.codes.into_iter().chain(inner.into_iter().flat_map(|inner| inner.codes)).collect()
-}
-
-/// What was done to the work, told by which of [`pdq_codes`] was nearest.
-fn transform_words(variant: usize) -> Option<String> {
-    let words = Dihedral::ALL.get(variant % Dihedral::ALL.len())?.words();
-    let framed = variant >= Dihedral::ALL.len();
-    Some(if framed { format!("{words}, inside a plain frame") } else { words.to_owned() })
+    let Detected { matches, related, decidable } = detected;
+    if matches.is_empty() && !decidable {
+        return Ok(Outcome::Undecidable);
+    }
+    Ok(Outcome::Compared { matches, related })
 }
 
 /// A file under suspicion.
@@ -262,7 +277,7 @@ pub(crate) fn exact_finding(
     let records = engine.registry.by_content(content)?;
     // The first registration, unless nothing but its number is left of it.
     let first = records.iter().find(|record| record.claim.is_some()).or(records.first());
-    Ok(first.map(|record| finding(record, 1.0, Method::Exact, None, None)))
+    Ok(first.map(Finding::exact))
 }
 
 /// The works whose code lies within `radius` of one of these; each work once, nearest first.
@@ -286,42 +301,16 @@ pub(crate) fn findings_by_code(
         if findings.iter().any(|found| found.work == record.leaf.content) {
             continue;
         }
-        let score =
-            0.99 * (1.0 - f64::from(near.distance) / f64::from(Fingerprint::BITS / 2)).max(0.0);
-        let words = if kind == Kind::Pdq { transform_words(near.variant) } else { None };
-        findings.push(finding(&record, score, Method::Code(kind), Some(near.distance), words));
+        findings.push(Finding::by_code(&record, kind, near.distance));
     }
     Ok(findings)
-}
-
-fn finding(
-    record: &Record,
-    score: f64,
-    method: Method,
-    distance: Option<u32>,
-    transform: Option<String>,
-) -> Finding {
-    let claim = record.claim.as_ref();
-    let path = claim.and_then(|claim| claim.path.as_deref());
-    let file = path.map(|path| String::from_utf8_lossy(path).into_owned());
-    Finding {
-        work: record.leaf.content,
-        index: record.index,
-        file,
-        title: claim.and_then(|claim| claim.title.clone()),
-        claimant: claim.and_then(|claim| claim.claimant.clone()),
-        score,
-        method,
-        distance,
-        transform,
-    }
 }
 
 fn tally(outcome: &Outcome) -> Summary {
     let one = |yes: bool| u64::from(yes);
     Summary {
         suspects: 1,
-        matches: one(matches!(outcome, Outcome::Match(_))),
+        matches: one(!outcome.matches().is_empty()),
         undecidable: one(matches!(outcome, Outcome::Undecidable)),
         errors: one(matches!(outcome, Outcome::Error(_))),
         skipped: 0,

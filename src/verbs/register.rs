@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
-use timemark_index::Kind;
 use timemark_ingest::{
     CreatorKey, Engine, Found, Method, Registration, Sighting, Status, Submission, WalkError,
     register, walk,
 };
 use timemark_verify::Receipt;
+use timemark_vision::Kind;
 
 use crate::outcome::{
     Answer, MatchJson, error_words, finding_words, json_text, legible, print_json, print_line,
@@ -230,7 +230,7 @@ impl Register {
         for finding in registration.similar.iter().filter(|_| !self.json) {
             let how = match finding.method {
                 Method::Exact => "has the same bytes as",
-                Method::Code(_) => "looks like",
+                Method::Code(_) | Method::Keypoints => "looks like",
             };
             remark(&format!("{file} {how} an earlier work: {}", finding_words(finding)));
         }

@@ -7,8 +7,11 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use timemark_index::Kind;
-use timemark_ingest::{Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Summary, scan};
+use timemark_ingest::{
+    Depth, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions, Stages, Summary,
+    scan,
+};
+use timemark_vision::Kind;
 
 use crate::outcome::{
     Answer, MatchJson, finding_words, json_text, legible, print_json, print_line, remark,
@@ -24,28 +27,42 @@ pub(crate) struct Scan {
     #[arg(required = true)]
     sources: Vec<PathBuf>,
     /// How thoroughly to compare
-    #[arg(long, value_enum, default_value_t = Depth::Full)]
-    depth: Depth,
+    #[arg(long, value_enum, default_value_t = DepthName::Full)]
+    depth: DepthName,
     /// Write a page with thumbnails side by side to this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Compare by this code: pdq, or the one given to `register --second-hash`
     #[arg(long, value_name = "KIND", default_value_t = Kind::Pdq)]
     hash: Kind,
-    /// Greatest Hamming distance that counts as a match, in bits of 256
+    /// Greatest Hamming distance at which codes make a work worth a look, in bits of 256
     #[arg(long, default_value_t = RADIUS_DEFAULT, value_parser = clap::value_parser!(u32).range(0..=128))]
     radius: u32,
+    /// Places that must agree for a match by keypoints
+    #[arg(long, value_name = "N", default_value_t = PLACES_MIN)]
+    places: usize,
+    /// Leave a stage out, to measure what it is worth
+    #[arg(long, value_enum, value_name = "STAGE")]
+    without: Vec<Stage>,
     /// Print JSON Lines
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Depth {
-    /// By the codes of whole pictures
+enum DepthName {
+    /// By the codes of whole pictures: recompressed, resized, recoloured, mirrored and quarter-turned copies
     Fast,
-    /// The same today; local features will join it
+    /// By keypoints and by rectangles as well: crops, rotations, collages, screenshots, pasted parts
     Full,
+}
+
+/// What a comparison at full depth can leave out, for measurements.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Stage {
+    Keypoints,
+    Mirrored,
+    Regions,
 }
 
 #[derive(Serialize)]
@@ -66,7 +83,6 @@ struct Told {
 
 impl Scan {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
-        let (Depth::Fast | Depth::Full) = self.depth; // the same until there are local features
         let engine = open::open_without_signing(archive)?;
         if self.hash != Kind::Pdq && engine.index.codes(self.hash) == 0 {
             bail!("no work has a {0} code; `register --second-hash {0}` gives it one", self.hash);
@@ -75,7 +91,7 @@ impl Scan {
         let started = Instant::now();
         let bar = progress::growing("scanning");
         let told = Mutex::new(Told::default());
-        let options = ScanOptions { kind: self.hash, radius: self.radius };
+        let options = self.options();
         let scanned = scan(&self.sources, &engine, options, |suspect, outcome| {
             if let Some(report) = &report {
                 report.add(suspect, outcome);
@@ -83,7 +99,7 @@ impl Scan {
             bar.inc_length(1);
             bar.inc(1);
             let matches = lock(&told).count(outcome);
-            if matches!(outcome, Outcome::Match(_)) {
+            if !outcome.matches().is_empty() {
                 bar.set_message(format!("{matches} matches"));
             }
             match bar.suspend(|| self.print(suspect, outcome)) {
@@ -130,26 +146,45 @@ impl Scan {
         Ok(answer)
     }
 
+    fn options(&self) -> ScanOptions {
+        let without = |stage| self.without.contains(&stage);
+        ScanOptions {
+            depth: match self.depth {
+                DepthName::Fast => Depth::Fast,
+                DepthName::Full => Depth::Full,
+            },
+            kind: self.hash,
+            radius: self.radius,
+            places_min: self.places,
+            without: Stages {
+                keypoints: without(Stage::Keypoints),
+                mirrored: without(Stage::Mirrored),
+                regions: without(Stage::Regions),
+            },
+        }
+    }
+
     fn print(&self, suspect: &Path, outcome: &Outcome) -> Result<()> {
-        let status = match outcome {
-            Outcome::Match(_) => "match",
-            Outcome::Clear => "clear",
-            Outcome::Undecidable => "undecidable",
-            Outcome::Error(_) => "error",
-        };
-        let findings = if let Outcome::Match(findings) = outcome { &findings[..] } else { &[] };
+        let (status, findings) = (outcome.status(), outcome.matches());
         let error = if let Outcome::Error(error) = outcome { Some(error.clone()) } else { None };
         if self.json {
             let matches = findings.iter().map(MatchJson::of).collect();
             let suspect = json_text(suspect.as_os_str().as_encoded_bytes());
-            let related = Vec::new();
+            let related = outcome.related().iter().map(MatchJson::of).collect();
             return print_json(&SuspectJson { suspect, status, matches, related, error });
         }
         let error = error.as_ref().map(legible);
-        let words: Vec<String> = findings.iter().map(finding_words).chain(error).collect();
+        let related = outcome.related().iter().map(related_words);
+        let words = findings.iter().map(finding_words).chain(related);
+        let words: Vec<String> = words.chain(error).collect();
         let line = format!("{status:<11} {}  {}", legible(suspect), words.join("; "));
         print_line(line.trim_end())
     }
+}
+
+/// What is shared is not said to be copied.
+fn related_words(finding: &Finding) -> String {
+    format!("shares elements with {}", finding_words(finding))
 }
 
 impl Told {
@@ -158,8 +193,7 @@ impl Told {
         let summary = &mut self.summary;
         summary.suspects += 1;
         match outcome {
-            Outcome::Match(_) => summary.matches += 1,
-            Outcome::Clear => {}
+            Outcome::Compared { matches, .. } => summary.matches += u64::from(!matches.is_empty()),
             Outcome::Undecidable => summary.undecidable += 1,
             Outcome::Error(_) => summary.errors += 1,
         }

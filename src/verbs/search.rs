@@ -76,8 +76,7 @@ impl Search {
 
     fn by_image(&self, image: &Path, engine: &timemark_ingest::Engine) -> Result<usize> {
         let mut findings = match compare(image, engine, ScanOptions::default())? {
-            Outcome::Match(findings) => findings,
-            Outcome::Clear => Vec::new(),
+            Outcome::Compared { matches, .. } => matches,
             Outcome::Undecidable => bail!("{} has too little detail to tell", image.display()),
             Outcome::Error(reason) => bail!("{}: {reason}", image.display()),
         };

@@ -1,0 +1,189 @@
+//! Which works are in a picture: by the code of the whole, by keypoints, by the codes of rectangles in it.
+//!
+//! Each stage only proposes works; [`judge`](crate::judge) looks at both pictures before anything is asserted.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use timemark_store::{BlobError, Record, RegistryError};
+use timemark_verify::ContentId;
+use timemark_vision::{
+    Alignment, Dihedral, Features, Geometry, Kind, Pdq, Picture, Rectangle, align,
+};
+
+use crate::engine::Engine;
+use crate::finding::{Finding, Method};
+use crate::judge::{self, Judgement, Verdict};
+use crate::media::{self, Limits};
+use crate::scan::{Depth, QUALITY_MIN, ScanError, ScanOptions};
+
+/// The works that a picture shows, and those that share elements with it; best first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Detected {
+    pub matches: Vec<Finding>,
+    pub related: Vec<Finding>,
+    /// Whether there was enough to see to tell that it shows no other.
+    pub decidable: bool,
+}
+
+/// Looks for registered works in a picture whose codes are `whole`.
+pub(crate) fn detect(
+    suspect: &Picture,
+    whole: &Pdq,
+    engine: &Engine,
+    options: &ScanOptions,
+) -> Result<Detected, ScanError> {
+    let mut search = Search::new(suspect, engine, options);
+    search.by_code(suspect.frame(), whole)?;
+    let local = options.depth == Depth::Full && !options.without.keypoints;
+    // A code that is this near leaves no doubt about the whole picture.
+    let mut decidable = whole.quality >= QUALITY_MIN;
+    if local && search.matches.is_empty() {
+        decidable |= search.by_keypoints(suspect, suspect.frame())?;
+    }
+    if options.depth == Depth::Fast || options.without.regions || !search.matches.is_empty() {
+        return Ok(search.found(decidable));
+    }
+    for region in Vec::<Rectangle>::new() {
+        let part = suspect.part(region);
+        let Some(pdq) = Pdq::of_rgb(&part.rgb, part.width, part.height) else { continue };
+        search.by_code(region, &pdq)?;
+    }
+    Ok(search.found(decidable))
+}
+
+/// A picture under suspicion, and what has been found in it.
+struct Search<'a> {
+    suspect: &'a Picture,
+    engine: &'a Engine,
+    options: &'a ScanOptions,
+    /// Works that were looked at, decoded; `None` where there is no picture to be had.
+    seen: HashMap<ContentId, Option<Picture>>,
+    matches: Vec<Finding>,
+    related: Vec<Finding>,
+}
+
+impl<'a> Search<'a> {
+    fn new(suspect: &'a Picture, engine: &'a Engine, options: &'a ScanOptions) -> Search<'a> {
+        let (seen, matches, related) = (HashMap::new(), Vec::new(), Vec::new());
+        Search { suspect, engine, options, seen, matches, related }
+    }
+
+    /// Looks for works that fill a rectangle of the suspect, whose codes are given.
+    fn by_code(&mut self, rectangle: Rectangle, pdq: &Pdq) -> Result<(), ScanError> {
+        // A picture without detail is near to every other such picture and a copy of none of them.
+        if pdq.quality < QUALITY_MIN {
+            return Ok(());
+        }
+        let suspect = self.suspect;
+        let near = self.engine.index.matches(Kind::Pdq, &pdq.codes, self.options.radius);
+        let near = near.into_iter().filter(|near| near.quality >= QUALITY_MIN);
+        for near in near.take(LOOKED_AT_MAX) {
+            let Some(record) = self.new_work(near.index)? else { continue };
+            let position = Dihedral::ALL.get(near.variant).copied().unwrap_or(Dihedral::Original);
+            let suspect_size = [suspect.width, suspect.height];
+            let Some(work) = self.work(&record)? else { continue };
+            let work_size = [work.width, work.height];
+            let geometry = Geometry::whole(work_size, suspect_size, rectangle, position);
+            let judgement = judge::by_code(work, suspect, &geometry, near.distance);
+            let method = Method::Code(Kind::Pdq);
+            self.take(&record, judgement, method, Some(near.distance), geometry);
+        }
+        Ok(())
+    }
+
+    /// Looks for works that share keypoints with a part of the suspect. Returns whether the part has enough to
+    /// be told from others.
+    fn by_keypoints(&mut self, part: &Picture, rectangle: Rectangle) -> Result<bool, ScanError> {
+        let mut features = Features::of_suspect(part);
+        if self.options.without.mirrored {
+            features.mirrored = Default::default();
+        }
+        let (suspect, places_min) = (self.suspect, self.options.places_min);
+        let candidates = self.engine.index.candidates(&features, CANDIDATES_MAX);
+        for candidate in candidates.iter().filter(|candidate| candidate.votes >= VOTES_MIN) {
+            let Some(record) = self.new_work(candidate.index)? else { continue };
+            let work = self.engine.index.features(candidate)?;
+            let Some(alignment) = align(&work, &features, candidate.mirrored) else { continue };
+            if alignment.joined.len() < places_min {
+                continue;
+            }
+            let geometry = self.geometry(alignment, &work, rectangle);
+            let Some(picture) = self.work(&record)? else { continue };
+            let judgement = judge::by_places(picture, suspect, &geometry, places_min);
+            self.take(&record, judgement, Method::Keypoints, None, geometry);
+        }
+        Ok(features.keypoints.len() >= KEYPOINTS_MIN)
+    }
+
+    fn geometry(&self, alignment: Alignment, work: &Features, part: Rectangle) -> Geometry {
+        let Alignment { mut map, mut joined } = alignment;
+        (map[2], map[5]) = (map[2] + f64::from(part.x), map[5] + f64::from(part.y));
+        for [_, [x, y]] in &mut joined {
+            (*x, *y) = (*x + part.x as f32, *y + part.y as f32);
+        }
+        let suspect_size = [self.suspect.width, self.suspect.height];
+        Geometry { map, work_size: work.size, suspect_size, joined }
+    }
+
+    /// The record of a work, unless it is erased from the registry or has been found already.
+    fn new_work(&self, index: u64) -> Result<Option<Record>, RegistryError> {
+        let record = self.engine.registry.by_index(index)?;
+        Ok(record
+            .filter(|record| !self.matches.iter().any(|found| found.work == record.leaf.content)))
+    }
+
+    /// The registered picture, from the store.
+    fn work(&mut self, record: &Record) -> Result<Option<&Picture>, ScanError> {
+        let content = record.leaf.content;
+        if !self.seen.contains_key(&content) {
+            let picture = work_picture(&content, self.engine)?;
+            self.seen.insert(content, picture);
+        }
+        Ok(self.seen.get(&content).and_then(Option::as_ref))
+    }
+
+    fn take(
+        &mut self,
+        record: &Record,
+        judgement: Judgement,
+        method: Method,
+        distance: Option<u32>,
+        geometry: Geometry,
+    ) {
+        let finding = Finding::by_look(record, judgement, method, distance, geometry);
+        self.related.retain(|related| related.work != finding.work);
+        match judgement.verdict {
+            Verdict::Copy => self.matches.push(finding),
+            Verdict::Related => self.related.push(finding),
+            Verdict::Nothing => {}
+        }
+    }
+
+    fn found(mut self, decidable: bool) -> Detected {
+        for findings in [&mut self.matches, &mut self.related] {
+            findings.sort_by(|a, b| b.score.total_cmp(&a.score));
+        }
+        Detected { matches: self.matches, related: self.related, decidable }
+    }
+}
+
+/// Decodes a registered work; `None` where its bytes are no picture.
+pub(crate) fn work_picture(
+    content: &ContentId,
+    engine: &Engine,
+) -> Result<Option<Picture>, BlobError> {
+    let mut bytes = Vec::new();
+    let blob = engine.blobs.get(content)?;
+    blob.take(media::FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(BlobError::Source)?;
+    Ok(media::decode(&bytes, &Limits::default()).ok())
+}
+
+/// Works that share most keypoints with a suspect are compared in full, so many of them.
+const CANDIDATES_MAX: usize = 20;
+/// Votes below which that is not worth it.
+const VOTES_MIN: u32 = 4;
+/// Works with a near code that are looked at.
+const LOOKED_AT_MAX: usize = 8;
+/// A picture with fewer keypoints has too little detail.
+const KEYPOINTS_MIN: usize = 40;
