@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 10] = [
+const EDGES: [(&str, &[&str]); 11] = [
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
     ("timemark-store", &["timemark-verify"]),
@@ -28,6 +28,7 @@ const EDGES: [(&str, &[&str]); 10] = [
     ),
     // Until it serves registrations as well: those it reaches through ingest::Engine alone.
     ("timemark-api", &["timemark-tlog", "timemark-verify"]),
+    ("timemark-neural", &[]),
     ("timemark-samples", &[]),
     ("timemark-tsa", &["timemark-verify"]),
     (
@@ -116,6 +117,7 @@ fn words_stand_only_where_they_belong() {
                 "store/",
                 "index/",
                 "ingest/",
+                "neural/",
                 "samples/",
             ],
             "verify does no I/O, and the log does it through one door",
@@ -180,8 +182,8 @@ fn sources() -> Vec<PathBuf> {
     }
     let mut found = Vec::new();
     for room in [
-        "src", "api", "index", "ingest", "samples", "store", "tlog", "tsa", "verify", "benches",
-        "tests",
+        "src", "api", "index", "ingest", "neural", "samples", "store", "tlog", "tsa", "verify",
+        "benches", "tests",
     ] {
         walk(&repository(room), &mut found);
     }
