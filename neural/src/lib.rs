@@ -1,5 +1,5 @@
 //! Finds works again by what a neural network sees in them, where codes no longer reach: a [`Model`] makes
-//! an [`Embedding`] of a picture.
+//! an [`Embedding`] of a picture, a [`Table`] finds the works whose embeddings point the same way.
 //!
 //! This tier is optional. No model comes with Timemark: an operator points it at an ONNX file, such as one of
 //! SSCD (<https://github.com/facebookresearch/sscd-copy-detection>), and without one everything else works.
@@ -12,6 +12,8 @@
 mod embedding;
 mod model;
 mod onnx;
+mod table;
 
 pub use embedding::Embedding;
 pub use model::{EmbedError, Model, ModelError, ModelId};
+pub use table::{Near, Table, TableError};
