@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod backup;
+mod drawing;
 mod evidence;
 mod newest;
 mod open;

@@ -17,8 +17,9 @@ use data_encoding::BASE64;
 use timemark_ingest::media::{self, Limits, MediaError};
 use timemark_ingest::{Engine, Finding, Method, Outcome, Summary};
 use timemark_verify::{ContentId, Fingerprint};
-use timemark_vision::Kind;
+use timemark_vision::{Kind, Overlap};
 
+use crate::drawing::{self, Drawing};
 use crate::outcome::{error_words, legible, utc};
 
 /// What of a scan a person should see. Many threads may add to it.
@@ -38,10 +39,7 @@ impl Report {
     pub fn add(&self, suspect: &Path, outcome: &Outcome) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
-            Outcome::Compared { matches, .. } if matches.is_empty() => {}
-            Outcome::Compared { matches, .. } => {
-                seen.matches.push((suspect.into(), matches.clone()));
-            }
+            Outcome::Compared { matches, related } => seen.compared(suspect, matches, related),
             Outcome::Undecidable => seen.undecidable.push(suspect.into()),
             Outcome::Error(reason) => seen.errors.push((suspect.into(), reason.clone())),
         }
@@ -62,18 +60,35 @@ impl Report {
 
 #[derive(Default)]
 struct Seen {
-    matches: Vec<(PathBuf, Vec<Finding>)>,
+    matches: Vec<Compared>,
+    /// Suspects that are copies of nothing and share elements with works.
+    related: Vec<Compared>,
     undecidable: Vec<PathBuf>,
     errors: Vec<(PathBuf, String)>,
 }
 
 impl Seen {
-    /// Matches by score, best first; everything else by path. Threads add in any order.
+    fn compared(&mut self, suspect: &Path, matches: &[Finding], related: &[Finding]) {
+        let compared = Compared {
+            suspect: suspect.into(),
+            matches: matches.to_vec(),
+            related: related.to_vec(),
+        };
+        match (matches, related) {
+            ([], []) => {}
+            ([], _) => self.related.push(compared),
+            _ => self.matches.push(compared),
+        }
+    }
+
+    /// What was compared by score, best first; everything else by path. Threads add in any order.
     fn sorted(mut self) -> Seen {
-        let score = |findings: &[Finding]| findings.first().map_or(0.0, |best| best.score);
-        self.matches.sort_by(|(a, a_found), (b, b_found)| {
-            score(b_found).total_cmp(&score(a_found)).then_with(|| a.cmp(b))
-        });
+        let score = |compared: &Compared| compared.found().next().map_or(0.0, |best| best.score);
+        for compared in [&mut self.matches, &mut self.related] {
+            compared.sort_by(|a, b| {
+                score(b).total_cmp(&score(a)).then_with(|| a.suspect.cmp(&b.suspect))
+            });
+        }
         self.undecidable.sort();
         self.errors.sort();
         self
@@ -82,16 +97,30 @@ impl Seen {
     /// Every picture on the page, each once.
     fn pictures(&self) -> Vec<Picture<'_>> {
         let mut pictures = BTreeSet::new();
-        for (suspect, findings) in &self.matches {
-            pictures.insert(Picture::Suspect(suspect));
-            pictures.extend(findings.iter().take(FINDINGS_MAX).map(|f| Picture::Work(f.work)));
+        for compared in self.matches.iter().chain(&self.related) {
+            pictures.insert(Picture::Suspect(&compared.suspect));
+            pictures.extend(compared.found().map(|finding| Picture::Work(finding.work)));
         }
         pictures.into_iter().collect()
     }
 }
 
+/// A suspect and the works it is a copy of or shares elements with, best first.
+struct Compared {
+    suspect: PathBuf,
+    matches: Vec<Finding>,
+    related: Vec<Finding>,
+}
+
+impl Compared {
+    /// What of it is shown: the best of both lists.
+    fn found(&self) -> impl Iterator<Item = &Finding> {
+        self.matches.iter().take(FINDINGS_MAX).chain(self.related.iter().take(FINDINGS_MAX))
+    }
+}
+
 /// What is to be shown small.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Picture<'a> {
     Suspect(&'a Path),
     Work(ContentId),
@@ -157,29 +186,115 @@ impl Page<'_> {
         self.summary.suspects as f64 / self.seconds.max(1e-9)
     }
 
-    fn suspect_thumbnail<'a>(&'a self, path: &'a Path) -> Option<&'a Thumbnail> {
-        self.thumbnails.get(&Picture::Suspect(path))
+    /// Made one after the other: drawings of all would fill the memory.
+    fn cards<'a>(
+        &'a self,
+        all: &'a [Compared],
+        name: &'static str,
+    ) -> impl Iterator<Item = Card<'a>> {
+        let numbered = all.iter().enumerate();
+        numbered.map(move |(i, compared)| self.card(compared, name, i + 1, all.len()))
     }
 
-    fn work_thumbnail(&self, work: &ContentId) -> Option<&Thumbnail> {
-        self.thumbnails.get(&Picture::Work(*work))
+    fn card<'a>(
+        &'a self,
+        compared: &'a Compared,
+        name: &'static str,
+        number: usize,
+        of: usize,
+    ) -> Card<'a> {
+        let Compared { suspect, matches, related } = compared;
+        let thumbnail = |picture| self.thumbnails.get(&picture);
+        let suspect_thumbnail = thumbnail(Picture::Suspect(suspect));
+        let suspect_id = format!("{name}-{number}-suspect");
+        let mut defined = String::new();
+        let mut shown = compared.found().enumerate().map(|(i, work)| {
+            let work_thumbnail = thumbnail(Picture::Work(work.work));
+            let work_id = format!("{name}-{number}-work-{i}");
+            let mut drawing = None;
+            if let (Some(geometry), Some(Ok(suspect_jpeg)), Some(Ok(work_jpeg))) =
+                (&work.geometry, suspect_thumbnail, work_thumbnail)
+            {
+                drawing = drawing::draw(geometry, &work_id, &suspect_id);
+                if drawing.is_some() {
+                    if defined.is_empty() {
+                        defined = drawing::define(&suspect_id, suspect_jpeg);
+                    }
+                    defined.push_str(&drawing::define(&work_id, work_jpeg));
+                }
+            }
+            Shown { work, thumbnail: work_thumbnail, drawing }
+        });
+        let copies: Vec<_> = shown.by_ref().take(matches.len().min(FINDINGS_MAX)).collect();
+        let sharing: Vec<_> = shown.collect();
+        let unlisted = (matches.len() - copies.len()) + (related.len() - sharing.len());
+        let defined = (!defined.is_empty()).then_some(defined);
+        Card { name, number, of, suspect, suspect_thumbnail, copies, sharing, unlisted, defined }
     }
+}
+
+/// One suspect on the page.
+struct Card<'a> {
+    /// Begins its ids.
+    name: &'static str,
+    number: usize,
+    of: usize,
+    suspect: &'a Path,
+    suspect_thumbnail: Option<&'a Thumbnail>,
+    copies: Vec<Shown<'a>>,
+    sharing: Vec<Shown<'a>>,
+    /// Works that were found and are not shown.
+    unlisted: usize,
+    /// The pictures that its drawings refer to.
+    defined: Option<String>,
+}
+
+impl Card<'_> {
+    /// The work that is shown unfolded.
+    fn best(&self) -> Option<&Shown<'_>> {
+        self.copies.first().or(self.sharing.first())
+    }
+
+    /// What is folded: works it is a copy of, and works it shares elements with.
+    fn folded(&self) -> (&[Shown<'_>], &[Shown<'_>]) {
+        match (&self.copies[..], &self.sharing[..]) {
+            ([], [_, sharing @ ..]) => (&[], sharing),
+            ([_, copies @ ..], sharing) => (copies, sharing),
+            ([], []) => (&[], &[]),
+        }
+    }
+}
+
+/// A work beside a suspect.
+struct Shown<'a> {
+    work: &'a Finding,
+    thumbnail: Option<&'a Thumbnail>,
+    drawing: Option<Drawing>,
 }
 
 fn method_words(finding: &Finding) -> String {
     let code = match finding.method {
         Method::Exact => return "the same bytes".to_owned(),
         Method::Keypoints => {
-            return format!("{} places agree", finding.inliers.unwrap_or_default());
+            let places = u64::from(finding.inliers.unwrap_or_default());
+            return format!("by keypoints: {} places agree", grouped(&places));
         }
-        Method::Code(Kind::Pdq) => "PDQ",
-        Method::Code(Kind::Gradient) => "gradient code",
-        Method::Code(Kind::Dct) => "DCT code",
+        Method::Code(Kind::Pdq) => "by the code of the whole picture (PDQ)",
+        Method::Code(Kind::Gradient) => "by the code of the whole picture (gradient)",
+        Method::Code(Kind::Dct) => "by the code of the whole picture (DCT)",
     };
     match finding.distance {
-        Some(bits) => format!("{code}, {bits} of {} bits apart", Fingerprint::BITS),
+        Some(bits) => format!("{code}: {bits} of {} bits differ", Fingerprint::BITS),
         None => code.to_owned(),
     }
+}
+
+fn overlap_words(overlap: &Overlap) -> String {
+    let [work, suspect] = [overlap.work, overlap.suspect].map(|share| match share * 100.0 {
+        some @ 0.0..1.0 if some > 0.0 => "less than 1 %".to_owned(),
+        percent => format!("{percent:.0} %"),
+    });
+    format!("{work} of the work, {suspect} of the suspect")
 }
 
 /// 1284410 as 1 284 410.
@@ -202,14 +317,15 @@ fn save(page: &Page, dir: &Path) -> Result<PathBuf> {
     Ok(whole)
 }
 
-/// Longer side of a thumbnail: some 10 to 20 KB.
-const THUMBNAIL_SIDE_MAX: u32 = 320;
+/// Longer side of a thumbnail: some 15 to 30 KB.
+const THUMBNAIL_SIDE_MAX: u32 = drawing::SIDE_MAX as u32;
 /// Works shown for one suspect.
 const FINDINGS_MAX: usize = 9;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::slice;
 
     /// A page over two matches, one undecidable and one error, with all names hostile.
     fn page() -> String {
@@ -223,6 +339,11 @@ mod tests {
             method,
             distance,
             transform: transform.map(str::to_owned),
+            inliers: None,
+            overlap: None,
+            alike: None,
+            alike_between: None,
+            geometry: None,
         };
         let pdq = Method::Code(Kind::Pdq);
         let near = work("near", 0.9, pdq, Some(14), Some("mirrored left to right"));
@@ -231,11 +352,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let report = Report::new(dir.path()).unwrap();
         let copy = Path::new("in/<script>alert(1)</script>\"'&.jpg");
-        report.add(copy, &Outcome::Compared { matches: vec![near.clone(), far], related: vec![] });
-        report.add(
-            Path::new("in/same 100%.jpg"),
-            &Outcome::Compared { matches: vec![exact], related: vec![] },
-        );
+        let compared = |matches| Outcome::Compared { matches, related: vec![] };
+        report.add(copy, &compared(vec![near.clone(), far]));
+        report.add(Path::new("in/same 100%.jpg"), &compared(vec![exact]));
         report.add(Path::new("in/clear.jpg"), &Outcome::CLEAR);
         report.add(Path::new("in/<i>flat.png"), &Outcome::Undecidable);
         report.add(Path::new("in/<i>cut.png"), &Outcome::Error("<u>cut short".to_owned()));
@@ -259,8 +378,8 @@ mod tests {
             ">1\u{202F}230</dd>",
             "2468 suspects per second",
             r#"src="data:image/jpeg;base64,c3VzcGVjdA==""#,
-            "PDQ, 14 of 256 bits apart",
-            "the work, mirrored left to right",
+            "(PDQ): 14 of 256 bits differ",
+            "mirrored left to right",
             "1 further registered work<",
             "the same bytes",
             "same 100%.jpg",
@@ -272,7 +391,7 @@ mod tests {
         ] {
             assert!(page.contains(expected), "{expected} is missing");
         }
-        assert!(page.find("the same bytes") < page.find("PDQ, 14"), "best first");
+        assert!(page.find("the same bytes") < page.find("(PDQ): 14"), "best first");
     }
 
     #[test]
@@ -285,6 +404,84 @@ mod tests {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
         assert_eq!(page.matches("src=").count(), page.matches("src=\"data:").count());
+    }
+
+    /// One suspect that is a copy of a work and shares elements with another, one that only shares: as they
+    /// lie on the works, except for a map that cannot be drawn.
+    fn explained() -> String {
+        let work = |text: &str, map: [f64; 6]| Finding {
+            work: ContentId::of(text.as_bytes()),
+            index: 7,
+            file: Some(format!("works/<b>{text}")),
+            title: None,
+            claimant: None,
+            score: 0.8,
+            method: Method::Keypoints,
+            distance: None,
+            transform: None,
+            inliers: Some(1420),
+            overlap: Some(Overlap { work: 0.391, suspect: 0.004 }),
+            alike: None,
+            alike_between: None,
+            geometry: Some(timemark_vision::Geometry {
+                map,
+                work_size: [640, 480],
+                suspect_size: [480, 640],
+                joined: vec![[[5.0, 6.0], [7.0, 8.0]]; 3],
+            }),
+        };
+        let upright = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+        let near = work("near", upright);
+        let (far, flat) = (work("far", upright), work("flat", [0.0; 6]));
+        let (copy, collage) = (Path::new("copy.jpg"), Path::new("collage.jpg"));
+        let mut seen = Seen::default();
+        seen.compared(copy, &[near, flat.clone()], slice::from_ref(&far));
+        seen.compared(collage, &[], &[far]);
+        seen.compared(Path::new("clear.jpg"), &[], &[]);
+        let seen = seen.sorted();
+        let thumbnail = |picture| (picture, Ok(BASE64.encode(format!("{picture:?}").as_bytes())));
+        let thumbnails = seen.pictures().into_iter().map(thumbnail).collect();
+        let summary = Summary { suspects: 3, matches: 1, ..Summary::default() };
+        let (seen, thumbnails, summary) = (&seen, &thumbnails, &summary);
+        Page { seen, thumbnails, summary, seconds: 0.5, written: utc(0) }.render().unwrap()
+    }
+
+    #[test]
+    fn a_match_with_a_geometry_is_explained() {
+        let page = explained();
+        for expected in [
+            "</strong> of",
+            "Shares elements</strong> with",
+            "by keypoints: 1\u{202F}420 places agree",
+            "39 % of the work, less than 1 % of the suspect",
+            "It also looks like 1 further registered work<",
+            "It shares elements with 1 registered work<",
+            "1 suspect shares elements with registered works and is a copy of none",
+            "lines join places that agree: 1\"",
+        ] {
+            assert!(page.contains(expected), "{expected} is missing");
+        }
+        // Two layouts and four views of each of three, and the one that cannot be drawn beside its suspect.
+        assert_eq!(page.matches(r#"class="drawing""#).count(), 3 * 6);
+        assert_eq!(page.matches(r#"<img src="#).count(), 1);
+        // Of each suspect its own picture and those of its works, once.
+        assert_eq!(page.matches("data:image").count(), 3 + 2 + 1);
+    }
+
+    #[test]
+    fn what_is_referred_to_is_there_once_and_nothing_is_fetched() {
+        let page = explained();
+        let quoted = |name: &str| -> Vec<String> {
+            let parts = page.split(name).skip(1);
+            parts.map(|part| part.split('"').next().unwrap().to_owned()).collect()
+        };
+        let ids = quoted(" id=\"");
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+        for target in quoted("href=\"") {
+            let inside = target.strip_prefix('#').map(|id| ids.iter().any(|known| known == id));
+            assert!(inside.unwrap_or(target.starts_with("data:image/jpeg;")), "{target}");
+        }
+        assert!(!page.contains("<b>near"));
     }
 
     #[test]

@@ -270,7 +270,7 @@ pub(crate) mod tests {
     /// Replays the log (every third entry is no work) from where the index is.
     fn replay(index: &Index, works: &[Claim]) {
         let entries: Vec<(u64, &Claim)> = (0..).step_by(3).zip(works).collect();
-        index.advance(&entries, 3 * works.len() as u64).unwrap();
+        index.advance(&entries, &[], 3 * works.len() as u64).unwrap();
         index.flush().unwrap();
     }
 
@@ -319,7 +319,7 @@ pub(crate) mod tests {
         let dir = TempDir::new().unwrap();
         let index = Index::open(dir.path()).unwrap();
         let works = works();
-        index.advance(&[(0, &works[0])], 1).unwrap();
+        index.advance(&[(0, &works[0])], &[], 1).unwrap();
         assert_eq!(
             (index.len(), index.matches(Kind::Pdq, &[Fingerprint::default()], 9).len()),
             (1, 1)
@@ -335,7 +335,7 @@ pub(crate) mod tests {
 
     #[test]
     fn either_part_may_be_deleted() {
-        for part in ["codes", "text"] {
+        for part in ["codes", "keypoints", "text"] {
             let dir = TempDir::new().unwrap();
             replay(&Index::open(dir.path()).unwrap(), &works());
             let path = dir.path().join(part);
@@ -349,7 +349,9 @@ pub(crate) mod tests {
 
     #[test]
     fn garbage_is_unreadable_and_says_where() {
-        for (part, path) in [("codes", "codes"), ("text", "text/meta.json")] {
+        for (part, path) in
+            [("codes", "codes"), ("keypoints", "keypoints"), ("text", "text/meta.json")]
+        {
             let dir = TempDir::new().unwrap();
             replay(&Index::open(dir.path()).unwrap(), &works());
             fs::write(dir.path().join(path), "these bytes are of some other program").unwrap();
@@ -374,11 +376,11 @@ pub(crate) mod tests {
         let dir = TempDir::new().unwrap();
         let [first, second] = [(); 2].map(|()| Index::open(dir.path()).unwrap());
         let works = works();
-        first.advance(&[(0, &works[0])], 1).unwrap();
-        assert!(matches!(second.advance(&[(0, &works[0])], 1), Err(IndexError::Text { .. })));
+        first.advance(&[(0, &works[0])], &[], 1).unwrap();
+        assert!(matches!(second.advance(&[(0, &works[0])], &[], 1), Err(IndexError::Text { .. })));
         first.flush().unwrap();
         drop(first);
-        let late = second.advance(&[(1, &works[1])], 2);
+        let late = second.advance(&[(1, &works[1])], &[], 2);
         assert!(matches!(late, Err(IndexError::Behind { len: 0 })));
         assert_eq!(Index::open(dir.path()).unwrap().len(), 1);
     }

@@ -8,7 +8,7 @@ use std::io::Read;
 use timemark_store::{BlobError, Record, RegistryError};
 use timemark_verify::ContentId;
 use timemark_vision::{
-    Alignment, Dihedral, Features, Geometry, Kind, Pdq, Picture, Rectangle, align,
+    Alignment, Dihedral, Features, Geometry, Kind, Pdq, Picture, Rectangle, align, regions, trim,
 };
 
 use crate::engine::Engine;
@@ -35,6 +35,11 @@ pub(crate) fn detect(
 ) -> Result<Detected, ScanError> {
     let mut search = Search::new(suspect, engine, options);
     search.by_code(suspect.frame(), whole)?;
+    if search.matches.is_empty()
+        && let Some(inner) = trim(suspect)
+    {
+        search.by_part_code(inner)?;
+    }
     let local = options.depth == Depth::Full && !options.without.keypoints;
     // A code that is this near leaves no doubt about the whole picture.
     let mut decidable = whole.quality >= QUALITY_MIN;
@@ -44,10 +49,8 @@ pub(crate) fn detect(
     if options.depth == Depth::Fast || options.without.regions || !search.matches.is_empty() {
         return Ok(search.found(decidable));
     }
-    for region in Vec::<Rectangle>::new() {
-        let part = suspect.part(region);
-        let Some(pdq) = Pdq::of_rgb(&part.rgb, part.width, part.height) else { continue };
-        search.by_code(region, &pdq)?;
+    for region in regions(suspect) {
+        search.by_part_code(region)?;
     }
     Ok(search.found(decidable))
 }
@@ -90,6 +93,15 @@ impl<'a> Search<'a> {
             self.take(&record, judgement, method, Some(near.distance), geometry);
         }
         Ok(())
+    }
+
+    /// Looks for works that fill a rectangle of the suspect.
+    fn by_part_code(&mut self, rectangle: Rectangle) -> Result<(), ScanError> {
+        let part = self.suspect.part(rectangle);
+        match Pdq::of_rgb(&part.rgb, part.width, part.height) {
+            Some(pdq) => self.by_code(rectangle, &pdq),
+            None => Ok(()),
+        }
     }
 
     /// Looks for works that share keypoints with a part of the suspect. Returns whether the part has enough to

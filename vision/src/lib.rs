@@ -13,8 +13,8 @@ mod pdq;
 mod picture;
 mod plane;
 pub mod polygon;
+mod regions;
 pub mod second;
-mod trim;
 
 pub use agreement::{Agreement, agreement};
 pub use alignment::{Alignment, align};
@@ -23,4 +23,4 @@ pub use geometry::{Geometry, Overlap};
 pub use kind::Kind;
 pub use pdq::{Dihedral, Pdq};
 pub use picture::{Picture, Rectangle};
-pub use trim::trim;
+pub use regions::{regions, trim};
