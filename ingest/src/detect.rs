@@ -46,13 +46,21 @@ pub(crate) fn detect(
     if local && search.matches.is_empty() {
         decidable |= search.by_keypoints(suspect, suspect.frame())?;
     }
-    if options.depth == Depth::Fast || options.without.regions || !search.matches.is_empty() {
-        return Ok(search.found(decidable));
+    if options.depth == Depth::Full && !options.without.regions && search.matches.is_empty() {
+        for region in regions(suspect) {
+            search.by_part_code(region)?;
+        }
     }
-    for region in regions(suspect) {
-        search.by_part_code(region)?;
+    if local && search.matches.is_empty() && is_square(suspect) {
+        search.by_unsqueezed_keypoints()?;
     }
     Ok(search.found(decidable))
+}
+
+/// Whether a picture has the form into which avatars and thumbnails are squeezed.
+fn is_square(picture: &Picture) -> bool {
+    let (width, height) = (f64::from(picture.width), f64::from(picture.height));
+    (width / height - 1.0).abs() < SQUARE_TOLERANCE
 }
 
 /// A picture under suspicion, and what has been found in it.
@@ -104,7 +112,20 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Looks for works that share keypoints with a part of the suspect. Returns whether the part has enough to
+    /// Keypoints bear little stretching, so a picture that may have been squeezed is looked at as it may have
+    /// been before: wider, then higher.
+    fn by_unsqueezed_keypoints(&mut self) -> Result<(), ScanError> {
+        let (width, height) = (self.suspect.width, self.suspect.height);
+        let squeezed = |side: u32| (f64::from(side) * SQUEEZED).round().max(1.0) as u32;
+        for (width, height) in [(width, squeezed(height)), (squeezed(width), height)] {
+            if let Some(picture) = self.suspect.resized(width, height) {
+                self.by_keypoints(&picture, self.suspect.frame())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for works that share keypoints with a part of the suspect, perhaps in another size. Returns whether the part has enough to
     /// be told from others.
     fn by_keypoints(&mut self, part: &Picture, rectangle: Rectangle) -> Result<bool, ScanError> {
         let mut features = Features::of_suspect(part);
@@ -120,7 +141,7 @@ impl<'a> Search<'a> {
             if alignment.joined.len() < places_min {
                 continue;
             }
-            let geometry = self.geometry(alignment, &work, rectangle);
+            let geometry = self.geometry(alignment, &work, &features, rectangle);
             let Some(picture) = self.work(&record)? else { continue };
             let judgement = judge::by_places(picture, suspect, &geometry, places_min);
             self.take(&record, judgement, Method::Keypoints, None, geometry);
@@ -128,11 +149,25 @@ impl<'a> Search<'a> {
         Ok(features.keypoints.len() >= KEYPOINTS_MIN)
     }
 
-    fn geometry(&self, alignment: Alignment, work: &Features, part: Rectangle) -> Geometry {
+    /// From a part of the suspect, in the size in which it was compared, to the suspect.
+    fn geometry(
+        &self,
+        alignment: Alignment,
+        work: &Features,
+        compared: &Features,
+        part: Rectangle,
+    ) -> Geometry {
         let Alignment { mut map, mut joined } = alignment;
-        (map[2], map[5]) = (map[2] + f64::from(part.x), map[5] + f64::from(part.y));
-        for [_, [x, y]] in &mut joined {
-            (*x, *y) = (*x + part.x as f32, *y + part.y as f32);
+        let across = f64::from(part.width) / f64::from(compared.size[0]);
+        let down = f64::from(part.height) / f64::from(compared.size[1]);
+        let (left, top) = (f64::from(part.x), f64::from(part.y));
+        let place = |[x, y]: [f64; 2]| [left + across * x, top + down * y];
+        for (at, value) in map.iter_mut().enumerate() {
+            *value *= if at < 3 { across } else { down };
+        }
+        (map[2], map[5]) = (map[2] + left, map[5] + top);
+        for [_, suspect] in &mut joined {
+            *suspect = place(suspect.map(f64::from)).map(|at| at as f32);
         }
         let suspect_size = [self.suspect.width, self.suspect.height];
         Geometry { map, work_size: work.size, suspect_size, joined }
@@ -195,6 +230,9 @@ pub(crate) fn work_picture(
 const CANDIDATES_MAX: usize = 20;
 /// Votes below which that is not worth it.
 const VOTES_MIN: u32 = 4;
+/// How far the sides of a square picture may differ, and how much narrower it may have been.
+const SQUARE_TOLERANCE: f64 = 0.02;
+const SQUEEZED: f64 = 0.67;
 /// Works with a near code that are looked at.
 const LOOKED_AT_MAX: usize = 8;
 /// A picture with fewer keypoints has too little detail.

@@ -49,7 +49,7 @@ pub(crate) fn by_places(
     let weight = places as f64 * between.share();
     // The more places, the more of what lies between them may have been painted over.
     let doublings = (places as f64 / PLACES_MIN as f64).log2();
-    let between_min = BETWEEN_MIN - BETWEEN_FALL * doublings;
+    let between_min = (BETWEEN_MIN - BETWEEN_FALL * doublings).max(BETWEEN_LEAST);
     let whole = everywhere.share() >= WHOLE_MIN;
     let alike = between.share() >= if whole { between_min - WHOLE_BONUS } else { between_min };
     let enough_to_see = everywhere.windows >= WINDOWS_MIN;
@@ -88,9 +88,10 @@ pub(crate) fn by_code(
 /// Joined places below which nothing is asserted: the default.
 pub const PLACES_MIN: usize = 8;
 /// Share of the windows between the places that must look alike at [`PLACES_MIN`], by how much less with each
-/// doubling of the places, and where the work looks alike as a whole.
+/// doubling of the places, never less than the next, and by how much less where the work looks alike as a whole.
 const BETWEEN_MIN: f64 = 0.95;
-const BETWEEN_FALL: f64 = 0.15;
+const BETWEEN_FALL: f64 = 0.18;
+const BETWEEN_LEAST: f64 = 0.45;
 const WHOLE_BONUS: f64 = 0.15;
 /// Share of the windows everywhere on the overlap: to be alike as a whole, ...
 const WHOLE_MIN: f64 = 0.78;

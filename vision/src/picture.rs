@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use image::imageops::{self, FilterType};
+use image::{ImageBuffer, Rgb};
+
 /// A decoded picture: upright, 8 bits a channel, transparency flattened over white.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -30,6 +33,13 @@ impl Picture {
     /// The whole of it.
     pub fn frame(&self) -> Rectangle {
         Rectangle { x: 0, y: 0, width: self.width, height: self.height }
+    }
+
+    /// The same in another size, neither side 0.
+    pub fn resized(&self, width: u32, height: u32) -> Option<Picture> {
+        let view = ImageBuffer::<Rgb<u8>, &[u8]>::from_raw(self.width, self.height, &self.rgb)?;
+        let resized = imageops::resize(&view, width, height, FilterType::Triangle);
+        Some(Picture { width, height, rgb: resized.into_raw() })
     }
 
     /// A copy of a part, which lies within the picture.
