@@ -13,8 +13,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use measure::{Report, median_seconds};
 use serde::Deserialize;
-use timemark_ingest::media::{self, Limits, Picture};
-use timemark_vision::Pdq;
+use timemark_ingest::media::{self, Limits};
+use timemark_vision::{Pdq, Picture};
 
 fn main() -> Result<()> {
     check_known_code()?;

@@ -21,7 +21,7 @@ use crate::walk::{Sighting, walk};
 
 /// Two PDQ codes within this Hamming distance may be of the same picture. How it was chosen is written in
 /// docs/accuracy.md.
-pub const RADIUS_DEFAULT: u32 = 60;
+pub const RADIUS_DEFAULT: u32 = 40;
 /// A picture of a lower PDQ quality has too little detail to be told from others (0 to 100).
 pub(crate) const QUALITY_MIN: u8 = 20;
 

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use data_encoding::BASE64;
 use serde_json::json;
-use timemark_ingest::media::{self, Limits, Picture};
+use timemark_ingest::media::{self, Limits};
 use timemark_tlog::{Log, LogKey};
 use timemark_verify::{Claim, Fingerprint, WorkDigests};
-use timemark_vision::Pdq;
+use timemark_vision::{Pdq, Picture};
 
 use crate::support::{Desk, Server, expect, expect_json, repository, run, shared, skip};
 

@@ -100,10 +100,8 @@ fn nearest(codes: &[Fingerprint], others: &[Fingerprint]) -> Vec<(u32, usize)> {
         let mut best = [u64::MAX; LANES];
         for (number, block) in (0..).zip(&blocks) {
             for lane in 0..LANES {
-                let mut bits = 0;
-                for word in 0..4 {
-                    bits += u64::from((code.0[word] ^ block[word][lane]).count_ones());
-                }
+                let differ = code.0.iter().zip(block).map(|(word, lanes)| word ^ lanes[lane]);
+                let bits: u64 = differ.map(|word| u64::from(word.count_ones())).sum();
                 best[lane] = best[lane].min(bits << 32 | number);
             }
         }

@@ -114,7 +114,8 @@ mod tests {
         let mut share = move |most: f32| (next() >> 40) as f32 / (1 << 24) as f32 * most;
         let mut features = Features { size: [400, 300], ..Features::default() };
         for _ in 0..count {
-            let (x, y, sigma, angle) = (share(400.0), share(300.0), 1.0 + share(9.0), share(6.28));
+            let (x, y, sigma, angle) =
+                (share(400.0), share(300.0), 1.0 + share(9.0), share(std::f32::consts::TAU));
             features.keypoints.push(Keypoint { x, y, sigma, angle });
             let word = |share: f32| u64::from(share.to_bits()).wrapping_mul(0x2545_F491_4F6C_DD1D);
             let code = Fingerprint([(); 4].map(|()| word(share(1.0))));
