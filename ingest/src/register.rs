@@ -14,7 +14,7 @@ use crate::derive::DeriveError;
 use crate::engine::Engine;
 use crate::finding::Finding;
 use crate::media::{self, Limits, MediaError};
-use crate::scan::{RADIUS_DEFAULT, exact_finding, findings_by_code};
+use crate::scan::{exact_finding, findings_by_code};
 
 /// A file and what its claimant says of it.
 #[derive(Clone, Copy, Default)]
@@ -291,7 +291,7 @@ fn similar_earlier_works(
     let mut similar = Vec::new();
     similar.extend(exact_finding(content, engine).ok().flatten());
     if let Some(pdq) = look.and_then(|look| look.pdq.as_ref()) {
-        let alike = findings_by_code(Kind::Pdq, &pdq.codes, pdq.quality, RADIUS_DEFAULT, engine);
+        let alike = findings_by_code(Kind::Pdq, &pdq.codes, pdq.quality, SIMILAR_RADIUS, engine);
         similar
             .extend(alike.unwrap_or_default().into_iter().filter(|found| found.work != *content));
     }
@@ -303,3 +303,7 @@ fn similar_earlier_works(
 fn same_state(before: &Metadata, after: &Metadata) -> bool {
     before.len() == after.len() && before.modified().ok() == after.modified().ok()
 }
+
+/// Bits of 256 within which an earlier work is named as similar: wider than what a scan asserts, as a warning that
+/// is wrong costs a glance.
+const SIMILAR_RADIUS: u32 = 60;
