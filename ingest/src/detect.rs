@@ -134,7 +134,7 @@ impl<'a> Search<'a> {
         }
         let (suspect, places_min) = (self.suspect, self.options.places_min);
         let candidates = self.engine.index.candidates(&features, CANDIDATES_MAX);
-        for candidate in candidates.iter().filter(|candidate| candidate.votes >= VOTES_MIN) {
+        for candidate in &candidates {
             let Some(record) = self.new_work(candidate.index)? else { continue };
             let work = self.engine.index.features(candidate)?;
             let Some(alignment) = align(&work, &features, candidate.mirrored) else { continue };
@@ -228,8 +228,6 @@ pub(crate) fn work_picture(
 
 /// Works that share most keypoints with a suspect are compared in full, so many of them.
 const CANDIDATES_MAX: usize = 20;
-/// Votes below which that is not worth it.
-const VOTES_MIN: u32 = 4;
 /// How far the sides of a square picture may differ, and how much narrower it may have been.
 const SQUARE_TOLERANCE: f64 = 0.02;
 const SQUEEZED: f64 = 0.67;

@@ -105,16 +105,21 @@ impl Lists {
 
     fn votes(&self, suspect: &Features, looks: &Looks, mirrored: bool) -> Vec<Vote> {
         let longest = suspect.size[0].max(suspect.size[1]) as f32;
+        let entries: usize = self.segments.iter().map(|segment| segment.entries.len()).sum();
         let mut votes = Vec::new();
         for ((keypoint, key), code) in suspect.keypoints.iter().zip(&looks.keys).zip(&looks.codes) {
             let (signature, angle) = (signature(code), turn(keypoint.angle));
             let size = i32::from(size(keypoint.sigma, longest));
             for list in self.lists(key) {
-                let alike = list.iter().filter(|entry| {
-                    (entry.signature ^ signature).count_ones() <= SIGNATURE_DISTANCE_MAX
+                // What many keypoints look like says little.
+                let rarity = (entries / list.len().max(1)).max(1).ilog2().saturating_sub(COMMON);
+                let alike = list.iter().filter_map(|entry| {
+                    let distance = (entry.signature ^ signature).count_ones();
+                    (distance <= SIGNATURE_DISTANCE_MAX).then_some((entry, distance))
                 });
-                votes.extend(alike.map(|entry| Vote {
+                votes.extend(alike.map(|(entry, distance)| Vote {
                     place: entry.place,
+                    weight: (rarity + 1) * (SIGNATURE_DISTANCE_MAX + 1 - distance),
                     // A mirror image turns directions over.
                     turn: angle.wrapping_sub(if mirrored {
                         entry.angle.wrapping_neg()
@@ -142,12 +147,12 @@ impl Lists {
     fn count(&self, votes: &[Vote], mirrored: bool, found: &mut Vec<Found>) {
         let mut totals = vec![0_u32; self.places as usize];
         for vote in votes {
-            totals[vote.place as usize] += 1;
+            totals[vote.place as usize] += vote.weight;
         }
         let mut first: Vec<(u32, u32)> = totals
             .iter()
             .zip(0..)
-            .filter(|(votes, _)| **votes >= VOTES_MIN)
+            .filter(|(votes, _)| **votes > 0)
             .map(|(&votes, place)| (votes, place))
             .collect();
         first.sort_unstable_by_key(|&(votes, place)| (u32::MAX - votes, place));
@@ -164,7 +169,7 @@ impl Lists {
             let (turn, growth) = (near_bins(vote.turn, true), near_bins(vote.growth, false));
             for turn in turn {
                 for growth in growth {
-                    bins[turn * BINS + growth] += 1;
+                    bins[turn * BINS + growth] += vote.weight;
                 }
             }
         }
@@ -180,6 +185,8 @@ impl Lists {
 /// around 128.
 struct Vote {
     place: u32,
+    /// The more, the rarer the key and the nearer the signature.
+    weight: u32,
     turn: u8,
     growth: u8,
 }
@@ -253,8 +260,8 @@ pub(super) fn size(sigma: f32, longest: f32) -> u8 {
 const KEYS: usize = 1 << Key::BITS;
 /// Of 16 bits: some 1 % of the signatures of other keypoints are as near.
 const SIGNATURE_DISTANCE_MAX: u32 = 3;
-/// Works with fewer votes are not looked at.
-const VOTES_MIN: u32 = 3;
+/// Lists with one of 2 to this many entries, and longer ones, are common: their votes weigh least.
+const COMMON: u32 = 10;
 /// Works whose votes are counted by turn and growth.
 const COUNTED_MAX: usize = 400;
 /// Sixteen bins of turns, and of growth by an octave each.
