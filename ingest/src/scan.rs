@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use timemark_index::IndexError;
 use timemark_store::{BlobError, RegistryError};
 use timemark_verify::{ContentId, Fingerprint};
-use timemark_vision::{Kind, Pdq, second};
+use timemark_vision::{Dihedral, Kind, Pdq, second};
 
 use crate::detect::{Detected, detect};
 use crate::engine::Engine;
@@ -301,7 +301,10 @@ pub(crate) fn findings_by_code(
         if findings.iter().any(|found| found.work == record.leaf.content) {
             continue;
         }
-        findings.push(Finding::by_code(&record, kind, near.distance));
+        // Only PDQ has a code for each position.
+        let position = Dihedral::ALL.get(near.variant).filter(|_| kind == Kind::Pdq);
+        let transform = position.map(|position| position.words().to_owned());
+        findings.push(Finding { transform, ..Finding::by_code(&record, kind, near.distance) });
     }
     Ok(findings)
 }

@@ -6,6 +6,7 @@ mod archive;
 mod bad_input;
 mod conformance;
 mod crash;
+mod detection;
 mod durability;
 mod flows;
 mod operations;

@@ -1,0 +1,122 @@
+//! What a scan says of copies that only a part of the picture shows, and how.
+
+use image::{DynamicImage, GenericImage, RgbImage, imageops};
+use serde_json::Value;
+
+use crate::support::{Desk, expect, expect_json};
+
+/// A desk with the sample works registered.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    let works = crate::support::repository("samples/works").display().to_string();
+    expect(0, &mut desk.timemark(["register", &works, "--receipts", "receipts"]));
+    desk
+}
+
+fn work(name: &str) -> RgbImage {
+    image::open(crate::support::repository("samples/works").join(name)).unwrap().to_rgb8()
+}
+
+/// What a scan says of one picture.
+fn scanned(desk: &Desk, picture: RgbImage, arguments: &[&str]) -> Value {
+    let path = desk.path("suspect.png");
+    DynamicImage::from(picture).save(&path).unwrap();
+    let path = path.display().to_string();
+    let mut scan = desk.timemark(["scan", &path]);
+    expect_json(0, scan.args(arguments)).remove(0)
+}
+
+/// The only match is this work; returns it.
+fn only_match<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    assert_eq!(answer["status"], "match", "{answer}");
+    assert_eq!(answer["matches"].as_array().unwrap().len(), 1, "{answer}");
+    let found = &answer["matches"][0];
+    assert!(found["file"].as_str().unwrap().ends_with(name), "{answer}");
+    found
+}
+
+fn near(value: &Value, expected: f64) -> bool {
+    (value.as_f64().unwrap() - expected).abs() < 0.04
+}
+
+#[test]
+fn a_mirrored_crop_is_found_and_explained_at_full_depth_only() {
+    let desk = desk();
+    let work = work("leaded-window.jpg");
+    let (width, height) = work.dimensions();
+    // 60 % of either side, off the middle.
+    let crop = imageops::crop_imm(&work, width / 10, height / 5, width * 3 / 5, height * 3 / 5);
+    let crop = imageops::flip_horizontal(&crop.to_image());
+    let answer = scanned(&desk, crop.clone(), &[]);
+    let found = only_match(&answer, "leaded-window.jpg");
+    assert_eq!(found["method"], "keypoints");
+    assert!(found["inliers"].as_u64().unwrap() >= 20, "{found}");
+    let transform = found["transform"].as_str().unwrap();
+    assert!(transform.starts_with("mirrored left to right, cropped to 3"), "{transform}");
+    assert!(near(&found["overlap"], 0.36) && near(&found["overlap_suspect"], 1.0), "{found}");
+    assert!(found["alike"].as_f64().unwrap() > 0.9, "{found}");
+    for less in [["--depth", "fast"], ["--without", "keypoints"], ["--without", "mirrored"]] {
+        assert_eq!(scanned(&desk, crop.clone(), &less)["status"], "clear", "{less:?}");
+    }
+}
+
+#[test]
+fn a_copy_inside_a_page_is_found_where_it_lies() {
+    let desk = desk();
+    let small = imageops::thumbnail(&work("harbour-at-dusk.jpg"), 240, 160);
+    let mut page = RgbImage::from_pixel(800, 600, image::Rgb([246, 246, 248]));
+    for line in 0..12 {
+        // Text of a sort, so that the page is no plain frame.
+        for x in 60..(300 + line * 17 % 120) {
+            for y in 0..6 {
+                page.put_pixel(x, 300 + line * 22 + y, image::Rgb([40 + (x * 7 % 60) as u8; 3]));
+            }
+        }
+    }
+    page.copy_from(&small, 500, 90).unwrap();
+    let answer = scanned(&desk, page, &[]);
+    let found = only_match(&answer, "harbour-at-dusk.jpg");
+    let transform = found["transform"].as_str().unwrap();
+    let place = transform.strip_prefix("inside a larger picture at ").unwrap();
+    let numbers: Vec<i32> = place.split([',', ' ', '×']).filter_map(|n| n.parse().ok()).collect();
+    for (number, expected) in numbers.iter().zip([500, 90, 240, 160]) {
+        assert!((number - expected).abs() <= 8, "{transform}");
+    }
+    assert!(near(&found["overlap"], 1.0) && near(&found["overlap_suspect"], 0.08), "{found}");
+}
+
+#[test]
+fn a_turned_copy_is_told_with_its_angle() {
+    let desk = desk();
+    let work = work("the-wave.jpg");
+    let (width, height) = work.dimensions();
+    let (sin, cos) = 20_f64.to_radians().sin_cos();
+    // Clockwise by 20° about the middle, corners lost.
+    let turned = RgbImage::from_fn(width, height, |x, y| {
+        let (u, v) =
+            (f64::from(x) - f64::from(width) / 2.0, f64::from(y) - f64::from(height) / 2.0);
+        let from_x = u * cos + v * sin + f64::from(width) / 2.0;
+        let from_y = v * cos - u * sin + f64::from(height) / 2.0;
+        let inside =
+            (0.0..f64::from(width)).contains(&from_x) && (0.0..f64::from(height)).contains(&from_y);
+        if inside { *work.get_pixel(from_x as u32, from_y as u32) } else { image::Rgb([0; 3]) }
+    });
+    let answer = scanned(&desk, turned, &[]);
+    let transform = only_match(&answer, "the-wave.jpg")["transform"].as_str().unwrap().to_owned();
+    let degrees = transform.strip_prefix("rotated by ").and_then(|t| t.split_once('°')).unwrap().0;
+    assert!((19..=21).contains(&degrees.parse::<i32>().unwrap()), "{transform}");
+    assert!(transform.contains("° clockwise"), "{transform}");
+}
+
+#[test]
+fn deleted_keypoints_are_found_in_the_works_again() {
+    let desk = desk();
+    let crop = |work: RgbImage| {
+        let (width, height) = work.dimensions();
+        imageops::crop_imm(&work, width / 4, height / 4, width / 2, height / 2).to_image()
+    };
+    let before = scanned(&desk, crop(work("leaded-window.jpg")), &[]);
+    only_match(&before, "leaded-window.jpg");
+    std::fs::remove_file(desk.path("archive/index/keypoints")).unwrap();
+    assert_eq!(scanned(&desk, crop(work("leaded-window.jpg")), &[]), before);
+}
