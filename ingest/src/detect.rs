@@ -13,7 +13,7 @@ use timemark_vision::{
 
 use crate::engine::Engine;
 use crate::finding::{Finding, Method};
-use crate::judge::{self, Judgement, Verdict};
+use crate::judge::{self, Judgement, SURE_DISTANCE, Verdict};
 use crate::media::{self, Limits};
 use crate::scan::{Depth, QUALITY_MIN, ScanError, ScanOptions};
 
@@ -93,7 +93,14 @@ impl<'a> Search<'a> {
             let Some(record) = self.new_work(near.index)? else { continue };
             let position = Dihedral::ALL.get(near.variant).copied().unwrap_or(Dihedral::Original);
             let suspect_size = [suspect.width, suspect.height];
-            let Some(work) = self.work(&record)? else { continue };
+            let Some(work) = self.work(&record)? else {
+                if near.distance <= SURE_DISTANCE {
+                    let transform = Some(position.words().to_owned());
+                    let found = Finding::by_code(&record, Kind::Pdq, near.distance);
+                    self.matches.push(Finding { transform, ..found });
+                }
+                continue;
+            };
             let work_size = [work.width, work.height];
             let geometry = Geometry::whole(work_size, suspect_size, rectangle, position);
             let judgement = judge::by_code(work, suspect, &geometry, near.distance);
@@ -142,8 +149,10 @@ impl<'a> Search<'a> {
                 continue;
             }
             let geometry = self.geometry(alignment, &work, &features, rectangle);
-            let Some(picture) = self.work(&record)? else { continue };
-            let judgement = judge::by_places(picture, suspect, &geometry, places_min);
+            let judgement = match self.work(&record)? {
+                Some(work) => judge::by_places(work, suspect, &geometry, places_min),
+                None => judge::by_places_alone(&geometry),
+            };
             self.take(&record, judgement, Method::Keypoints, None, geometry);
         }
         Ok(features.keypoints.len() >= KEYPOINTS_MIN)
@@ -184,7 +193,11 @@ impl<'a> Search<'a> {
     fn work(&mut self, record: &Record) -> Result<Option<&Picture>, ScanError> {
         let content = record.leaf.content;
         if !self.seen.contains_key(&content) {
-            let picture = work_picture(&content, self.engine)?;
+            let picture = match work_picture(&content, self.engine) {
+                // `log audit` reports it; the scan goes on with what the index has.
+                Err(BlobError::Missing { .. } | BlobError::Altered { .. }) => None,
+                picture => picture?,
+            };
             self.seen.insert(content, picture);
         }
         Ok(self.seen.get(&content).and_then(Option::as_ref))

@@ -110,7 +110,7 @@ impl Finding {
             transform: Some(geometry.words()),
             inliers: inliers.filter(|_| method == Method::Keypoints),
             overlap: Some(geometry.overlap()),
-            alike: Some(judgement.alike),
+            alike: judgement.alike,
             alike_between: judgement.alike_between,
             geometry: Some(geometry),
             ..Finding::exact(record)

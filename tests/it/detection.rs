@@ -120,3 +120,21 @@ fn deleted_keypoints_are_found_in_the_works_again() {
     std::fs::remove_file(desk.path("archive/index/keypoints")).unwrap();
     assert_eq!(scanned(&desk, crop(work("leaded-window.jpg")), &[]), before);
 }
+
+#[test]
+fn a_work_lost_from_the_store_is_still_found_and_stops_no_scan() {
+    let desk = desk();
+    let window = work("leaded-window.jpg");
+    let (width, height) = window.dimensions();
+    let crop = imageops::crop_imm(&window, 0, 0, width * 9 / 10, height * 9 / 10).to_image();
+    for folder in std::fs::read_dir(desk.path("archive/blobs")).unwrap() {
+        let folder = folder.unwrap().path();
+        if folder.is_dir() {
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+    }
+    for picture in [crop, imageops::resize(&window, 300, 200, imageops::FilterType::Triangle)] {
+        let answer = scanned(&desk, picture, &[]);
+        assert!(only_match(&answer, "leaded-window.jpg")["alike"].is_null(), "{answer}");
+    }
+}
