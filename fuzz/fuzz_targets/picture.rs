@@ -5,6 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use peak_alloc::PeakAlloc;
 use timemark_fuzz::media::{self, Limits, MediaError};
+use timemark_vision::{Features, regions};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -30,6 +31,14 @@ fuzz_target!(
         let jpeg = media::thumbnail_jpeg(&picture, 32).expect("any picture has a thumbnail");
         let small = media::decode(&jpeg, &Limits::default()).expect("a thumbnail is a picture");
         assert!(small.width.max(small.height) <= 32);
+
+        // Whatever it shows, what is looked for in it is bounded and lies within it.
+        let features = Features::of_suspect(&picture);
+        assert!(features.keypoints.len() <= Features::SUSPECT_MAX);
+        for region in regions(&picture) {
+            assert!(region.x + region.width <= picture.width && region.width > 0);
+            assert!(region.y + region.height <= picture.height && region.height > 0);
+        }
     }
 );
 

@@ -3,10 +3,10 @@
 
 #[path = "../../ingest/src/media/mod.rs"]
 pub mod media; // alone, because the rest of `ingest` brings stores and indexes along
-#[path = "../../tlog/src/witness/request.rs"]
-pub mod witness_request; // alone, because the rest of `tlog` brings TLS along
 #[path = "../../tsa/tests/strict/mod.rs"]
 pub mod strict;
+#[path = "../../tlog/src/witness/request.rs"]
+pub mod witness_request; // alone, because the rest of `tlog` brings TLS along
 pub mod world;
 
 use sha2::{Digest, Sha256};
