@@ -41,7 +41,6 @@ pub(crate) fn detect(
         search.by_part_code(inner)?;
     }
     let local = options.depth == Depth::Full && !options.without.keypoints;
-    // A code that is this near leaves no doubt about the whole picture.
     let mut decidable = whole.quality >= QUALITY_MIN;
     if local && search.matches.is_empty() {
         decidable |= search.by_keypoints(suspect, suspect.frame())?;
@@ -122,7 +121,9 @@ impl<'a> Search<'a> {
     /// Keypoints bear little stretching, so a picture that may have been squeezed is looked at as it may have
     /// been before: wider, then higher.
     fn by_unsqueezed_keypoints(&mut self) -> Result<(), ScanError> {
-        let (width, height) = (self.suspect.width, self.suspect.height);
+        // Keypoints are looked for in a smaller size anyway.
+        let [width, height] =
+            [self.suspect.width, self.suspect.height].map(|side| side.min(UNSQUEEZED_MAX));
         let squeezed = |side: u32| (f64::from(side) * SQUEEZED).round().max(1.0) as u32;
         for (width, height) in [(width, squeezed(height)), (squeezed(width), height)] {
             if let Some(picture) = self.suspect.resized(width, height) {
@@ -244,6 +245,8 @@ const CANDIDATES_MAX: usize = 20;
 /// How far the sides of a square picture may differ, and how much narrower it may have been.
 const SQUARE_TOLERANCE: f64 = 0.02;
 const SQUEEZED: f64 = 0.67;
+/// Pixels of the longer side in which it is looked at then: a large picture would be doubled in memory.
+const UNSQUEEZED_MAX: u32 = 1280;
 /// Works with a near code that are looked at.
 const LOOKED_AT_MAX: usize = 8;
 /// A picture with fewer keypoints has too little detail.

@@ -80,7 +80,10 @@ impl Features {
 
 fn extract(picture: &Picture, most: usize, coarse_share: f32, mirrored: bool) -> Features {
     let mut features = Features { size: [picture.width, picture.height], ..Features::default() };
-    if picture.width == 0 || picture.height == 0 {
+    // Nothing is found in a strip, whose plane could be as large as the picture.
+    let sides = [picture.width, picture.height];
+    let [shorter, longer] = [sides[0].min(sides[1]), sides[0].max(sides[1])];
+    if u64::from(shorter) * STRIP < u64::from(longer) || shorter == 0 {
         return features;
     }
     let (plane, factor) = Plane::luma(picture, SIDE);
@@ -298,6 +301,8 @@ const KEY_WAVES: [(usize, usize, f32); 18] = [
 
 /// Pixels of the longer side of the plane in which keypoints are found.
 const SIDE: usize = 640;
+/// A picture so many times as long as wide is a strip: in the plane it would be 16 pixels wide.
+const STRIP: u64 = 40;
 /// A small picture is enlarged by no more than this.
 const ENLARGED_MAX: f32 = 2.0;
 /// In grey levels of a difference of Gaussians.

@@ -29,7 +29,7 @@ impl Plane {
     /// side stays at least `side`. Returns how many pixels of the picture one of the plane is.
     pub fn luma(picture: &Picture, side: usize) -> (Plane, usize) {
         let (width, height) = (picture.width as usize, picture.height as usize);
-        let factor = (width.max(height) / side).clamp(1, width.min(height).max(1));
+        let factor = (width.max(height) / side).clamp(1, width.min(height).clamp(1, FACTOR_MAX));
         let mut plane = Plane::new(width / factor, height / factor);
         let share = 1.0 / (factor * factor) as f32;
         let mut sums = vec![0_u32; plane.width];
@@ -187,5 +187,26 @@ fn weigh(kernel: &[f32], middle: &[f32], sides: &[(&[f32], &[f32])], sums: &mut 
     }
 }
 
+/// Pixels in a row that become one at most: 256 times the luma of a square of more would leave 32 bits.
+const FACTOR_MAX: usize = 255;
 /// Numbers summed up at a time.
 const BLOCK: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_white_picture_is_white_however_far_it_is_reduced() {
+        for (width, height) in [(600, 600), (1, 900), (900, 2), (5, 5)] {
+            let rgb = vec![255; width * height * 3];
+            let picture = Picture { width: width as u32, height: height as u32, rgb };
+            for side in [1, 2, 640] {
+                let (plane, factor) = Plane::luma(&picture, side);
+                assert!(factor <= FACTOR_MAX && plane.width >= 1 && plane.height >= 1);
+                let white = plane.values.iter().all(|value| (value - 255.0).abs() < 0.01);
+                assert!(white, "{width} × {height} to {side}");
+            }
+        }
+    }
+}
