@@ -3,52 +3,57 @@
 
     benches/hard_negatives.py PAIRS.csv IMG_DIR WORKDIR --timemark BIN > pairs-judged.csv
 
-PAIRS.csv has the columns a and b, names of pictures in IMG_DIR. Every a is registered in a new archive in WORKDIR,
-which must not have one yet, then every b is scanned. One row for each pair, and one for each other registered picture
-that b brought up. `answer` is `match`, `related` or `none`, for a pair of one picture with itself `same`. No verdict:
-some pairs are true duplicates.
+PAIRS.csv has the columns a and b, names of pictures in IMG_DIR. Each pair is tried alone, so that no third picture
+answers for it: a is registered in a new archive in WORKDIR, b is scanned against it, and the archive is deleted.
+`answer` is `match`, `related` or `none`.
+
+hard-negatives.csv beside this script has what a person saw in each pair, without knowing what a scan says of it:
+
+    copy        one picture, of which one file was made by editing the other as a whole
+    variant     one artwork, a part of which was changed, recoloured or drawn anew
+    shared      different pictures with an element in common: a frame, a logo, the same object seen again
+    different   a subject or a style in common, or nothing
+
+Exit code 1 if a match is none: a pair that is `shared` or `different`.
 """
 
 import argparse
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-FIELDS = ["score", "method", "inliers", "distance", "transform"]
-
-
-def collect(pictures, names, folder):
-    """Links to the named pictures, alone in a folder, each once."""
-    folder.mkdir()
-    for file in sorted(names):
-        (folder / file).symlink_to(pictures / file)
-    return folder
+LABELS = Path(__file__).resolve().parent / "hard-negatives.csv"
+FIELDS = ["score", "method", "inliers", "distance", "alike", "alike_between", "transform"]
 
 
 def run(*command):
-    """Standard output of the command, which may say no (1) but not fail (2)."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    """The objects that the command prints, which may say no (1) but not fail (2)."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, 1):
-        sys.exit(f"{command[0]} {command[1]} ended with {done.returncode}")
+        sys.exit(f"{command[0]} {command[1]} ended with {done.returncode}: {done.stderr}")
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def answers_to(line):
-    """What the scan says of each registered picture; a match weighs more than a relation."""
-    found = {}
-    for kind in ("related", "matches"):
-        for one in line.get(kind) or []:
-            found[Path(one["file"]).name] = ("match" if kind == "matches" else "related", one)
-    return found
-
-
-def row_of(kind, a, b, found):
-    answer, one = found.get(a, ("none", {}))
-    values = [one.get(field) for field in FIELDS]
-    return [kind, a, b, answer, *(json.dumps(v) if isinstance(v, (dict, list)) else v for v in values)]
+def judged(timemark, work, suspect, folder):
+    """What a scan of one picture says, with another as the only work."""
+    shutil.rmtree(folder, ignore_errors=True)
+    archive = ["--archive", folder / "archive"]
+    (registered,) = run(timemark, "register", work, *archive, "--receipts", folder / "receipts", "--json")
+    (scanned,) = run(timemark, "scan", suspect, *archive, "--json")
+    shutil.rmtree(folder)
+    for line in registered, scanned:
+        if line["status"] == "error":
+            sys.exit(f"{work} {suspect}: {line['error']}")
+    for answer, kind in ("match", "matches"), ("related", "related"):
+        if scanned[kind]:
+            return answer, scanned[kind][0]
+    return "none", {}
 
 
 def main():
@@ -61,29 +66,31 @@ def main():
 
     with open(args.pairs, newline="", encoding="utf-8") as file:
         pairs = [(row["a"], row["b"]) for row in csv.DictReader(file)]
-    pictures, workdir = args.pictures.resolve(), args.workdir.resolve()
-    workdir.mkdir(parents=True, exist_ok=True)
-    works = collect(pictures, {a for a, _ in pairs}, workdir / "works")
-    suspects = collect(pictures, {b for _, b in pairs}, workdir / "suspects")
-    archive = ["--archive", workdir / "archive"]
-    registered = run(args.timemark, "register", works, *archive, "--receipts", workdir / "receipts", "--json")
-    scanned = run(args.timemark, "scan", suspects, *archive, "--json")
-    errors = [line for line in registered + scanned if line["status"] == "error"]
-    answers = {Path(line["suspect"]).name: answers_to(line) for line in scanned}
+    with open(LABELS, newline="", encoding="utf-8") as file:
+        labels = {(row["a"], row["b"]): (row["label"], row["remark"]) for row in csv.DictReader(file)}
+    args.workdir.mkdir(parents=True, exist_ok=True)
 
-    rows = [row_of("pair", a, b, answers.get(b, {})) for a, b in pairs]
-    listed = set(pairs)
-    for b, found in sorted(answers.items()):
-        rows += [row_of("same" if a == b else "other", a, b, found) for a in sorted(found) if (a, b) not in listed]
+    def answer(numbered):
+        number, (a, b) = numbered
+        return judged(args.timemark, args.pictures / a, args.pictures / b, args.workdir / f"pair-{number}")
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        answers = list(pool.map(answer, enumerate(pairs)))
+
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["kind", "a", "b", "answer", *FIELDS])
-    table.writerows(rows)
-
-    print(f"{len(registered)} registered, {len(scanned)} scanned, {len(errors)} errors", file=sys.stderr)
-    for (kind, answer), count in sorted(Counter((row[0], row[3]) for row in rows).items()):
-        print(f"{kind:<6} {answer:<8} {count:5}", file=sys.stderr)
-    sys.exit(1 if errors else 0)
+    table.writerow(["a", "b", "label", "remark", "answer", *FIELDS])
+    counts, false = Counter(), 0
+    for pair, (said, one) in zip(pairs, answers):
+        label, remark = labels.get(pair, ("", ""))
+        table.writerow([*pair, label, remark, said, *(one.get(field) for field in FIELDS)])
+        counts[label, said] += 1
+        false += said == "match" and label in ("shared", "different")
+    for label in sorted({label for label, _ in counts}):
+        said = [f"{counts[label, answer]:4} {answer}" for answer in ("match", "related", "none")]
+        print(f"{label or 'not seen':<10}", *said, file=sys.stderr)
+    print(f"{false} matches are of pairs that are no copies", file=sys.stderr)
+    return 1 if false else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

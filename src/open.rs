@@ -23,7 +23,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::HEXLOWER;
 use timemark_index::{Index, IndexError};
-use timemark_ingest::{Engine, Salter};
+use timemark_ingest::{Engine, Neural, Salter};
+use timemark_neural::{Model, Table};
 use timemark_store::{BlobStore, EmbeddedRegistry, FileStore, Registry, RegistryError};
 use timemark_tlog::{AuthorityClient, Endorsers, History, Log, LogKey, WitnessClient};
 use timemark_tsa::{Authority, TsaError};
@@ -131,6 +132,20 @@ pub(crate) fn open_without_signing(archive: &Path) -> Result<Engine> {
     let log = open_log_of_backup(archive)?;
     // It salts no claim here.
     connect(archive, blobs, log, Salter::new([0; 32]))
+}
+
+/// Has scans of an open archive ask a model as well, and the model look at every work that it has not seen.
+pub(crate) fn ask_model(archive: &Path, engine: &mut Engine, path: &Path) -> Result<()> {
+    let model = Model::open(path)?;
+    // Tables of several models may lie side by side.
+    let name = format!("embeddings-{}", &model.id().to_string()[..16]);
+    let table = Table::open(&archive.join("index").join(name), model.id(), model.dimensions())?;
+    let neural = Neural::new(model, table);
+    let bar = progress::counter("the model looks at the works", engine.log.size());
+    neural.catch_up(engine, &|done| bar.set_position(done))?;
+    bar.finish_and_clear();
+    engine.neural = Some(neural);
+    Ok(())
 }
 
 /// The log of a backup, held by this process alone and without private keys. It must be what the mark says.

@@ -41,9 +41,24 @@ pub(crate) struct MatchJson {
     overlap_suspect: Option<f64>,
     alike: Option<f64>,
     alike_between: Option<f64>,
+    strength: Option<&'static str>,
+    false_match_rate: Option<f64>,
+    false_match_interval: Option<[f64; 2]>,
 }
 
 impl MatchJson {
+    /// A work that the one at hand is a copy of.
+    pub fn copy(finding: &Finding) -> MatchJson {
+        let strength = finding.strength();
+        MatchJson {
+            strength: Some(strength_words(finding)),
+            false_match_rate: strength.map(|strength| strength.false_match_rate()),
+            false_match_interval: strength.map(|strength| strength.false_match_interval()),
+            ..MatchJson::of(finding)
+        }
+    }
+
+    /// A work that looks like the one at hand or shares elements with it, of which no more is asserted.
     pub fn of(finding: &Finding) -> MatchJson {
         MatchJson {
             work: finding.work.to_string(),
@@ -60,27 +75,44 @@ impl MatchJson {
             overlap_suspect: finding.overlap.map(|overlap| four_places(overlap.suspect)),
             alike: finding.alike.map(four_places),
             alike_between: finding.alike_between.map(four_places),
+            strength: None,
+            false_match_rate: None,
+            false_match_interval: None,
         }
     }
+}
+
+/// How strong a match is, in words.
+pub(crate) fn strength_words(finding: &Finding) -> &'static str {
+    finding.strength().map_or("identical", |strength| strength.grade)
 }
 
 fn four_places(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
+/// One line for a person about a work that a suspect is a copy of.
+pub(crate) fn copy_words(finding: &Finding) -> String {
+    words(finding, &format!("{}, ", strength_words(finding)))
+}
+
 /// One line for a person about a work that was found.
 pub(crate) fn finding_words(finding: &Finding) -> String {
+    words(finding, "")
+}
+
+fn words(finding: &Finding, strength: &str) -> String {
     let file = finding.file.as_ref().map_or_else(|| "(claim erased)".to_owned(), legible);
     let shown = match (finding.distance, finding.inliers) {
         (Some(bits), _) => format!("{bits} of 256 bits differ"),
         (None, Some(places)) => format!("{places} places agree"),
         (None, None) => "the same bytes".to_owned(),
     };
-    let words = finding.transform.as_ref();
-    let how = words.map_or_else(|| shown.clone(), |words| format!("{words}; {shown}"));
+    let how = finding.transform.as_ref();
+    let how = how.map_or_else(|| shown.clone(), |words| format!("{words}; {shown}"));
     let by =
         finding.claimant.as_ref().map_or_else(String::new, |name| format!(" by {}", legible(name)));
-    format!("{file}{by} (entry {}, score {:.2}: {how})", finding.index, finding.score)
+    format!("{file}{by} (entry {}, {strength}score {:.2}: {how})", finding.index, finding.score)
 }
 
 /// A text from outside on a line for a person: as it is, unless characters in it hide, reorder others or

@@ -20,7 +20,7 @@ use timemark_verify::{ContentId, Fingerprint};
 use timemark_vision::{Kind, Overlap};
 
 use crate::drawing::{self, Drawing};
-use crate::outcome::{error_words, legible, utc};
+use crate::outcome::{error_words, legible, strength_words, utc};
 
 /// What of a scan a person should see. Many threads may add to it.
 pub(crate) struct Report {
@@ -223,7 +223,8 @@ impl Page<'_> {
                     defined.push_str(&drawing::define(&work_id, work_jpeg));
                 }
             }
-            Shown { work, thumbnail: work_thumbnail, drawing }
+            let strength = (i < matches.len()).then(|| copy_strength_words(work));
+            Shown { work, strength, thumbnail: work_thumbnail, drawing }
         });
         let copies: Vec<_> = shown.by_ref().take(matches.len().min(FINDINGS_MAX)).collect();
         let sharing: Vec<_> = shown.collect();
@@ -268,6 +269,8 @@ impl Card<'_> {
 /// A work beside a suspect.
 struct Shown<'a> {
     work: &'a Finding,
+    /// Of a copy, how strong a match it is.
+    strength: Option<String>,
     thumbnail: Option<&'a Thumbnail>,
     drawing: Option<Drawing>,
 }
@@ -275,9 +278,13 @@ struct Shown<'a> {
 fn method_words(finding: &Finding) -> String {
     let code = match finding.method {
         Method::Exact => return "the same bytes".to_owned(),
-        Method::Keypoints => {
+        Method::Keypoints | Method::Neural => {
             let places = u64::from(finding.inliers.unwrap_or_default());
-            return format!("by keypoints: {} places agree", grouped(&places));
+            let proposed = match finding.method {
+                Method::Neural => "proposed by a model, shown by keypoints",
+                _ => "by keypoints",
+            };
+            return format!("{proposed}: {} places agree", grouped(&places));
         }
         Method::Code(Kind::Pdq) => "by the code of the whole picture (PDQ)",
         Method::Code(Kind::Gradient) => "by the code of the whole picture (gradient)",
@@ -287,6 +294,20 @@ fn method_words(finding: &Finding) -> String {
         Some(bits) => format!("{code}: {bits} of {} bits differ", Fingerprint::BITS),
         None => code.to_owned(),
     }
+}
+
+/// How strong a match is, and what that was counted on.
+fn copy_strength_words(finding: &Finding) -> String {
+    let grade = strength_words(finding);
+    let Some(strength) = finding.strength() else { return format!("{grade}: the same bytes") };
+    let [_, most] = strength.false_match_interval();
+    format!(
+        "{grade}: of {} pictures that are no copies, {} share as much with any of {} works (95 % confidence: at most {:.2} %)",
+        grouped(&u64::from(strength.suspects)),
+        grouped(&u64::from(strength.reached)),
+        grouped(&u64::from(strength.works)),
+        100.0 * most,
+    )
 }
 
 fn overlap_words(overlap: &Overlap) -> String {

@@ -116,7 +116,11 @@ impl Index {
 
     /// At most so many works that share most keypoints with a suspect, best first. Approximate: how many
     /// are found is measured in docs/accuracy.md.
-    pub fn candidates(&self, suspect: &Features, most: usize) -> Vec<Candidate> {
+    pub fn candidates(
+        &self,
+        suspect: &Features,
+        most: usize,
+    ) -> Result<Vec<Candidate>, IndexError> {
         loop {
             let keypoints = self.read_keypoints();
             if keypoints.is_settled() {
@@ -127,9 +131,9 @@ impl Index {
         }
     }
 
-    /// The keypoints of a candidate.
-    pub fn features(&self, candidate: &Candidate) -> Result<Features, IndexError> {
-        self.read_keypoints().features(candidate)
+    /// The keypoints of the work with this log index, if it has any.
+    pub fn features(&self, index: u64) -> Result<Option<Features>, IndexError> {
+        self.read_keypoints().features(index)
     }
 
     /// How many works have keypoints, and the bytes they take: on disk and in memory together.
@@ -218,6 +222,12 @@ pub enum IndexError {
         path: PathBuf,
         /// The failure.
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// There are as many keypoints as can be numbered.
+    #[error("the index is full: it holds the keypoints of {works} works")]
+    Full {
+        /// Works with keypoints.
+        works: usize,
     },
     /// An earlier write failed, and going on would leave a gap.
     #[error("an earlier write to the index failed; open it again and replay the log from {len}")]

@@ -147,7 +147,7 @@ impl Drop for Ready<'_> {
 }
 
 /// The record of an entry; `None` for an entry of a later kind.
-fn record(entry: Entry) -> Result<Option<Record>, DeriveError> {
+pub(crate) fn record(entry: Entry) -> Result<Option<Record>, DeriveError> {
     let index = entry.index;
     let fault = |reason| DeriveError::Entry { index, reason };
     let Some(leaf) = Leaf::parse(&entry.leaf).map_err(fault)? else { return Ok(None) };

@@ -1,10 +1,12 @@
-//! Which works are in a picture: by the code of the whole, by keypoints, by the codes of rectangles in it.
+//! Which works are in a picture: by the code of the whole, by keypoints, by the codes of rectangles in it, and, where
+//! an operator brought a model, by what it sees as like the picture or rectangles in it.
 //!
 //! Each stage only proposes works; [`judge`](crate::judge) looks at both pictures before anything is asserted.
 
 use std::collections::HashMap;
 use std::io::Read;
 
+use timemark_index::Candidate;
 use timemark_store::{BlobError, Record, RegistryError};
 use timemark_verify::ContentId;
 use timemark_vision::{
@@ -15,6 +17,7 @@ use crate::engine::Engine;
 use crate::finding::{Finding, Method};
 use crate::judge::{self, Judgement, SURE_DISTANCE, Verdict};
 use crate::media::{self, Limits};
+use crate::neural::Neural;
 use crate::scan::{Depth, QUALITY_MIN, ScanError, ScanOptions};
 
 /// The works that a picture shows, and those that share elements with it; best first.
@@ -42,16 +45,34 @@ pub(crate) fn detect(
     }
     let local = options.depth == Depth::Full && !options.without.keypoints;
     let mut decidable = whole.quality >= QUALITY_MIN;
+    let mut features = None;
     if local && search.matches.is_empty() {
-        decidable |= search.by_keypoints(suspect, suspect.frame())?;
+        let found = search.by_keypoints(suspect, suspect.frame())?;
+        decidable |= found.keypoints.len() >= KEYPOINTS_MIN;
+        features = Some(found);
     }
+    let mut parts = Vec::new();
     if options.depth == Depth::Full && !options.without.regions && search.matches.is_empty() {
-        for region in regions(suspect) {
+        parts = regions(suspect);
+        for &region in &parts {
             search.by_part_code(region)?;
         }
     }
     if local && search.matches.is_empty() && is_square(suspect) {
         search.by_unsqueezed_keypoints()?;
+    }
+    if let (Some(features), Some(neural)) = (features, &engine.neural)
+        && search.matches.is_empty()
+    {
+        search.by_embedding(neural, suspect, &features, suspect.frame())?;
+        for &part in parts.iter().take(EMBEDDED_PARTS_MAX) {
+            if !search.matches.is_empty() {
+                break;
+            }
+            let picture = suspect.part(part);
+            let features = search.features(&picture);
+            search.by_embedding(neural, &picture, &features, part)?;
+        }
     }
     Ok(search.found(decidable))
 }
@@ -133,30 +154,72 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Looks for works that share keypoints with a part of the suspect, perhaps in another size. Returns whether the part has enough to
-    /// be told from others.
-    fn by_keypoints(&mut self, part: &Picture, rectangle: Rectangle) -> Result<bool, ScanError> {
+    /// Looks for works that share keypoints with a part of the suspect, perhaps in another size. Returns the
+    /// keypoints of the part.
+    fn by_keypoints(
+        &mut self,
+        part: &Picture,
+        rectangle: Rectangle,
+    ) -> Result<Features, ScanError> {
+        let features = self.features(part);
+        for Candidate { index, mirrored, .. } in
+            self.engine.index.candidates(&features, CANDIDATES_MAX)?
+        {
+            self.by_places(index, &[mirrored], &features, rectangle, Method::Keypoints)?;
+        }
+        Ok(features)
+    }
+
+    /// Looks for works that the model sees as like a part of the suspect, whose keypoints are given.
+    fn by_embedding(
+        &mut self,
+        neural: &Neural,
+        part: &Picture,
+        features: &Features,
+        rectangle: Rectangle,
+    ) -> Result<(), ScanError> {
+        for near in neural.candidates(part, EMBEDDED_CANDIDATES_MAX)? {
+            self.by_places(near.index, &[false, true], features, rectangle, Method::Neural)?;
+        }
+        Ok(())
+    }
+
+    /// Lays a work on a part of the suspect by the keypoints of both, mirrored or not, and judges it.
+    fn by_places(
+        &mut self,
+        index: u64,
+        mirrored: &[bool],
+        features: &Features,
+        rectangle: Rectangle,
+        method: Method,
+    ) -> Result<(), ScanError> {
+        let (suspect, places_min) = (self.suspect, self.options.places_min);
+        let Some(record) = self.new_work(index)? else { return Ok(()) };
+        let Some(work) = self.engine.index.features(index)? else { return Ok(()) };
+        let alignments = mirrored.iter().filter_map(|&mirrored| align(&work, features, mirrored));
+        let Some(alignment) = alignments
+            .filter(|alignment| alignment.joined.len() >= places_min)
+            .max_by_key(|alignment| alignment.joined.len())
+        else {
+            return Ok(());
+        };
+        let misfit = alignment.misfit;
+        let geometry = self.geometry(alignment, &work, features, rectangle);
+        let judgement = match self.work(&record)? {
+            Some(work) => judge::by_places(work, suspect, &geometry, misfit, places_min),
+            None => judge::by_places_alone(&geometry),
+        };
+        self.take(&record, judgement, method, None, geometry);
+        Ok(())
+    }
+
+    /// The keypoints of a part of the suspect.
+    fn features(&self, part: &Picture) -> Features {
         let mut features = Features::of_suspect(part);
         if self.options.without.mirrored {
             features.mirrored = Default::default();
         }
-        let (suspect, places_min) = (self.suspect, self.options.places_min);
-        let candidates = self.engine.index.candidates(&features, CANDIDATES_MAX);
-        for candidate in &candidates {
-            let Some(record) = self.new_work(candidate.index)? else { continue };
-            let work = self.engine.index.features(candidate)?;
-            let Some(alignment) = align(&work, &features, candidate.mirrored) else { continue };
-            if alignment.joined.len() < places_min {
-                continue;
-            }
-            let geometry = self.geometry(alignment, &work, &features, rectangle);
-            let judgement = match self.work(&record)? {
-                Some(work) => judge::by_places(work, suspect, &geometry, places_min),
-                None => judge::by_places_alone(&geometry),
-            };
-            self.take(&record, judgement, Method::Keypoints, None, geometry);
-        }
-        Ok(features.keypoints.len() >= KEYPOINTS_MIN)
+        features
     }
 
     /// From a part of the suspect, in the size in which it was compared, to the suspect.
@@ -167,7 +230,7 @@ impl<'a> Search<'a> {
         compared: &Features,
         part: Rectangle,
     ) -> Geometry {
-        let Alignment { mut map, mut joined } = alignment;
+        let Alignment { mut map, mut joined, .. } = alignment;
         let across = f64::from(part.width) / f64::from(compared.size[0]);
         let down = f64::from(part.height) / f64::from(compared.size[1]);
         let (left, top) = (f64::from(part.x), f64::from(part.y));
@@ -242,6 +305,10 @@ pub(crate) fn work_picture(
 
 /// Works that share most keypoints with a suspect are compared in full, so many of them.
 const CANDIDATES_MAX: usize = 20;
+/// Works that a model sees as most like a picture are compared in full, so many of them.
+const EMBEDDED_CANDIDATES_MAX: usize = 10;
+/// Rectangles that a model looks at.
+const EMBEDDED_PARTS_MAX: usize = 3;
 /// How far the sides of a square picture may differ, and how much narrower it may have been.
 const SQUARE_TOLERANCE: f64 = 0.02;
 const SQUEEZED: f64 = 0.67;

@@ -12,6 +12,7 @@ use timemark_verify::{Claim, ContentId};
 
 use crate::derive::ReadyFeatures;
 use crate::exclusive::{OneAtATime, Permits};
+use crate::neural::Neural;
 
 /// An open archive. The log and the works are the truth; registry and index follow from them.
 pub struct Engine {
@@ -23,6 +24,8 @@ pub struct Engine {
     pub registry: Box<dyn Registry>,
     /// What looks like what, and titles. Derived.
     pub index: Index,
+    /// What an operator's model saw in the works, where scans are to ask one. Derived.
+    pub neural: Option<Neural>,
     pub(crate) salter: Salter,
     /// How many entries of the log registry and index have taken in.
     pub(crate) derived: AtomicU64,
@@ -50,6 +53,7 @@ impl Engine {
             log,
             registry,
             index,
+            neural: None,
             salter,
             derived: AtomicU64::new(0),
             deriving: Mutex::default(),

@@ -7,6 +7,7 @@ use timemark_verify::{ContentId, Fingerprint};
 use timemark_vision::{Geometry, Kind, Overlap};
 
 use crate::judge::Judgement;
+use crate::strength::Strength;
 
 /// A work that a suspect is a copy of, or shares elements with.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +51,8 @@ pub enum Method {
     Code(Kind),
     /// Places that look alike and lie alike.
     Keypoints,
+    /// Such places of a work that only an operator's model proposed.
+    Neural,
 }
 
 impl fmt::Display for Method {
@@ -58,6 +61,7 @@ impl fmt::Display for Method {
             Method::Exact => f.write_str("exact"),
             Method::Code(kind) => kind.fmt(f),
             Method::Keypoints => f.write_str("keypoints"),
+            Method::Neural => f.write_str("neural"),
         }
     }
 }
@@ -85,6 +89,11 @@ impl Finding {
         }
     }
 
+    /// How strong it is as a match; none where it is the same bytes, which is as strong as SHA-256.
+    pub fn strength(&self) -> Option<Strength> {
+        (self.method != Method::Exact).then(|| Strength::of(self.score))
+    }
+
     /// A code of a work that is near to one of a suspect.
     pub(crate) fn by_code(record: &Record, kind: Kind, distance: u32) -> Finding {
         let half = f64::from(Fingerprint::BITS / 2);
@@ -108,7 +117,7 @@ impl Finding {
             method,
             distance,
             transform: Some(geometry.words()),
-            inliers: inliers.filter(|_| method == Method::Keypoints),
+            inliers: inliers.filter(|_| distance.is_none()),
             overlap: Some(geometry.overlap()),
             alike: judgement.alike,
             alike_between: judgement.alike_between,

@@ -29,7 +29,8 @@ pub(crate) enum Verdict {
     Nothing,
 }
 
-/// Judges a work that `geometry` joins with a suspect by at least `places_min` places.
+/// Judges a work that `geometry` joins with a suspect by at least `places_min` places, which lie on each other but
+/// for `misfit` ([`Alignment::misfit`](timemark_vision::Alignment::misfit)).
 ///
 /// Two drawings in one frame, two photographs of one chair or of one kind of butterfly share places as well. A
 /// copy also looks alike between the places, and but for what was pasted over it wherever else the work lies.
@@ -37,6 +38,7 @@ pub(crate) fn by_places(
     work: &Picture,
     suspect: &Picture,
     geometry: &Geometry,
+    misfit: f64,
     places_min: usize,
 ) -> Judgement {
     let places = geometry.joined.len();
@@ -58,9 +60,13 @@ pub(crate) fn by_places(
     } else if places >= PASTED_PLACES_MIN && between.share() >= PASTED_BETWEEN_MIN {
         everywhere.share() >= PASTED_MIN
     } else {
-        everywhere.share() >= EVERYWHERE_MIN
+        let many = places >= PASTED_PLACES_MIN;
+        everywhere.share() >= if many { EVERYWHERE_MIN } else { EVERYWHERE_MIN_OF_FEWER }
     };
-    let copy = enough_to_see && alike && wide;
+    // A picture seen from aside lies on no affine map; nor does another picture of the same thing.
+    let exact =
+        misfit <= MISFIT_MAX || places >= LOOSE_PLACES_MIN && between.share() >= LOOSE_BETWEEN_MIN;
+    let copy = enough_to_see && alike && wide && exact;
     let verdict = if copy { Verdict::Copy } else { Verdict::Related };
     let (alike, alike_between) = (Some(everywhere.share()), Some(between.share()));
     Judgement { verdict, weight, alike, alike_between }
@@ -104,12 +110,17 @@ const WHOLE_BONUS: f64 = 0.15;
 const WHOLE_MIN: f64 = 0.78;
 /// ... which so few places need, ...
 const FEW_PLACES: usize = 20;
-/// ... otherwise, ...
+/// ... otherwise, with fewer places than a piece that was pasted has, and with as many, ...
+const EVERYWHERE_MIN_OF_FEWER: f64 = 0.45;
 const EVERYWHERE_MIN: f64 = 0.35;
 /// ... and where a piece of the work was cut out and pasted: many places, nearly all between them alike.
 const PASTED_PLACES_MIN: usize = 32;
 const PASTED_BETWEEN_MIN: f64 = 0.95;
 const PASTED_MIN: f64 = 0.2;
+/// Above this misfit there must be many places, nearly all between them alike.
+const MISFIT_MAX: f64 = 0.5;
+const LOOSE_PLACES_MIN: usize = 32;
+const LOOSE_BETWEEN_MIN: f64 = 0.9;
 /// Windows with something to see, at least.
 const WINDOWS_MIN: u32 = 12;
 /// Places that suffice for a work whose picture is not to be had: of the pairs that are easily confused, the one that

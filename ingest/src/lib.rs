@@ -12,8 +12,10 @@ mod exclusive;
 mod finding;
 mod judge;
 pub mod media;
+mod neural;
 mod register;
 mod scan;
+mod strength;
 mod walk;
 
 pub use audit::{ArchiveAudit, audit};
@@ -22,8 +24,10 @@ pub use derive::DeriveError;
 pub use engine::{Engine, Salter};
 pub use finding::{Finding, Method};
 pub use judge::PLACES_MIN;
+pub use neural::{Neural, NeuralError};
 pub use register::{RegisterError, Registration, Status, Submission, register};
 pub use scan::{
     Depth, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Stages, Summary, compare, scan,
 };
+pub use strength::Strength;
 pub use walk::{Found, Sighting, WalkError, walk};

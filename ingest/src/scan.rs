@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use timemark_index::IndexError;
+use timemark_neural::EmbedError;
 use timemark_store::{BlobError, RegistryError};
 use timemark_verify::{ContentId, Fingerprint};
 use timemark_vision::{Dihedral, Kind, Pdq, second};
@@ -125,6 +126,9 @@ pub enum ScanError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] BlobError),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] EmbedError),
     /// Whoever is told about suspects wants to hear no more.
     #[error("nobody takes the results any more")]
     Stopped,

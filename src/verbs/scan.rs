@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 use timemark_ingest::{
     Depth, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions, Stages, Summary,
@@ -14,8 +14,8 @@ use timemark_ingest::{
 use timemark_vision::Kind;
 
 use crate::outcome::{
-    Answer, MatchJson, finding_words, json_text, legible, print_json, print_line, remark,
-    remark_error,
+    Answer, MatchJson, copy_words, finding_words, json_text, legible, print_json, print_line,
+    remark, remark_error,
 };
 use crate::report::Report;
 use crate::{open, progress};
@@ -29,6 +29,9 @@ pub(crate) struct Scan {
     /// How thoroughly to compare
     #[arg(long, value_enum, default_value_t = DepthName::Full)]
     depth: DepthName,
+    /// Ask a neural network as well which works are like a suspect: an ONNX file, see docs/accuracy.md
+    #[arg(long, value_name = "FILE.onnx")]
+    model: Option<PathBuf>,
     /// Write a page with thumbnails side by side to this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
@@ -49,7 +52,7 @@ pub(crate) struct Scan {
     json: bool,
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum DepthName {
     /// By the codes of whole pictures: recompressed, resized, recoloured, mirrored and quarter-turned copies
     Fast,
@@ -83,9 +86,13 @@ struct Told {
 
 impl Scan {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
-        let engine = open::open_without_signing(archive)?;
+        let mut engine = open::open_without_signing(archive)?;
         if self.hash != Kind::Pdq && engine.index.codes(self.hash) == 0 {
             bail!("no work has a {0} code; `register --second-hash {0}` gives it one", self.hash);
+        }
+        if let Some(model) = &self.model {
+            ensure!(self.depth == DepthName::Full, "a model is asked at full depth only");
+            open::ask_model(archive, &mut engine, model)?;
         }
         let report = self.report.as_deref().map(Report::new).transpose()?;
         let started = Instant::now();
@@ -168,14 +175,14 @@ impl Scan {
         let (status, findings) = (outcome.status(), outcome.matches());
         let error = if let Outcome::Error(error) = outcome { Some(error.clone()) } else { None };
         if self.json {
-            let matches = findings.iter().map(MatchJson::of).collect();
+            let matches = findings.iter().map(MatchJson::copy).collect();
             let suspect = json_text(suspect.as_os_str().as_encoded_bytes());
             let related = outcome.related().iter().map(MatchJson::of).collect();
             return print_json(&SuspectJson { suspect, status, matches, related, error });
         }
         let error = error.as_ref().map(legible);
         let related = outcome.related().iter().map(related_words);
-        let words = findings.iter().map(finding_words).chain(related);
+        let words = findings.iter().map(copy_words).chain(related);
         let words: Vec<String> = words.chain(error).collect();
         let line = format!("{status:<11} {}  {}", legible(suspect), words.join("; "));
         print_line(line.trim_end())

@@ -8,7 +8,7 @@ use timemark_ingest::{Outcome, ScanOptions, compare};
 
 use crate::open;
 use crate::outcome::{
-    Answer, MatchJson, finding_words, json_text, legible, print_json, print_line, remark,
+    Answer, MatchJson, copy_words, json_text, legible, print_json, print_line, remark,
 };
 
 /// Look up works by title, claimant and file name, or by a picture
@@ -83,9 +83,9 @@ impl Search {
         findings.truncate(self.limit);
         for finding in &findings {
             if self.json {
-                print_json(&MatchJson::of(finding))?;
+                print_json(&MatchJson::copy(finding))?;
             } else {
-                print_line(&finding_words(finding))?;
+                print_line(&copy_words(finding))?;
             }
         }
         Ok(findings.len())

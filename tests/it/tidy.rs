@@ -20,6 +20,7 @@ const EDGES: [(&str, &[&str]); 11] = [
         "timemark-ingest",
         &[
             "timemark-index",
+            "timemark-neural",
             "timemark-store",
             "timemark-tlog",
             "timemark-verify",
@@ -37,6 +38,7 @@ const EDGES: [(&str, &[&str]); 11] = [
             "timemark-api",
             "timemark-index",
             "timemark-ingest",
+            "timemark-neural",
             "timemark-store",
             "timemark-tlog",
             "timemark-tsa",

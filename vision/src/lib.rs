@@ -17,7 +17,7 @@ mod regions;
 pub mod second;
 
 pub use agreement::{Agreement, agreement};
-pub use alignment::{Alignment, align};
+pub use alignment::{Alignment, align, support};
 pub use features::{Features, Key, Keypoint, Looks};
 pub use geometry::{Geometry, Overlap};
 pub use kind::Kind;

@@ -26,8 +26,8 @@ use timemark_vision::{Features, Keypoint, Looks};
 use super::lists::{Head, signature, size, turn};
 use crate::IndexError;
 
-/// Told of each work: its place, and the heads of its keypoints.
-type Added<'a> = &'a mut dyn FnMut(u32, &[Head]);
+/// Told of each work in turn: the heads of its keypoints.
+type Added<'a> = &'a mut dyn FnMut(&[Head]);
 
 /// The keypoints of all works, on disk but for those not flushed yet.
 pub(super) struct KeypointsFile {
@@ -107,6 +107,11 @@ impl KeypointsFile {
         self.works[place as usize].index
     }
 
+    /// The place of the work with a log index.
+    pub fn place(&self, index: u64) -> Option<u32> {
+        self.works.binary_search_by_key(&index, |work| work.index).ok().map(|place| place as u32)
+    }
+
     /// Takes in the log up to `len`, and flushes when much has come together.
     pub fn advance(
         &mut self,
@@ -119,7 +124,7 @@ impl KeypointsFile {
                 continue;
             }
             let heads = heads(features);
-            added(self.works.len() as u32, &heads);
+            added(&heads);
             self.append(index, features, &heads);
             if self.pending.details.len() > PENDING_MAX {
                 self.len = index + 1;
@@ -296,7 +301,7 @@ impl KeypointsFile {
             let start = ((place.heads - heads) as usize, place.keypoints as usize * HEAD_BYTES);
             let heads = &all_heads[start.0..start.0 + start.1];
             let heads: Vec<Head> = heads.chunks_exact(HEAD_BYTES).map(parse_head).collect();
-            added(self.works.len() as u32, &heads);
+            added(&heads);
             self.works.push(place);
         }
         (self.end, self.flushed, self.len) = (end, to, to);

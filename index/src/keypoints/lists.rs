@@ -6,6 +6,7 @@
 //! 2008).
 
 use std::f32::consts::TAU;
+use std::ops::Range;
 
 use timemark_verify::Fingerprint;
 use timemark_vision::{Features, Key, Looks};
@@ -24,11 +25,13 @@ pub(super) struct Head {
 }
 
 /// A work by its place in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub place: u32,
     pub mirrored: bool,
     pub votes: u32,
+    /// Keypoints of the work and of the suspect, by their numbers, whose votes agree.
+    pub pairs: Vec<[u16; 2]>,
 }
 
 /// All keypoints in lists. What was added is found after [`Lists::settle`].
@@ -37,8 +40,16 @@ pub(super) struct Lists {
     /// Largest first, each at least twice as large as the next.
     segments: Vec<Segment>,
     added: Vec<(u32, Entry)>,
-    /// Places of works end here.
-    places: u32,
+    works: Works,
+}
+
+/// The keypoints of all works are numbered through; those of the work at place `p` begin with `firsts[p]`.
+#[derive(Default)]
+struct Works {
+    firsts: Vec<u32>,
+    keypoints: u32,
+    /// The places of every 256th keypoint.
+    hints: Vec<u32>,
 }
 
 /// Lists that change no more: those of key `k` are `entries[starts[k]..starts[k + 1]]`.
@@ -47,22 +58,25 @@ struct Segment {
     entries: Vec<Entry>,
 }
 
-/// Place of the work, signature, angle and size of a keypoint.
+/// Number, signature, angle and size of a keypoint.
 #[derive(Clone, Copy, Default)]
 struct Entry {
-    place: u32,
+    keypoint: u32,
     signature: u16,
     angle: u8,
     size: u8,
 }
 
 impl Lists {
-    pub fn add(&mut self, place: u32, heads: &[Head]) {
-        self.places = self.places.max(place + 1);
-        self.added.extend(heads.iter().map(|head| {
+    /// Adds the work at the next place. False, and nothing added, where there are as many keypoints as can be
+    /// numbered: some 13 million works have them.
+    pub fn add(&mut self, heads: &[Head]) -> bool {
+        let Some(keypoints) = self.works.push(heads.len()) else { return false };
+        self.added.extend(heads.iter().zip(keypoints).map(|(head, keypoint)| {
             let Head { key, signature, angle, size } = *head;
-            (key & (KEYS as u32 - 1), Entry { place, signature, angle, size })
+            (key & (KEYS as u32 - 1), Entry { keypoint, signature, angle, size })
         }));
+        true
     }
 
     pub fn is_settled(&self) -> bool {
@@ -73,7 +87,8 @@ impl Lists {
     pub fn bytes(&self) -> u64 {
         let entries: usize = self.segments.iter().map(|segment| segment.entries.len()).sum();
         let starts: usize = self.segments.iter().map(|segment| segment.starts.len()).sum();
-        (entries * size_of::<Entry>() + starts * size_of::<u32>()) as u64
+        let numbers = starts + self.works.firsts.len() + self.works.hints.len();
+        (entries * size_of::<Entry>() + numbers * size_of::<u32>()) as u64
     }
 
     /// Sorts in what was added, merging segments as far as keeps them few.
@@ -93,12 +108,12 @@ impl Lists {
 
     /// At most so many works with most votes, best first.
     pub fn candidates(&self, suspect: &Features, most: usize) -> Vec<Found> {
-        let mut found = Vec::new();
+        let mut found: Vec<Found> = Vec::new();
         for (mirrored, looks) in [(false, &suspect.looks), (true, &suspect.mirrored)] {
             let votes = self.votes(suspect, looks, mirrored);
-            self.count(&votes, mirrored, &mut found);
+            found.append(&mut self.count(&votes, mirrored, most));
         }
-        found.sort_unstable_by_key(|found| (u32::MAX - found.votes, found.place, found.mirrored));
+        found.sort_by_key(|found| (u32::MAX - found.votes, found.place, found.mirrored));
         found.truncate(most);
         found
     }
@@ -107,7 +122,8 @@ impl Lists {
         let longest = suspect.size[0].max(suspect.size[1]) as f32;
         let entries: usize = self.segments.iter().map(|segment| segment.entries.len()).sum();
         let mut votes = Vec::new();
-        for ((keypoint, key), code) in suspect.keypoints.iter().zip(&looks.keys).zip(&looks.codes) {
+        let looks = looks.keys.iter().zip(&looks.codes);
+        for (number, (keypoint, (key, code))) in (0..).zip(suspect.keypoints.iter().zip(looks)) {
             let (signature, angle) = (signature(code), turn(keypoint.angle));
             let size = i32::from(size(keypoint.sigma, longest));
             for list in self.lists(key) {
@@ -118,8 +134,9 @@ impl Lists {
                     (distance <= SIGNATURE_DISTANCE_MAX).then_some((entry, distance))
                 });
                 votes.extend(alike.map(|(entry, distance)| Vote {
-                    place: entry.place,
-                    weight: (rarity + 1) * (SIGNATURE_DISTANCE_MAX + 1 - distance),
+                    keypoint: entry.keypoint,
+                    suspect: number,
+                    weight: ((rarity + 1) * (SIGNATURE_DISTANCE_MAX + 1 - distance)) as u16,
                     // A mirror image turns directions over.
                     turn: angle.wrapping_sub(if mirrored {
                         entry.angle.wrapping_neg()
@@ -143,52 +160,104 @@ impl Lists {
         keys.flat_map(|key| self.segments.iter().map(move |segment| segment.list(key)))
     }
 
-    /// Adds the works with most votes that agree.
-    fn count(&self, votes: &[Vote], mirrored: bool, found: &mut Vec<Found>) {
-        let mut totals = vec![0_u32; self.places as usize];
-        for vote in votes {
-            totals[vote.place as usize] += vote.weight;
+    /// At most so many works with most votes that agree, and these votes.
+    fn count(&self, votes: &[Vote], mirrored: bool, most: usize) -> Vec<Found> {
+        let places: Vec<u32> = votes.iter().map(|vote| self.works.place(vote.keypoint)).collect();
+        let mut totals = vec![0_u32; self.works.firsts.len()];
+        for (vote, place) in votes.iter().zip(&places) {
+            totals[*place as usize] += u32::from(vote.weight);
         }
-        let mut first: Vec<(u32, u32)> = totals
-            .iter()
-            .zip(0..)
-            .filter(|(votes, _)| **votes > 0)
-            .map(|(&votes, place)| (votes, place))
-            .collect();
-        first.sort_unstable_by_key(|&(votes, place)| (u32::MAX - votes, place));
-        first.truncate(COUNTED_MAX);
+        let voted = totals.iter().zip(0..).filter(|(votes, _)| **votes > 0);
+        let mut first: Vec<(u32, u32)> = voted.map(|(&votes, place)| (votes, place)).collect();
+        keep_first(&mut first, COUNTED_MAX, |&(votes, place)| (u32::MAX - votes, place));
         // From here on the number at a place is that of the work among the first.
         totals.fill(u32::MAX);
         for ((_, place), number) in first.iter().zip(0..) {
             totals[*place as usize] = number;
         }
         let mut bins = vec![[0_u32; BINS * BINS]; first.len()];
-        for vote in votes {
-            let Some(bins) = bins.get_mut(totals[vote.place as usize] as usize) else { continue };
-            // Each vote counts in two bins of either kind, so that none is cut in two by their bounds.
-            let (turn, growth) = (near_bins(vote.turn, true), near_bins(vote.growth, false));
-            for turn in turn {
-                for growth in growth {
-                    bins[turn * BINS + growth] += vote.weight;
-                }
+        for (vote, place) in votes.iter().zip(&places) {
+            let Some(bins) = bins.get_mut(totals[*place as usize] as usize) else { continue };
+            for bin in vote.bins() {
+                bins[bin] += u32::from(vote.weight);
             }
         }
-        found.extend(first.iter().zip(&bins).map(|(&(_, place), bins)| Found {
-            place,
-            mirrored,
-            votes: bins.iter().copied().max().unwrap_or(0),
-        }));
+        let mut best: Vec<(u32, u32, usize)> = Vec::with_capacity(first.len());
+        for ((_, place), bins) in first.iter().zip(&bins) {
+            let fullest =
+                bins.iter().zip(0..).max_by_key(|(votes, bin)| (**votes, usize::MAX - bin));
+            best.extend(fullest.map(|(&votes, bin)| (votes, *place, bin)));
+        }
+        keep_first(&mut best, most, |&(votes, place, _)| (u32::MAX - votes, place));
+        totals.fill(u32::MAX);
+        let mut found = Vec::with_capacity(best.len());
+        for (number, &(votes, place, _)) in (0..).zip(&best) {
+            totals[place as usize] = number;
+            found.push(Found { place, mirrored, votes, pairs: Vec::new() });
+        }
+        for (vote, place) in votes.iter().zip(&places) {
+            let number = totals[*place as usize] as usize;
+            let Some(found) = found.get_mut(number) else { continue };
+            if vote.bins().contains(&best[number].2) {
+                let keypoint = vote.keypoint - self.works.firsts[*place as usize];
+                found.pairs.push([keypoint as u16, vote.suspect]);
+            }
+        }
+        found
+    }
+}
+
+/// Sorts and keeps so many; of many only these are sorted.
+fn keep_first<T, K: Ord>(all: &mut Vec<T>, most: usize, key: impl Fn(&T) -> K) {
+    if all.len() > most && most > 0 {
+        all.select_nth_unstable_by_key(most - 1, &key);
+    }
+    all.truncate(most);
+    all.sort_unstable_by_key(key);
+}
+
+impl Works {
+    /// The numbers of another work's keypoints.
+    fn push(&mut self, keypoints: usize) -> Option<Range<u32>> {
+        let place = u32::try_from(self.firsts.len()).ok()?;
+        let end = self.keypoints.checked_add(u32::try_from(keypoints).ok()?)?;
+        let range = self.keypoints..end;
+        self.firsts.push(range.start);
+        while ((self.hints.len() as u64) << HINT_SHIFT) < u64::from(end) {
+            self.hints.push(place);
+        }
+        self.keypoints = end;
+        Some(range)
+    }
+
+    /// Whose keypoint it is.
+    fn place(&self, keypoint: u32) -> u32 {
+        let hint = (keypoint >> HINT_SHIFT) as usize;
+        let from = self.hints[hint] as usize;
+        let to = self.hints.get(hint + 1).map_or(self.firsts.len(), |&place| place as usize + 1);
+        let within = self.firsts[from..to].partition_point(|first| *first <= keypoint);
+        (from + within - 1) as u32
     }
 }
 
 /// What an entry says of the work: how it would be turned, in 256ths, and resized, in sixteenths of an octave
 /// around 128.
 struct Vote {
-    place: u32,
+    keypoint: u32,
+    /// The suspect's keypoint.
+    suspect: u16,
     /// The more, the rarer the key and the nearer the signature.
-    weight: u32,
+    weight: u16,
     turn: u8,
     growth: u8,
+}
+
+impl Vote {
+    /// Each vote counts in two bins of either kind, so that none is cut in two by their bounds.
+    fn bins(&self) -> [usize; 4] {
+        let ([a, b], [c, d]) = (near_bins(self.turn, true), near_bins(self.growth, false));
+        [a * BINS + c, a * BINS + d, b * BINS + c, b * BINS + d]
+    }
 }
 
 /// The bin of a number and the one next to it that is nearer.
@@ -267,3 +336,5 @@ const COUNTED_MAX: usize = 400;
 /// Sixteen bins of turns, and of growth by an octave each.
 const BINS: usize = 16;
 const BIN_WIDTH: u8 = 16;
+/// Of 256 keypoints the first has a hint.
+const HINT_SHIFT: u32 = 8;

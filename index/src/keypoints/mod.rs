@@ -6,13 +6,14 @@
 mod file;
 mod lists;
 
+use std::cmp::Reverse;
 use std::path::Path;
 
-use timemark_vision::Features;
+use timemark_vision::{Features, support};
 
 use crate::IndexError;
 use file::KeypointsFile;
-use lists::Lists;
+use lists::{Found, Lists};
 
 /// A work that may be in a suspect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub struct Candidate {
     /// Keypoints that agree upon how the work would be turned and resized, each weighed by how rare its key is
     /// and how near its code.
     pub votes: u32,
-    /// The work's place in the file.
-    pub(crate) place: u32,
+    /// How many of these agree upon where it would lie as well.
+    pub support: usize,
 }
 
 /// The keypoints of all works.
@@ -36,10 +37,11 @@ pub(crate) struct Keypoints {
 
 impl Keypoints {
     pub(crate) fn open(path: &Path) -> Result<Keypoints, IndexError> {
-        let mut lists = Lists::default();
-        let file = KeypointsFile::open(path, &mut |place, heads| lists.add(place, heads))?;
+        let (mut lists, mut full) = (Lists::default(), false);
+        let file = KeypointsFile::open(path, &mut |heads| full |= !lists.add(heads))?;
         lists.settle();
-        Ok(Keypoints { file, lists })
+        let keypoints = Keypoints { file, lists };
+        if full { Err(keypoints.full()) } else { Ok(keypoints) }
     }
 
     /// Log entries below this are taken in.
@@ -58,8 +60,13 @@ impl Keypoints {
         works: &[(u64, &Features)],
         len: u64,
     ) -> Result<(), IndexError> {
-        let lists = &mut self.lists;
-        self.file.advance(works, len, &mut |place, heads| lists.add(place, heads))
+        let (lists, mut full) = (&mut self.lists, false);
+        self.file.advance(works, len, &mut |heads| full |= !lists.add(heads))?;
+        if full { Err(self.full()) } else { Ok(()) }
+    }
+
+    fn full(&self) -> IndexError {
+        IndexError::Full { works: self.file.works() }
     }
 
     pub(crate) fn flush(&mut self) -> Result<(), IndexError> {
@@ -77,22 +84,32 @@ impl Keypoints {
     }
 
     /// At most so many works that share most keypoints with a suspect, best first.
-    pub(crate) fn candidates(&self, suspect: &Features, most: usize) -> Vec<Candidate> {
-        let found = self.lists.candidates(suspect, most);
-        let named = found.into_iter().map(|found| Candidate {
-            index: self.file.index(found.place),
-            mirrored: found.mirrored,
-            votes: found.votes,
-            place: found.place,
-        });
-        named.collect()
+    pub(crate) fn candidates(
+        &self,
+        suspect: &Features,
+        most: usize,
+    ) -> Result<Vec<Candidate>, IndexError> {
+        let mut candidates = Vec::new();
+        for found in self.lists.candidates(suspect, SHORTLIST_MAX.max(most)) {
+            let Found { place, mirrored, votes, ref pairs } = found;
+            let support = support(&self.file.read(place)?, suspect, mirrored, pairs);
+            let index = self.file.index(place);
+            candidates.push(Candidate { index, mirrored, votes, support });
+        }
+        // Stably: of works with equal support, the one with more votes.
+        candidates.sort_by_key(|candidate| Reverse(candidate.support));
+        candidates.truncate(most);
+        Ok(candidates)
     }
 
-    /// The keypoints of a candidate, as exact as they are kept.
-    pub(crate) fn features(&self, candidate: &Candidate) -> Result<Features, IndexError> {
-        self.file.read(candidate.place)
+    /// The keypoints of the work with a log index, as exact as they are kept.
+    pub(crate) fn features(&self, index: u64) -> Result<Option<Features>, IndexError> {
+        self.file.place(index).map(|place| self.file.read(place)).transpose()
     }
 }
+
+/// Works with most votes of which the keypoints themselves are looked at.
+const SHORTLIST_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -158,11 +175,11 @@ mod tests {
 
     fn check(keypoints: &Keypoints, works: &[Features]) {
         for (number, work) in (0..).zip(works) {
-            let found = keypoints.candidates(&turned(work), 5);
+            let found = keypoints.candidates(&turned(work), 5).unwrap();
             assert_eq!((found[0].index, found[0].mirrored), (3 * number, false));
             let next = found.get(1).map_or(0, |next| next.votes);
             assert!(found[0].votes > 4 * next, "{found:?}");
-            let kept = keypoints.features(&found[0]).unwrap();
+            let kept = keypoints.features(3 * number).unwrap().unwrap();
             assert_eq!((kept.size, &kept.looks.codes), (work.size, &work.looks.codes));
             for (kept, was) in kept.keypoints.iter().zip(&work.keypoints) {
                 assert!((kept.x - was.x).abs() < 0.01 && (kept.y - was.y).abs() < 0.01);
@@ -178,8 +195,8 @@ mod tests {
         let works: Vec<Features> = (1..=11).map(|seed| features(seed, 80)).collect();
         let mut keypoints = filled(&dir, &works);
         check(&keypoints, &works);
-        let own = keypoints.candidates(&turned(&works[0]), 1)[0].votes;
-        let strange = keypoints.candidates(&features(99, 80), 5);
+        let own = keypoints.candidates(&turned(&works[0]), 1).unwrap()[0].votes;
+        let strange = keypoints.candidates(&features(99, 80), 5).unwrap();
         assert!(strange.iter().all(|found| 4 * found.votes < own), "{strange:?}");
         keypoints.flush().unwrap();
         drop(keypoints);
@@ -198,7 +215,7 @@ mod tests {
             keypoint.angle = 1.0 - keypoint.angle;
         }
         suspect.mirrored = std::mem::take(&mut suspect.looks);
-        let found = keypoints.candidates(&suspect, 5);
+        let found = keypoints.candidates(&suspect, 5).unwrap();
         assert_eq!((found[0].index, found[0].mirrored), (3, true));
         assert!(found.get(1).is_none_or(|next| 4 * next.votes < found[0].votes), "{found:?}");
     }
@@ -256,9 +273,8 @@ mod tests {
         let details = 21 + 24 + 2 * 24 + 100 * 8 + 32;
         bytes[details + 7] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        let keypoints = opened(&dir);
-        let found = keypoints.candidates(&turned(&works[0]), 1);
-        assert!(matches!(keypoints.features(&found[0]), Err(IndexError::Unreadable { .. })));
+        let found = opened(&dir).candidates(&turned(&works[0]), 1);
+        assert!(matches!(found, Err(IndexError::Unreadable { .. })));
         fs::write(&path, "these bytes are of some other program").unwrap();
         assert!(matches!(Keypoints::open(&path), Err(IndexError::Unreadable { .. })));
     }
@@ -276,7 +292,7 @@ mod tests {
             }
             fs::write(dir.path().join("keypoints"), &bytes).unwrap();
             if let Ok(keypoints) = Keypoints::open(&dir.path().join("keypoints")) {
-                prop_assert!(keypoints.candidates(&features(1, 9), 3).is_empty());
+                prop_assert!(keypoints.candidates(&features(1, 9), 3).unwrap().is_empty());
             }
         }
     }
