@@ -61,9 +61,11 @@ pub(crate) fn detect(
     if local && search.matches.is_empty() && is_square(suspect) {
         search.by_unsqueezed_keypoints()?;
     }
-    if let (Some(features), Some(neural)) = (features, &engine.neural)
+    if options.depth == Depth::Full
+        && let Some(neural) = &engine.neural
         && search.matches.is_empty()
     {
+        let features = features.unwrap_or_else(|| search.features(suspect));
         search.by_embedding(neural, suspect, &features, suspect.frame())?;
         for &part in parts.iter().take(EMBEDDED_PARTS_MAX) {
             if !search.matches.is_empty() {

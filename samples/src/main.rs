@@ -1,4 +1,4 @@
-//! Draws the sample works, edits copies of them, and writes down which copy came from which work.
+//! Draws the sample works, edits copies of them, and writes down which copy came from which work; writes a model.
 //!
 //! Every picture is drawn here, so every pixel is ours to give away.
 
@@ -6,6 +6,7 @@ mod canvas;
 mod chance;
 mod edits;
 mod figures;
+mod network;
 mod patterns;
 mod scenery;
 
@@ -40,6 +41,7 @@ fn main() -> Result<()> {
         save(&draw(), &suspects.join(name), PASSED_ON)?;
     }
     fs::write(suspects.join("truth.csv"), truth())?;
+    fs::write(folder.join("thumbnail.onnx"), network::thumbnail())?;
     Ok(())
 }
 
@@ -133,6 +135,11 @@ mod tests {
     #[test]
     fn the_answer_sheet_is_the_committed_one() {
         assert_eq!(truth(), include_str!("../suspects/truth.csv"));
+    }
+
+    #[test]
+    fn the_model_is_the_committed_one() {
+        assert_eq!(network::thumbnail(), include_bytes!("../thumbnail.onnx"));
     }
 
     #[test]

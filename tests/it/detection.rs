@@ -138,3 +138,54 @@ fn a_work_lost_from_the_store_is_still_found_and_stops_no_scan() {
         assert!(only_match(&answer, "leaded-window.jpg")["alike"].is_null(), "{answer}");
     }
 }
+
+#[test]
+fn a_model_proposes_works_and_keypoints_show_them() {
+    let desk = desk();
+    let window = work("leaded-window.jpg");
+    let (width, height) = window.dimensions();
+    let crop = imageops::crop_imm(&window, width / 5, height / 5, width * 7 / 10, height * 7 / 10);
+    let crop = imageops::flip_horizontal(&crop.to_image());
+    let model = crate::support::repository("samples/thumbnail.onnx").display().to_string();
+    // Without the other stages, which would have found it before the model is asked.
+    let without = ["--without", "keypoints", "--without", "regions"];
+    assert_eq!(scanned(&desk, crop.clone(), &without)["status"], "clear");
+    let with_model = [&without[..], &["--model", &model]].concat();
+    let answer = scanned(&desk, crop.clone(), &with_model);
+    let found = only_match(&answer, "leaded-window.jpg");
+    assert_eq!(found["method"], "neural");
+    assert!(found["inliers"].as_u64().unwrap() >= 20, "{found}");
+    assert!(near(&found["overlap"], 0.49), "{found}");
+
+    // What the model saw in the works is kept, and made anew where it is lost.
+    let tables = || -> Vec<_> {
+        let index = std::fs::read_dir(desk.path("archive/index")).unwrap();
+        let paths = index.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.display().to_string().contains("embeddings-")).collect()
+    };
+    let [table] = &tables()[..] else { panic!("{:?}", tables()) };
+    let bytes = std::fs::read(table).unwrap();
+    assert_eq!(scanned(&desk, crop.clone(), &with_model), answer);
+    assert_eq!(std::fs::read(table).unwrap(), bytes);
+    std::fs::remove_file(table).unwrap();
+    assert_eq!(scanned(&desk, crop, &with_model), answer);
+    assert_eq!(std::fs::read(table).unwrap(), bytes);
+}
+
+#[test]
+fn a_file_that_is_no_model_is_refused_by_name() {
+    let desk = desk();
+    std::fs::write(desk.path("words.onnx"), "these bytes are of some other program").unwrap();
+    let suspect = crate::support::repository("samples/works/the-wave.jpg").display().to_string();
+    for (model, depth, reason) in [
+        ("words.onnx", "full", "words.onnx: not a model that can be used"),
+        ("none.onnx", "full", "none.onnx: the model cannot be read"),
+        ("words.onnx", "fast", "a model is asked at full depth only"),
+    ] {
+        let mut scan = desk.timemark(["scan", &suspect, "--depth", depth, "--model"]);
+        let output = scan.arg(desk.path(model)).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+}
