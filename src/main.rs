@@ -23,7 +23,7 @@ use mimalloc::MiMalloc;
 use outcome::Answer;
 
 /// Planes of pixels come and go by the thousand. The system's allocator gives each back to the kernel, which clears
-/// its pages anew: a third of a scan's processor time.
+/// its pages anew: 7 of the 32 seconds of processor time of a scan of 1,068 pictures.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

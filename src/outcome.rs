@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use timemark_ingest::Finding;
+use timemark_ingest::{Finding, Method};
 use timemark_verify::escape;
 
 /// What the exit code says.
@@ -51,7 +51,7 @@ impl MatchJson {
     pub fn copy(finding: &Finding) -> MatchJson {
         let strength = finding.strength();
         MatchJson {
-            strength: Some(strength_words(finding)),
+            strength: strength_words(finding),
             false_match_rate: strength.map(|strength| strength.false_match_rate()),
             false_match_interval: strength.map(|strength| strength.false_match_interval()),
             ..MatchJson::of(finding)
@@ -82,9 +82,12 @@ impl MatchJson {
     }
 }
 
-/// How strong a match is, in words.
-pub(crate) fn strength_words(finding: &Finding) -> &'static str {
-    finding.strength().map_or("identical", |strength| strength.grade)
+/// How strong a match is, in a word or two, where that was measured.
+fn strength_words(finding: &Finding) -> Option<&'static str> {
+    match finding.method {
+        Method::Exact => Some("identical"),
+        _ => finding.strength().map(|strength| strength.grade),
+    }
 }
 
 fn four_places(value: f64) -> f64 {
@@ -93,7 +96,8 @@ fn four_places(value: f64) -> f64 {
 
 /// One line for a person about a work that a suspect is a copy of.
 pub(crate) fn copy_words(finding: &Finding) -> String {
-    words(finding, &format!("{}, ", strength_words(finding)))
+    let strength = strength_words(finding).map(|words| format!("{words}, "));
+    words(finding, &strength.unwrap_or_default())
 }
 
 /// One line for a person about a work that was found.

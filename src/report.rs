@@ -15,12 +15,12 @@ use anyhow::{Context, Result, ensure};
 use askama::Template;
 use data_encoding::BASE64;
 use timemark_ingest::media::{self, Limits, MediaError};
-use timemark_ingest::{Engine, Finding, Method, Outcome, Summary};
+use timemark_ingest::{Engine, Finding, Method, Outcome, Strength, Summary};
 use timemark_verify::{ContentId, Fingerprint};
 use timemark_vision::{Kind, Overlap};
 
 use crate::drawing::{self, Drawing};
-use crate::outcome::{error_words, legible, strength_words, utc};
+use crate::outcome::{error_words, legible, utc};
 
 /// What of a scan a person should see. Many threads may add to it.
 pub(crate) struct Report {
@@ -223,7 +223,7 @@ impl Page<'_> {
                     defined.push_str(&drawing::define(&work_id, work_jpeg));
                 }
             }
-            let strength = (i < matches.len()).then(|| copy_strength_words(work));
+            let strength = work.strength().filter(|_| i < matches.len()).map(strength_words);
             Shown { work, strength, thumbnail: work_thumbnail, drawing }
         });
         let copies: Vec<_> = shown.by_ref().take(matches.len().min(FINDINGS_MAX)).collect();
@@ -269,7 +269,7 @@ impl Card<'_> {
 /// A work beside a suspect.
 struct Shown<'a> {
     work: &'a Finding,
-    /// Of a copy, how strong a match it is.
+    /// Of a copy, how strong a match it is, where that was measured.
     strength: Option<String>,
     thumbnail: Option<&'a Thumbnail>,
     drawing: Option<Drawing>,
@@ -297,15 +297,14 @@ fn method_words(finding: &Finding) -> String {
 }
 
 /// How strong a match is, and what that was counted on.
-fn copy_strength_words(finding: &Finding) -> String {
-    let grade = strength_words(finding);
-    let Some(strength) = finding.strength() else { return format!("{grade}: the same bytes") };
+fn strength_words(strength: Strength) -> String {
+    let grade = strength.grade;
     let [_, most] = strength.false_match_interval();
     format!(
-        "{grade}: of {} pictures that are no copies, {} share as much with any of {} works (95 % confidence: at most {:.2} %)",
-        grouped(&u64::from(strength.suspects)),
-        grouped(&u64::from(strength.reached)),
+        "{grade}: as much is shared with any of {} works by {} of {} pictures that are no copies (at most {:.2} %, 95 % confidence)",
         grouped(&u64::from(strength.works)),
+        grouped(&u64::from(strength.reached)),
+        grouped(&u64::from(strength.suspects)),
         100.0 * most,
     )
 }
@@ -442,7 +441,7 @@ mod tests {
             transform: None,
             inliers: Some(1420),
             overlap: Some(Overlap { work: 0.391, suspect: 0.004 }),
-            alike: None,
+            alike: Some(0.9),
             alike_between: None,
             geometry: Some(timemark_vision::Geometry {
                 map,
@@ -475,6 +474,7 @@ mod tests {
             "Shares elements</strong> with",
             "by keypoints: 1\u{202F}420 places agree",
             "39 % of the work, less than 1 % of the suspect",
+            "strong: as much is shared with any of ",
             "It also looks like 1 further registered work<",
             "It shares elements with 1 registered work<",
             "1 suspect shares elements with registered works and is a copy of none",

@@ -31,8 +31,9 @@ use text::{Text, TextWriter};
 
 /// What the registered works look like and what they are called.
 ///
-/// Readers wait for the disk only while many keypoints that came together are written. Additions are seen by [`Index::matches`] at once and by
-/// [`Index::search`] after [`Index::flush`]; until then a crash loses them, to be replayed.
+/// What is found by keypoints is read from the disk; everything else is in memory, and waits for the disk only while many
+/// keypoints that came together are written. Additions are seen by [`Index::matches`] at once and by [`Index::search`]
+/// after [`Index::flush`]; until then a crash loses them, to be replayed.
 pub struct Index {
     table: RwLock<Table>,
     keypoints: RwLock<Keypoints>,
@@ -224,7 +225,9 @@ pub enum IndexError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// There are as many keypoints as can be numbered.
-    #[error("the index is full: it holds the keypoints of {works} works")]
+    #[error(
+        "the index is full: it holds the keypoints of {works} works; register further works in another archive"
+    )]
     Full {
         /// Works with keypoints.
         works: usize,

@@ -45,11 +45,8 @@ pub(crate) fn detect(
     }
     let local = options.depth == Depth::Full && !options.without.keypoints;
     let mut decidable = whole.quality >= QUALITY_MIN;
-    let mut features = None;
     if local && search.matches.is_empty() {
-        let found = search.by_keypoints(suspect, suspect.frame())?;
-        decidable |= found.keypoints.len() >= KEYPOINTS_MIN;
-        features = Some(found);
+        decidable |= search.by_keypoints(suspect, suspect.frame())?;
     }
     let mut parts = Vec::new();
     if options.depth == Depth::Full && !options.without.regions && search.matches.is_empty() {
@@ -65,15 +62,11 @@ pub(crate) fn detect(
         && let Some(neural) = &engine.neural
         && search.matches.is_empty()
     {
-        let features = features.unwrap_or_else(|| search.features(suspect));
-        search.by_embedding(neural, suspect, &features, suspect.frame())?;
+        search.by_embedding(neural, suspect, suspect.frame())?;
         for &part in parts.iter().take(EMBEDDED_PARTS_MAX) {
-            if !search.matches.is_empty() {
-                break;
+            if search.matches.is_empty() {
+                search.by_embedding(neural, &suspect.part(part), part)?;
             }
-            let picture = suspect.part(part);
-            let features = search.features(&picture);
-            search.by_embedding(neural, &picture, &features, part)?;
         }
     }
     Ok(search.found(decidable))
@@ -156,32 +149,33 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Looks for works that share keypoints with a part of the suspect, perhaps in another size. Returns the
-    /// keypoints of the part.
-    fn by_keypoints(
-        &mut self,
-        part: &Picture,
-        rectangle: Rectangle,
-    ) -> Result<Features, ScanError> {
+    /// Looks for works that share keypoints with a part of the suspect, perhaps in another size. Returns whether
+    /// the part has enough to be told from others.
+    fn by_keypoints(&mut self, part: &Picture, rectangle: Rectangle) -> Result<bool, ScanError> {
         let features = self.features(part);
         for Candidate { index, mirrored, .. } in
             self.engine.index.candidates(&features, CANDIDATES_MAX)?
         {
             self.by_places(index, &[mirrored], &features, rectangle, Method::Keypoints)?;
         }
-        Ok(features)
+        Ok(features.keypoints.len() >= KEYPOINTS_MIN)
     }
 
-    /// Looks for works that the model sees as like a part of the suspect, whose keypoints are given.
+    /// Looks for works that the model sees as like a part of the suspect.
     fn by_embedding(
         &mut self,
         neural: &Neural,
         part: &Picture,
-        features: &Features,
         rectangle: Rectangle,
     ) -> Result<(), ScanError> {
-        for near in neural.candidates(part, EMBEDDED_CANDIDATES_MAX)? {
-            self.by_places(near.index, &[false, true], features, rectangle, Method::Neural)?;
+        let candidates = neural.candidates(part, EMBEDDED_CANDIDATES_MAX)?;
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let features = self.features(part);
+        for near in candidates {
+            // Of equals the last is taken: what is as well told without a mirror is told without.
+            self.by_places(near.index, &[true, false], &features, rectangle, Method::Neural)?;
         }
         Ok(())
     }
@@ -278,11 +272,18 @@ impl<'a> Search<'a> {
         geometry: Geometry,
     ) {
         let finding = Finding::by_look(record, judgement, method, distance, geometry);
-        self.related.retain(|related| related.work != finding.work);
-        match judgement.verdict {
-            Verdict::Copy => self.matches.push(finding),
-            Verdict::Related => self.related.push(finding),
-            Verdict::Nothing => {}
+        let known = self.related.iter().position(|related| related.work == finding.work);
+        match (judgement.verdict, known) {
+            (Verdict::Copy, _) => {
+                known.map(|known| self.related.remove(known));
+                self.matches.push(finding);
+            }
+            (Verdict::Related, None) => self.related.push(finding),
+            // An earlier stage may have seen more of it.
+            (Verdict::Related, Some(known)) if finding.score > self.related[known].score => {
+                self.related[known] = finding;
+            }
+            (Verdict::Related | Verdict::Nothing, _) => {}
         }
     }
 
@@ -301,7 +302,9 @@ pub(crate) fn work_picture(
 ) -> Result<Option<Picture>, BlobError> {
     let mut bytes = Vec::new();
     let blob = engine.blobs.get(content)?;
-    blob.take(media::FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(BlobError::Source)?;
+    blob.take(media::FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| {
+        error.downcast().unwrap_or_else(BlobError::Source) // the verifying reader's own finding
+    })?;
     Ok(media::decode(&bytes, &Limits::default()).ok())
 }
 

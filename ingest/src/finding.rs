@@ -51,7 +51,7 @@ pub enum Method {
     Code(Kind),
     /// Places that look alike and lie alike.
     Keypoints,
-    /// Such places of a work that only an operator's model proposed.
+    /// Such places of a work that an operator's model proposed.
     Neural,
 }
 
@@ -89,9 +89,11 @@ impl Finding {
         }
     }
 
-    /// How strong it is as a match; none where it is the same bytes, which is as strong as SHA-256.
+    /// How strong it is as a match. None for what was not counted: the same bytes, which are as strong as SHA-256,
+    /// what a model proposed, and what was not looked at beside the suspect.
     pub fn strength(&self) -> Option<Strength> {
-        (self.method != Method::Exact).then(|| Strength::of(self.score))
+        let counted = matches!(self.method, Method::Code(Kind::Pdq) | Method::Keypoints);
+        (counted && self.alike.is_some()).then(|| Strength::of(self.score))
     }
 
     /// A code of a work that is near to one of a suspect.

@@ -25,9 +25,14 @@ pub enum NeuralError {
     /// The table failed.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// The model failed.
-    #[error(transparent)]
-    Model(#[from] EmbedError),
+    /// The model failed at a work.
+    #[error("entry {index} of the log: {reason}")]
+    Model {
+        /// Its number.
+        index: u64,
+        /// Why.
+        reason: EmbedError,
+    },
 }
 
 impl Neural {
@@ -60,7 +65,9 @@ impl Neural {
     /// What the model sees in a work; nothing where there is no picture of it to be had.
     fn work(&self, record: &Record, engine: &Engine) -> Result<Option<Embedding>, NeuralError> {
         match work_picture(&record.leaf.content, engine) {
-            Ok(Some(picture)) => Ok(self.embedding(&picture)?),
+            Ok(Some(picture)) => self
+                .embedding(&picture)
+                .map_err(|reason| NeuralError::Model { index: record.index, reason }),
             // `log audit` reports what is lost.
             Ok(None) | Err(BlobError::Missing { .. } | BlobError::Altered { .. }) => Ok(None),
             Err(error) => Err(DeriveError::from(error).into()),
@@ -73,12 +80,8 @@ impl Neural {
         picture: &Picture,
         most: usize,
     ) -> Result<Vec<Near>, EmbedError> {
-        let mut near = match self.embedding(picture)? {
-            Some(embedding) => self.table.nearest(&embedding, most),
-            None => Vec::new(),
-        };
-        near.retain(|near| near.cosine >= COSINE_MIN);
-        Ok(near)
+        let embedding = self.embedding(picture)?;
+        Ok(embedding.map_or_else(Vec::new, |embedding| self.table.nearest(&embedding, most)))
     }
 
     fn embedding(&self, picture: &Picture) -> Result<Option<Embedding>, EmbedError> {
@@ -89,6 +92,3 @@ impl Neural {
         }
     }
 }
-
-/// Below this a network of SSCD's kind sees nothing in common: two in three of 600 works are below it.
-const COSINE_MIN: f32 = 0.1;

@@ -126,7 +126,7 @@ pub enum ScanError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] BlobError),
-    /// The model failed.
+    /// The model failed at a suspect.
     #[error(transparent)]
     Model(#[from] EmbedError),
     /// Whoever is told about suspects wants to hear no more.
@@ -218,7 +218,11 @@ pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Out
         return Ok(Outcome::Undecidable);
     };
     let detected = if options.kind == Kind::Pdq {
-        detect(&picture, &pdq, engine, &options)?
+        match detect(&picture, &pdq, engine, &options) {
+            // Others may fare better.
+            Err(ScanError::Model(error)) => return Ok(Outcome::Error(error.to_string())),
+            detected => detected?,
+        }
     } else {
         let code = second::of_rgb(options.kind, &picture.rgb, picture.width, picture.height);
         let codes: Vec<Fingerprint> = code.into_iter().collect();

@@ -230,7 +230,7 @@ impl Register {
         for finding in registration.similar.iter().filter(|_| !self.json) {
             let how = match finding.method {
                 Method::Exact => "has the same bytes as",
-                _ => "looks like",
+                Method::Code(_) | Method::Keypoints | Method::Neural => "looks like",
             };
             remark(&format!("{file} {how} an earlier work: {}", finding_words(finding)));
         }

@@ -92,6 +92,7 @@ impl Scan {
         }
         if let Some(model) = &self.model {
             ensure!(self.depth == DepthName::Full, "a model is asked at full depth only");
+            ensure!(self.hash == Kind::Pdq, "a model is asked beside PDQ codes only");
             open::ask_model(archive, &mut engine, model)?;
         }
         let report = self.report.as_deref().map(Report::new).transpose()?;

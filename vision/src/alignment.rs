@@ -51,6 +51,8 @@ pub fn support(work: &Features, suspect: &Features, mirrored: bool, pairs: &[[u1
     });
     let mut pairs: Vec<Pair> = paired.collect();
     pairs.sort_by_key(|pair| pair.distance);
+    // Where everything looks alike, all may be paired with all.
+    pairs.truncate(SUPPORTING_MAX);
     let hypotheses = hypotheses(&pairs, slack(suspect), mirrored);
     hypotheses.iter().map(|(supporters, _)| *supporters).max().unwrap_or(0)
 }
@@ -262,6 +264,94 @@ const SCALE_SLACK: f32 = 0.6;
 const STRETCH_MAX: f64 = 2.9;
 /// Pairs that are tried as a hypothesis.
 const HYPOTHESES_MAX: usize = 200;
+/// Pairs among which support is sought.
+const SUPPORTING_MAX: usize = 320;
 /// Two places are the same within this share of the longer side.
 const APART: f32 = 0.01;
 const LANES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::Looks;
+
+    /// Keypoints of a picture of 400 × 300, drawn by chance.
+    fn work(count: usize) -> Features {
+        let mut state = 7_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut features = Features { size: [400, 300], ..Features::default() };
+        for _ in 0..count {
+            let [x, y, size, angle] = [(); 4].map(|()| (next() >> 40) as f32 / (1 << 24) as f32);
+            let (x, y, sigma) = (400.0 * x, 300.0 * y, 1.0 + 9.0 * size);
+            features.keypoints.push(Keypoint { x, y, sigma, angle: TAU * angle });
+            features.looks.codes.push(Fingerprint([(); 4].map(|()| next())));
+        }
+        features
+    }
+
+    /// A copy turned by a quarter, half as large and moved; mirrored before that, if so wished.
+    fn copy(work: &Features, mirrored: bool) -> Features {
+        let mut copy = Features { size: [300, 300], ..work.clone() };
+        for keypoint in &mut copy.keypoints {
+            let Keypoint { x, y, sigma, angle } = *keypoint;
+            let (y, angle) = if mirrored { (-y, -angle) } else { (y, angle) };
+            let (x, y) = (160.0 - 0.5 * y, 40.0 + 0.5 * x);
+            *keypoint = Keypoint { x, y, sigma: 0.5 * sigma, angle: angle + PI / 2.0 };
+        }
+        if mirrored {
+            copy.mirrored =
+                Looks { codes: std::mem::take(&mut copy.looks.codes), ..Looks::default() };
+        }
+        copy
+    }
+
+    #[test]
+    fn a_copy_lies_where_it_was_put() {
+        let work = work(60);
+        for mirrored in [false, true] {
+            let suspect = copy(&work, mirrored);
+            let found = align(&work, &suspect, mirrored).unwrap();
+            let sign = if mirrored { -1.0 } else { 1.0 };
+            for (value, expected) in found.map.iter().zip([0.0, -0.5 * sign, 160.0, 0.5, 0.0, 40.0])
+            {
+                assert!((value - expected).abs() < 0.01, "{:?}", found.map);
+            }
+            assert!(found.joined.len() > 40 && found.misfit < 0.01, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn places_that_are_off_are_a_misfit() {
+        let work = work(60);
+        let mut suspect = copy(&work, false);
+        // To and fro by 0.8 deviations: within what agrees.
+        for (number, keypoint) in suspect.keypoints.iter_mut().enumerate() {
+            keypoint.x += keypoint.sigma * if number % 2 == 0 { 0.8 } else { -0.8 };
+        }
+        let found = align(&work, &suspect, false).unwrap();
+        assert!((0.6..1.0).contains(&found.misfit), "{}", found.misfit);
+    }
+
+    #[test]
+    fn pairs_support_a_work_that_agree_upon_its_place() {
+        let work = work(60);
+        let right = |number: u16| [number, number];
+        let wrong = |number: u16| [number, (number + 17) % 60];
+        for mirrored in [false, true] {
+            let mut suspect = copy(&work, mirrored);
+            let pairs: Vec<[u16; 2]> = (0..12).map(right).chain((12..40).map(wrong)).collect();
+            assert_eq!(support(&work, &suspect, mirrored, &pairs), 12);
+            assert_eq!(support(&work, &suspect, !mirrored, &pairs), 0);
+            // What looks alike and lies elsewhere does not count, nor does a number that there is not.
+            let looks = if mirrored { &mut suspect.mirrored } else { &mut suspect.looks };
+            looks.codes[17 + 20] = work.looks.codes[20];
+            let more = [&pairs[..], &[[60, 3], [3, 60], [u16::MAX; 2]]].concat();
+            assert_eq!(support(&work, &suspect, mirrored, &more), 12);
+        }
+    }
+}

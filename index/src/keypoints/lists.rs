@@ -68,10 +68,13 @@ struct Entry {
 }
 
 impl Lists {
-    /// Adds the work at the next place. False, and nothing added, where there are as many keypoints as can be
+    /// Adds the work at the next place. False, and the work without keypoints, where there are as many as can be
     /// numbered: some 13 million works have them.
     pub fn add(&mut self, heads: &[Head]) -> bool {
-        let Some(keypoints) = self.works.push(heads.len()) else { return false };
+        let Some(keypoints) = self.works.push(heads.len()) else {
+            self.works.push(0);
+            return false;
+        };
         self.added.extend(heads.iter().zip(keypoints).map(|(head, keypoint)| {
             let Head { key, signature, angle, size } = *head;
             (key & (KEYS as u32 - 1), Entry { keypoint, signature, angle, size })
@@ -338,3 +341,30 @@ const BINS: usize = 16;
 const BIN_WIDTH: u8 = 16;
 /// Of 256 keypoints the first has a hint.
 const HINT_SHIFT: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn every_keypoint_belongs_to_its_work(counts in prop::collection::vec(0_usize..700, 0..40)) {
+            let mut works = Works::default();
+            for &count in &counts {
+                prop_assert_eq!(works.push(count).unwrap().len(), count);
+            }
+            let owners = (0_u32..).zip(&counts).flat_map(|(place, &count)| vec![place; count]);
+            for (keypoint, owner) in (0..).zip(owners) {
+                prop_assert_eq!(works.place(keypoint), owner);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_numbered_is_not_taken() {
+        let mut works = Works { keypoints: u32::MAX - 9, ..Works::default() };
+        assert_eq!(works.push(10), None);
+        assert_eq!((works.keypoints, works.firsts.len()), (u32::MAX - 9, 0));
+    }
+}
