@@ -39,17 +39,21 @@ pub fn align(work: &Features, suspect: &Features, mirrored: bool) -> Option<Alig
     refined.max_by_key(|alignment| alignment.joined.len())
 }
 
-/// How many of these keypoints of a work and of a suspect, paired by their numbers, look alike and agree upon how
-/// the work lies on the suspect, which is `mirrored` or not: what [`align`] would find among them alone, roughly.
-pub fn support(work: &Features, suspect: &Features, mirrored: bool, pairs: &[[u16; 2]]) -> usize {
+/// How many of these keypoints of a work, each paired with the number of one of a suspect, look alike and agree upon
+/// how the work lies on the suspect, which is `mirrored` or not: what [`align`] would find among them alone, roughly.
+pub fn support(
+    paired: impl Iterator<Item = ((Keypoint, Fingerprint), u16)>,
+    suspect: &Features,
+    mirrored: bool,
+) -> usize {
     let looks = if mirrored { &suspect.mirrored } else { &suspect.looks };
-    let paired = pairs.iter().filter_map(|&numbers| {
-        let [ours, theirs] = numbers.map(usize::from);
-        let distance = work.looks.codes.get(ours)?.distance(looks.codes.get(theirs)?);
-        let (work, suspect) = (*work.keypoints.get(ours)?, *suspect.keypoints.get(theirs)?);
+    let alike = paired.filter_map(|((work, code), number)| {
+        let number = usize::from(number);
+        let distance = code.distance(looks.codes.get(number)?);
+        let suspect = *suspect.keypoints.get(number)?;
         (distance <= DISTANCE_MAX).then_some(Pair { work, suspect, distance })
     });
-    let mut pairs: Vec<Pair> = paired.collect();
+    let mut pairs: Vec<Pair> = alike.collect();
     pairs.sort_by_key(|pair| pair.distance);
     // Where everything looks alike, all may be paired with all.
     pairs.truncate(SUPPORTING_MAX);
@@ -340,18 +344,19 @@ mod tests {
     #[test]
     fn pairs_support_a_work_that_agree_upon_its_place() {
         let work = work(60);
-        let right = |number: u16| [number, number];
-        let wrong = |number: u16| [number, (number + 17) % 60];
+        let keypoint = |number: usize| (work.keypoints[number], work.looks.codes[number]);
+        let right = |number: usize| (keypoint(number), number as u16);
+        let wrong = |number: usize| (keypoint(number), (number as u16 + 17) % 60);
         for mirrored in [false, true] {
             let mut suspect = copy(&work, mirrored);
-            let pairs: Vec<[u16; 2]> = (0..12).map(right).chain((12..40).map(wrong)).collect();
-            assert_eq!(support(&work, &suspect, mirrored, &pairs), 12);
-            assert_eq!(support(&work, &suspect, !mirrored, &pairs), 0);
+            let pairs = || (0..12).map(right).chain((12..40).map(wrong));
+            assert_eq!(support(pairs(), &suspect, mirrored), 12);
+            assert_eq!(support(pairs(), &suspect, !mirrored), 0);
             // What looks alike and lies elsewhere does not count, nor does a number that there is not.
             let looks = if mirrored { &mut suspect.mirrored } else { &mut suspect.looks };
             looks.codes[17 + 20] = work.looks.codes[20];
-            let more = [&pairs[..], &[[60, 3], [3, 60], [u16::MAX; 2]]].concat();
-            assert_eq!(support(&work, &suspect, mirrored, &more), 12);
+            let more = pairs().chain([(keypoint(3), 60), (keypoint(3), u16::MAX)]);
+            assert_eq!(support(more, &suspect, mirrored), 12);
         }
     }
 }

@@ -213,6 +213,37 @@ impl KeypointsFile {
     /// The keypoints of the work at a place.
     pub fn read(&self, place: u32) -> Result<Features, IndexError> {
         let work = &self.works[place as usize];
+        let (heads, details) = self.bytes_of(place, work)?;
+        if Sha256::digest(&details)[..4] != work.check {
+            let reason =
+                format!("the keypoints of entry {} are not as they were written", work.index);
+            let source = Box::new(FormatError::new("keypoints", reason));
+            return Err(IndexError::Unreadable { path: self.path.clone(), source });
+        }
+        Ok(parse_features(work.size, &heads, &details))
+    }
+
+    /// Some keypoints of the work at a place, by their numbers. They are not checked: who asserts something reads
+    /// the work.
+    pub fn read_some(
+        &self,
+        place: u32,
+        numbers: impl Iterator<Item = u16>,
+    ) -> Result<Vec<(Keypoint, Fingerprint)>, IndexError> {
+        let work = &self.works[place as usize];
+        let (heads, details) = self.bytes_of(place, work)?;
+        let longest = longest(work.size);
+        let some = numbers.filter_map(|number| {
+            let number = usize::from(number);
+            let head = heads.chunks_exact(HEAD_BYTES).nth(number)?;
+            let detail = details.chunks_exact(DETAIL_BYTES).nth(number)?;
+            Some(parse_keypoint(head, detail, longest))
+        });
+        Ok(some.collect())
+    }
+
+    /// Heads and details of the work at a place.
+    fn bytes_of(&self, place: u32, work: &Place) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
         let count = work.keypoints as usize;
         let [mut heads, mut details] =
             [HEAD_BYTES, DETAIL_BYTES].map(|bytes| vec![0; count * bytes]);
@@ -230,13 +261,7 @@ impl KeypointsFile {
             let (start, end) = (work.details as usize, work.details as usize + details.len());
             details.copy_from_slice(&self.pending.details[start..end]);
         }
-        if Sha256::digest(&details)[..4] != work.check {
-            let reason =
-                format!("the keypoints of entry {} are not as they were written", work.index);
-            let source = Box::new(FormatError::new("keypoints", reason));
-            return Err(IndexError::Unreadable { path: self.path.clone(), source });
-        }
-        Ok(parse_features(work.size, &heads, &details))
+        Ok((heads, details))
     }
 
     fn read_all(&mut self, mut file: File, added: Added<'_>) -> io::Result<()> {
@@ -348,25 +373,23 @@ fn parse_head(bytes: &[u8]) -> Head {
 }
 
 fn parse_features(size: [u32; 2], heads: &[u8], details: &[u8]) -> Features {
-    let mut features = Features { size, ..Features::default() };
     let longest = longest(size);
-    let Features { keypoints, looks: Looks { codes, .. }, .. } = &mut features;
-    for (head, detail) in heads.chunks_exact(HEAD_BYTES).zip(details.chunks_exact(DETAIL_BYTES)) {
-        let head = parse_head(head);
-        let [x, y] =
-            [0, 2].map(|at| (number(&detail[at..at + 2]) as f32 + 0.5) * longest / 65_536.0);
-        keypoints.push(Keypoint {
-            x,
-            y,
-            sigma: longest / (f32::from(head.size) / 16.0).exp2(),
-            angle: f32::from(head.angle) * TAU / 256.0,
-        });
-        let mut code = [0; 32];
-        code[..2].copy_from_slice(&head.signature.to_le_bytes());
-        code[2..].copy_from_slice(&detail[4..]);
-        codes.push(Fingerprint(std::array::from_fn(|word| number(&code[8 * word..8 * word + 8]))));
-    }
-    features
+    let kept = heads.chunks_exact(HEAD_BYTES).zip(details.chunks_exact(DETAIL_BYTES));
+    let (keypoints, codes) =
+        kept.map(|(head, detail)| parse_keypoint(head, detail, longest)).unzip();
+    let looks = Looks { codes, ..Looks::default() };
+    Features { size, keypoints, looks, ..Features::default() }
+}
+
+fn parse_keypoint(head: &[u8], detail: &[u8], longest: f32) -> (Keypoint, Fingerprint) {
+    let head = parse_head(head);
+    let [x, y] = [0, 2].map(|at| (number(&detail[at..at + 2]) as f32 + 0.5) * longest / 65_536.0);
+    let sigma = longest / (f32::from(head.size) / 16.0).exp2();
+    let mut code = [0; 32];
+    code[..2].copy_from_slice(&head.signature.to_le_bytes());
+    code[2..].copy_from_slice(&detail[4..]);
+    let code = Fingerprint(std::array::from_fn(|word| number(&code[8 * word..8 * word + 8])));
+    (Keypoint { x, y, sigma, angle: f32::from(head.angle) * TAU / 256.0 }, code)
 }
 
 /// The words of a code, little-endian.

@@ -172,7 +172,8 @@ impl Lists {
         }
         let voted = totals.iter().zip(0..).filter(|(votes, _)| **votes > 0);
         let mut first: Vec<(u32, u32)> = voted.map(|(&votes, place)| (votes, place)).collect();
-        keep_first(&mut first, COUNTED_MAX, |&(votes, place)| (u32::MAX - votes, place));
+        let counted = (totals.len() / COUNTED_OF).clamp(COUNTED_MIN, COUNTED_MAX);
+        keep_first(&mut first, counted, |&(votes, place)| (u32::MAX - votes, place));
         // From here on the number at a place is that of the work among the first.
         totals.fill(u32::MAX);
         for ((_, place), number) in first.iter().zip(0..) {
@@ -334,8 +335,10 @@ const KEYS: usize = 1 << Key::BITS;
 const SIGNATURE_DISTANCE_MAX: u32 = 3;
 /// Lists with one of 2 to this many entries, and longer ones, are common: their votes weigh least.
 const COMMON: u32 = 10;
-/// Works whose votes are counted by turn and growth.
-const COUNTED_MAX: usize = 400;
+/// Works whose votes are counted by turn and growth: one of so many, within bounds.
+const COUNTED_OF: usize = 20;
+const COUNTED_MIN: usize = 400;
+const COUNTED_MAX: usize = 5000;
 /// Sixteen bins of turns, and of growth by an octave each.
 const BINS: usize = 16;
 const BIN_WIDTH: u8 = 16;

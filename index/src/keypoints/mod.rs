@@ -89,10 +89,14 @@ impl Keypoints {
         suspect: &Features,
         most: usize,
     ) -> Result<Vec<Candidate>, IndexError> {
+        // Among more works, more come before the right one by chance.
+        let shortlist = (self.file.works() / SHORTLISTED_OF).clamp(SHORTLIST_MIN, SHORTLIST_MAX);
         let mut candidates = Vec::new();
-        for found in self.lists.candidates(suspect, SHORTLIST_MAX.max(most)) {
-            let Found { place, mirrored, votes, ref pairs } = found;
-            let support = support(&self.file.read(place)?, suspect, mirrored, pairs);
+        for found in self.lists.candidates(suspect, shortlist.max(most)) {
+            let Found { place, mirrored, votes, pairs } = found;
+            let ours = self.file.read_some(place, pairs.iter().map(|[ours, _]| *ours))?;
+            let paired = ours.into_iter().zip(pairs.iter().map(|[_, theirs]| *theirs));
+            let support = support(paired, suspect, mirrored);
             let index = self.file.index(place);
             candidates.push(Candidate { index, mirrored, votes, support });
         }
@@ -108,8 +112,10 @@ impl Keypoints {
     }
 }
 
-/// Works with most votes of which the keypoints themselves are looked at.
-const SHORTLIST_MAX: usize = 100;
+/// Works with most votes of which the keypoints themselves are looked at: one of so many, within bounds.
+const SHORTLISTED_OF: usize = 200;
+const SHORTLIST_MIN: usize = 100;
+const SHORTLIST_MAX: usize = 500;
 
 #[cfg(test)]
 mod tests {
