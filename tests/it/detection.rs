@@ -55,6 +55,10 @@ fn a_mirrored_crop_is_found_and_explained_at_full_depth_only() {
     assert!(transform.starts_with("mirrored left to right, cropped to 3"), "{transform}");
     assert!(near(&found["overlap"], 0.36) && near(&found["overlap_suspect"], 1.0), "{found}");
     assert!(found["alike"].as_f64().unwrap() > 0.9, "{found}");
+    assert_eq!(found["strength"], "very strong");
+    let [least, most] = [0, 1].map(|at| found["false_match_interval"][at].as_f64().unwrap());
+    let rate = found["false_match_rate"].as_f64().unwrap();
+    assert!(least <= rate && rate <= most && most < 0.01, "{found}");
     for less in [["--depth", "fast"], ["--without", "keypoints"], ["--without", "mirrored"]] {
         assert_eq!(scanned(&desk, crop.clone(), &less)["status"], "clear", "{less:?}");
     }
@@ -122,21 +126,39 @@ fn deleted_keypoints_are_found_in_the_works_again() {
 }
 
 #[test]
-fn a_work_lost_from_the_store_is_still_found_and_stops_no_scan() {
+fn a_work_damaged_or_lost_in_the_store_is_still_found_and_stops_no_scan() {
     let desk = desk();
     let window = work("leaded-window.jpg");
     let (width, height) = window.dimensions();
     let crop = imageops::crop_imm(&window, 0, 0, width * 9 / 10, height * 9 / 10).to_image();
-    for folder in std::fs::read_dir(desk.path("archive/blobs")).unwrap() {
-        let folder = folder.unwrap().path();
-        if folder.is_dir() {
-            std::fs::remove_dir_all(folder).unwrap();
+    let small = imageops::resize(&window, 300, 200, imageops::FilterType::Triangle);
+    let model = crate::support::repository("samples/thumbnail.onnx").display().to_string();
+    let found = |arguments: &[&str]| {
+        for picture in [&crop, &small] {
+            let answer = scanned(&desk, picture.clone(), arguments);
+            let found = only_match(&answer, "leaded-window.jpg");
+            assert!(found["alike"].is_null() && found["strength"].is_null(), "{answer}");
+        }
+    };
+    let folders = std::fs::read_dir(desk.path("archive/blobs")).unwrap();
+    let folders: Vec<_> =
+        folders.map(|entry| entry.unwrap().path()).filter(|p| p.is_dir()).collect();
+    for folder in &folders {
+        for blob in std::fs::read_dir(folder).unwrap() {
+            let blob = blob.unwrap().path();
+            let mut bytes = std::fs::read(&blob).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            std::fs::remove_file(&blob).unwrap(); // it may not be written
+            std::fs::write(&blob, bytes).unwrap();
         }
     }
-    for picture in [crop, imageops::resize(&window, 300, 200, imageops::FilterType::Triangle)] {
-        let answer = scanned(&desk, picture, &[]);
-        assert!(only_match(&answer, "leaded-window.jpg")["alike"].is_null(), "{answer}");
+    found(&[]);
+    found(&["--model", &model]);
+    for folder in &folders {
+        std::fs::remove_dir_all(folder).unwrap();
     }
+    found(&[]);
 }
 
 #[test]
