@@ -115,17 +115,18 @@ impl Index {
         })
     }
 
-    /// At most so many works that share most keypoints with a suspect, best first. Approximate: how many
+    /// At most so many works that share most keypoints with a suspect, or with its mirror image, best first. Approximate: how many
     /// are found is measured in docs/accuracy.md.
     pub fn candidates(
         &self,
         suspect: &Features,
+        mirrored: bool,
         most: usize,
     ) -> Result<Vec<Candidate>, IndexError> {
         loop {
             let keypoints = self.read_keypoints();
             if keypoints.is_settled() {
-                return keypoints.candidates(suspect, most);
+                return keypoints.candidates(suspect, mirrored, most);
             }
             drop(keypoints);
             self.write_keypoints().settle();

@@ -153,14 +153,19 @@ impl<'a> Search<'a> {
     /// the part has enough to be told from others.
     fn by_keypoints(&mut self, part: &Picture, rectangle: Rectangle) -> Result<bool, ScanError> {
         let features = self.features(part);
-        let candidates = self.engine.index.candidates(&features, CANDIDATES_MAX)?;
-        for (rank, Candidate { index, mirrored, support, .. }) in candidates.iter().enumerate() {
-            // Two agree anywhere; the first few are looked at whatever they have.
-            if rank >= CANDIDATES_MIN && *support <= CHANCE_SUPPORT {
+        for mirrored in [false, true] {
+            let candidates =
+                self.engine.index.candidates(&features, mirrored, CANDIDATES_MAX)?.into_iter();
+            for (rank, Candidate { index, support, .. }) in candidates.enumerate() {
+                // Two agree anywhere; the first few are looked at whatever they have.
+                if rank >= CANDIDATES_MIN && support <= CHANCE_SUPPORT {
+                    break;
+                }
+                self.by_places(index, &[mirrored], &features, rectangle, Method::Keypoints)?;
+            }
+            if !self.matches.is_empty() {
                 break;
             }
-            let (index, mirrored) = (*index, *mirrored);
-            self.by_places(index, &[mirrored], &features, rectangle, Method::Keypoints)?;
         }
         Ok(features.keypoints.len() >= KEYPOINTS_MIN)
     }
@@ -314,7 +319,7 @@ pub(crate) fn work_picture(
 
 /// Works that share most keypoints with a suspect are compared in full, so many of them.
 const CANDIDATES_MAX: usize = 20;
-const CANDIDATES_MIN: usize = 5;
+const CANDIDATES_MIN: usize = 3;
 /// So many keypoints agree upon a place by chance.
 const CHANCE_SUPPORT: usize = 2;
 /// Works that a model sees as most like a picture are compared in full, so many of them.

@@ -28,7 +28,6 @@ pub(super) struct Head {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub place: u32,
-    pub mirrored: bool,
     pub votes: u32,
     /// Keypoints of the work and of the suspect, by their numbers, whose votes agree.
     pub pairs: Vec<[u16; 2]>,
@@ -110,15 +109,9 @@ impl Lists {
     }
 
     /// At most so many works with most votes, best first.
-    pub fn candidates(&self, suspect: &Features, most: usize) -> Vec<Found> {
-        let mut found: Vec<Found> = Vec::new();
-        for (mirrored, looks) in [(false, &suspect.looks), (true, &suspect.mirrored)] {
-            let votes = self.votes(suspect, looks, mirrored);
-            found.append(&mut self.count(&votes, mirrored, most));
-        }
-        found.sort_by_key(|found| (u32::MAX - found.votes, found.place, found.mirrored));
-        found.truncate(most);
-        found
+    pub fn candidates(&self, suspect: &Features, mirrored: bool, most: usize) -> Vec<Found> {
+        let looks = if mirrored { &suspect.mirrored } else { &suspect.looks };
+        self.count(&self.votes(suspect, looks, mirrored), most)
     }
 
     fn votes(&self, suspect: &Features, looks: &Looks, mirrored: bool) -> Vec<Vote> {
@@ -164,7 +157,7 @@ impl Lists {
     }
 
     /// At most so many works with most votes that agree, and these votes.
-    fn count(&self, votes: &[Vote], mirrored: bool, most: usize) -> Vec<Found> {
+    fn count(&self, votes: &[Vote], most: usize) -> Vec<Found> {
         let places: Vec<u32> = votes.iter().map(|vote| self.works.place(vote.keypoint)).collect();
         let mut totals = vec![0_u32; self.works.firsts.len()];
         for (vote, place) in votes.iter().zip(&places) {
@@ -197,7 +190,7 @@ impl Lists {
         let mut found = Vec::with_capacity(best.len());
         for (number, &(votes, place, _)) in (0..).zip(&best) {
             totals[place as usize] = number;
-            found.push(Found { place, mirrored, votes, pairs: Vec::new() });
+            found.push(Found { place, votes, pairs: Vec::new() });
         }
         for (vote, place) in votes.iter().zip(&places) {
             let number = totals[*place as usize] as usize;

@@ -20,8 +20,6 @@ use lists::{Found, Lists};
 pub struct Candidate {
     /// The work's log index.
     pub index: u64,
-    /// Whether the suspect's keypoints look like the work's when mirrored.
-    pub mirrored: bool,
     /// Keypoints that agree upon how the work would be turned and resized, each weighed by how rare its key is
     /// and how near its code.
     pub votes: u32,
@@ -83,22 +81,23 @@ impl Keypoints {
         self.lists.settle();
     }
 
-    /// At most so many works that share most keypoints with a suspect, best first.
+    /// At most so many works that share most keypoints with a suspect, or with its mirror image, best first.
     pub(crate) fn candidates(
         &self,
         suspect: &Features,
+        mirrored: bool,
         most: usize,
     ) -> Result<Vec<Candidate>, IndexError> {
         // Among more works, more come before the right one by chance.
         let shortlist = (self.file.works() / SHORTLISTED_OF).clamp(SHORTLIST_MIN, SHORTLIST_MAX);
         let mut candidates = Vec::new();
-        for found in self.lists.candidates(suspect, shortlist.max(most)) {
-            let Found { place, mirrored, votes, pairs } = found;
+        for found in self.lists.candidates(suspect, mirrored, shortlist.max(most)) {
+            let Found { place, votes, pairs } = found;
             let ours = self.file.read_some(place, pairs.iter().map(|[ours, _]| *ours))?;
             let paired = ours.into_iter().zip(pairs.iter().map(|[_, theirs]| *theirs));
             let support = support(paired, suspect, mirrored);
             let index = self.file.index(place);
-            candidates.push(Candidate { index, mirrored, votes, support });
+            candidates.push(Candidate { index, votes, support });
         }
         // Stably: of works with equal support, the one with more votes.
         candidates.sort_by_key(|candidate| Reverse(candidate.support));
@@ -113,9 +112,9 @@ impl Keypoints {
 }
 
 /// Works with most votes of which the keypoints themselves are looked at: one of so many, within bounds.
-const SHORTLISTED_OF: usize = 200;
-const SHORTLIST_MIN: usize = 100;
-const SHORTLIST_MAX: usize = 500;
+const SHORTLISTED_OF: usize = 300;
+const SHORTLIST_MIN: usize = 60;
+const SHORTLIST_MAX: usize = 350;
 
 #[cfg(test)]
 mod tests {
@@ -181,8 +180,8 @@ mod tests {
 
     fn check(keypoints: &Keypoints, works: &[Features]) {
         for (number, work) in (0..).zip(works) {
-            let found = keypoints.candidates(&turned(work), 5).unwrap();
-            assert_eq!((found[0].index, found[0].mirrored), (3 * number, false));
+            let found = keypoints.candidates(&turned(work), false, 5).unwrap();
+            assert_eq!(found[0].index, 3 * number);
             let next = found.get(1).map_or(0, |next| next.votes);
             assert!(found[0].votes > 4 * next, "{found:?}");
             let kept = keypoints.features(3 * number).unwrap().unwrap();
@@ -201,8 +200,8 @@ mod tests {
         let works: Vec<Features> = (1..=11).map(|seed| features(seed, 80)).collect();
         let mut keypoints = filled(&dir, &works);
         check(&keypoints, &works);
-        let own = keypoints.candidates(&turned(&works[0]), 1).unwrap()[0].votes;
-        let strange = keypoints.candidates(&features(99, 80), 5).unwrap();
+        let own = keypoints.candidates(&turned(&works[0]), false, 1).unwrap()[0].votes;
+        let strange = keypoints.candidates(&features(99, 80), false, 5).unwrap();
         assert!(strange.iter().all(|found| 4 * found.votes < own), "{strange:?}");
         keypoints.flush().unwrap();
         drop(keypoints);
@@ -221,8 +220,9 @@ mod tests {
             keypoint.angle = 1.0 - keypoint.angle;
         }
         suspect.mirrored = std::mem::take(&mut suspect.looks);
-        let found = keypoints.candidates(&suspect, 5).unwrap();
-        assert_eq!((found[0].index, found[0].mirrored), (3, true));
+        assert!(keypoints.candidates(&suspect, false, 5).unwrap().is_empty());
+        let found = keypoints.candidates(&suspect, true, 5).unwrap();
+        assert_eq!(found[0].index, 3);
         assert!(found.get(1).is_none_or(|next| 4 * next.votes < found[0].votes), "{found:?}");
     }
 
@@ -279,7 +279,7 @@ mod tests {
         let details = 21 + 24 + 2 * 24 + 100 * 8 + 32;
         bytes[details + 7] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        let found = opened(&dir).candidates(&turned(&works[0]), 1);
+        let found = opened(&dir).candidates(&turned(&works[0]), false, 1);
         assert!(matches!(found, Err(IndexError::Unreadable { .. })));
         fs::write(&path, "these bytes are of some other program").unwrap();
         assert!(matches!(Keypoints::open(&path), Err(IndexError::Unreadable { .. })));
@@ -298,7 +298,7 @@ mod tests {
             }
             fs::write(dir.path().join("keypoints"), &bytes).unwrap();
             if let Ok(keypoints) = Keypoints::open(&dir.path().join("keypoints")) {
-                prop_assert!(keypoints.candidates(&features(1, 9), 3).unwrap().is_empty());
+                prop_assert!(keypoints.candidates(&features(1, 9), false, 3).unwrap().is_empty());
             }
         }
     }
