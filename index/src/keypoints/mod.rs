@@ -279,8 +279,10 @@ mod tests {
         let details = 21 + 24 + 2 * 24 + 100 * 8 + 32;
         bytes[details + 7] ^= 1;
         fs::write(&path, &bytes).unwrap();
-        let found = opened(&dir).candidates(&turned(&works[0]), false, 1);
-        assert!(matches!(found, Err(IndexError::Unreadable { .. })));
+        let keypoints = opened(&dir);
+        assert_eq!(keypoints.candidates(&turned(&works[0]), false, 1).unwrap()[0].index, 0);
+        assert!(matches!(keypoints.features(0), Err(IndexError::Unreadable { .. })));
+        assert_eq!(keypoints.features(1).unwrap(), None);
         fs::write(&path, "these bytes are of some other program").unwrap();
         assert!(matches!(Keypoints::open(&path), Err(IndexError::Unreadable { .. })));
     }
