@@ -163,10 +163,10 @@ def grades():
 
 
 def markdown(columns, rows):
-    return "\n".join(
-        "| " + " | ".join(map(str, row)) + " |"
-        for row in [columns, ["---" if i == 0 else "---:" for i in range(len(columns))], *rows]
-    )
+    """A table, of which numbers stand at the right and text at the left."""
+    numbers = [all(re.match(r"[\d<]", str(row[at])) for row in rows) for at in range(len(columns))]
+    lines = [columns, ["---:" if number else "---" for number in numbers], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def share(figures):
