@@ -412,7 +412,10 @@ def main():
     results.parent.mkdir(parents=True, exist_ok=True)
     if results.exists():
         figures = json.loads(results.read_text(encoding="utf-8")) | figures
-    results.write_text(json.dumps(figures, indent=1, default=str) + "\n", encoding="utf-8")
+    text = json.dumps(figures, indent=1, default=str)
+    # What is published names no folder of the machine.
+    text = text.replace(f"{args.workdir}/", "").replace(f"{args.data}/", "")
+    results.write_text(text + "\n", encoding="utf-8")
 
     scans = [development[name] for name in development if name == "full" or name.startswith("model")]
     wrong = sum(scan["wrong"] + scan["errors"] for scan in scans)
