@@ -115,8 +115,8 @@ impl Index {
         })
     }
 
-    /// At most so many works that share most keypoints with a suspect, or with its mirror image, best first. Approximate: how many
-    /// are found is measured in docs/accuracy.md.
+    /// At most so many works that share most keypoints with a suspect, or with its mirror image, best first.
+    /// Approximate: how many are found is measured in docs/accuracy.md.
     pub fn candidates(
         &self,
         suspect: &Features,

@@ -4,7 +4,6 @@
 //! Each stage only proposes works; [`judge`](crate::judge) looks at both pictures before anything is asserted.
 
 use std::collections::HashMap;
-use std::io::Read;
 
 use timemark_index::Candidate;
 use timemark_store::{BlobError, Record, RegistryError};
@@ -304,21 +303,21 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Decodes a registered work; `None` where its bytes are no picture.
+/// Decodes a registered work; `None` where its bytes are no picture, or too many to be looked at.
 pub(crate) fn work_picture(
     content: &ContentId,
     engine: &Engine,
 ) -> Result<Option<Picture>, BlobError> {
-    let mut bytes = Vec::new();
-    let blob = engine.blobs.get(content)?;
-    blob.take(media::FILE_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| {
-        error.downcast().unwrap_or_else(BlobError::Source) // the verifying reader's own finding
-    })?;
-    Ok(media::decode(&bytes, &Limits::default()).ok())
+    match engine.blobs.read(content, media::FILE_BYTES_MAX) {
+        Ok(bytes) => Ok(media::decode(&bytes, &Limits::default()).ok()),
+        Err(BlobError::TooLong { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Works that share most keypoints with a suspect are compared in full, so many of them.
 const CANDIDATES_MAX: usize = 20;
+/// So many of them whatever they share.
 const CANDIDATES_MIN: usize = 3;
 /// So many keypoints agree upon a place by chance.
 const CHANCE_SUPPORT: usize = 2;
