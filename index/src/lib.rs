@@ -24,7 +24,7 @@ use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use timemark_verify::{Claim, Fingerprint};
 use timemark_vision::{Features, Kind};
 
-use codes::{CodesFile, Table};
+pub use codes::{Codes, Near, Row};
 pub use keypoints::Candidate;
 use keypoints::Keypoints;
 use text::{Text, TextWriter};
@@ -35,7 +35,7 @@ use text::{Text, TextWriter};
 /// keypoints that came together are written. Additions are seen by [`Index::matches`] at once and by [`Index::search`]
 /// after [`Index::flush`]; until then a crash loses them, to be replayed.
 pub struct Index {
-    table: RwLock<Table>,
+    codes: Codes,
     keypoints: RwLock<Keypoints>,
     text: Text,
     writing: Mutex<Writing>,
@@ -44,7 +44,6 @@ pub struct Index {
 
 /// What only one thread at a time may touch, so that both parts see the log in the same order.
 struct Writing {
-    codes: CodesFile,
     text: TextWriter,
     failed: bool,
 }
@@ -54,13 +53,12 @@ impl Index {
     /// that a scan may read beside a process that registers.
     pub fn open(dir: &Path) -> Result<Index, IndexError> {
         fs::create_dir_all(dir).map_err(|source| IndexError::file(dir, source))?;
-        let (codes, table) = CodesFile::open(&dir.join("codes"))?;
+        let codes = Codes::open(dir)?;
         let (text, text_writer) = Text::open(&dir.join("text"))?;
         let keypoints = Keypoints::open(&dir.join("keypoints"))?;
         let len = AtomicU64::new(codes.len().min(text_writer.len()).min(keypoints.len()));
-        let writing = Mutex::new(Writing { codes, text: text_writer, failed: false });
-        let (table, keypoints) = (RwLock::new(table), RwLock::new(keypoints));
-        Ok(Index { table, keypoints, text, writing, len })
+        let writing = Mutex::new(Writing { text: text_writer, failed: false });
+        Ok(Index { codes, keypoints: RwLock::new(keypoints), text, writing, len })
     }
 
     /// Log entries below this are taken in; a replay begins here.
@@ -95,11 +93,12 @@ impl Index {
         debug_assert!(features.is_sorted_by(|(a, _), (b, _)| a < b), "works are in log order");
         self.write(|writing| {
             writing.text.advance(&self.text, works, len)?;
-            let rows = writing.codes.advance(works, len);
-            self.table.write().unwrap_or_else(PoisonError::into_inner).extend(&rows);
+            let rows: Vec<Row> =
+                works.iter().flat_map(|&(work, claim)| Row::of_claim(work, claim)).collect();
+            self.codes.advance(&rows, len)?;
             let mut keypoints = self.write_keypoints();
             keypoints.advance(features, len)?;
-            let taken = writing.codes.len().min(writing.text.len()).min(keypoints.len());
+            let taken = self.codes.len().min(writing.text.len()).min(keypoints.len());
             self.len.store(taken, Ordering::Release);
             Ok(())
         })
@@ -110,7 +109,7 @@ impl Index {
     pub fn flush(&self) -> Result<(), IndexError> {
         self.write(|writing| {
             writing.text.flush(&self.text)?;
-            writing.codes.flush()?;
+            self.codes.flush()?;
             self.write_keypoints().flush()
         })
     }
@@ -146,12 +145,16 @@ impl Index {
     /// The works with a code of this kind within `radius` of one of the given codes: nearest
     /// first, then by index, each work once. Exact: it finds what comparing all pairs would find.
     pub fn matches(&self, kind: Kind, codes: &[Fingerprint], radius: u32) -> Vec<Match> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).matches(kind, codes, radius)
+        let mut near = self.codes.near(kind, codes, radius);
+        near.sort_unstable_by_key(|near| (near.work, near.distance, near.code));
+        near.dedup_by_key(|near| near.work);
+        near.sort_unstable_by_key(|near| (near.distance, near.work));
+        near.into_iter().map(Match::from).collect()
     }
 
     /// How many works have a code of this kind.
     pub fn codes(&self, kind: Kind) -> usize {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).len(kind)
+        self.codes.rows(kind)
     }
 
     /// The works whose title, claimant or path has all words of the query, best first. A query is
@@ -196,6 +199,12 @@ pub struct Match {
     /// The PDQ quality (0 to 100) in the work's claim, whichever kind matched: how much the picture
     /// has to tell apart. 100 where the claim has no PDQ code and so nothing speaks against it.
     pub quality: u8,
+}
+
+impl From<Near> for Match {
+    fn from(Near { code, work, distance, quality }: Near) -> Match {
+        Match { index: work, distance, variant: code, quality }
+    }
 }
 
 /// Why the index could not do it.
