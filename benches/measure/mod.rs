@@ -36,7 +36,7 @@ impl Report {
     pub fn row(&mut self, metric: &str, value: f64, unit: &str, note: &str) -> Result<()> {
         ensure!(![metric, unit, note].iter().any(|text| text.contains([',', '"', '\n'])));
         let Report { bench, csv } = self;
-        println!("{bench:<7} {metric:<31} {value:>10.3} {unit:<17} {note}");
+        println!("{bench:<7} {metric:<47} {value:>10.3} {unit:<17} {note}");
         if let Some(csv) = csv {
             writeln!(csv, "{bench},{metric},{value:.4},{unit},{note}")?;
         }
@@ -140,7 +140,7 @@ pub fn claim(number: u64, work: WorkDigests) -> Claim {
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
-fn splitmix(state: &mut u64) -> u64 {
+pub fn splitmix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let z = (*state ^ *state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let z = (z ^ z >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -205,21 +205,17 @@ impl Codes {
         }
     }
 
-    /// Makes what was taken in durable. Says if merging failed meanwhile.
+    /// Makes what was taken in durable, at the end of a run or now and then. Says if merging failed meanwhile.
     pub fn flush(&self) -> Result<(), IndexError> {
         let mut tail = self.write_tail();
         if self.shared.read().head.rows() >= HEAD_ROWS_MIN {
             self.seal(&mut tail)?;
         }
         tail.flush()?;
-        let mut merging = lock(&self.merging);
-        match merging.take_if(|merging| merging.is_finished()) {
-            Some(finished) => joined(finished),
-            None => Ok(()),
-        }
+        self.merge_in_background(due_at_rest)
     }
 
-    /// Waits until nothing is left to be merged.
+    /// Waits for a merge that is under way.
     pub fn finish_merging(&self) -> Result<(), IndexError> {
         lock(&self.merging).take().map_or(Ok(()), joined)
     }
@@ -279,17 +275,18 @@ impl Codes {
             state.collect_removed();
         }
         tail.restart()?;
-        self.merge_in_background()
+        self.merge_in_background(due)
     }
 
-    fn merge_in_background(&self) -> Result<(), IndexError> {
+    /// Begins to merge what is due, unless a merge is under way.
+    fn merge_in_background(&self, due: Due) -> Result<(), IndexError> {
         let mut merging = lock(&self.merging);
         if let Some(finished) = merging.take_if(|merging| merging.is_finished()) {
             joined(finished)?;
         }
-        if merging.is_none() && due(&self.shared.read().segments).is_some() {
+        if merging.is_none() && due(&self.shared.sizes()).is_some() {
             let shared = Arc::clone(&self.shared);
-            *merging = Some(thread::spawn(move || shared.merge_what_is_due()));
+            *merging = Some(thread::spawn(move || shared.merge_while(due)));
         }
         Ok(())
     }
@@ -308,11 +305,15 @@ impl Drop for Codes {
 }
 
 impl Shared {
-    fn merge_what_is_due(&self) -> Result<(), IndexError> {
-        loop {
-            let Some(run) = due(&self.read().segments) else { return Ok(()) };
+    fn merge_while(&self, due: Due) -> Result<(), IndexError> {
+        while let Some(run) = due(&self.sizes()) {
             self.merge(run)?;
         }
+        Ok(())
+    }
+
+    fn sizes(&self) -> Vec<u64> {
+        self.read().segments.iter().map(|segment| segment.all_rows()).collect()
     }
 
     /// Makes one segment of several. Others may be added behind them meanwhile.
@@ -434,13 +435,11 @@ fn open_segments(dir: &Path) -> Result<Vec<Arc<Segment>>, IndexError> {
     }
 }
 
-/// Which segments are to become one: several of about one size, with whatever is between them.
-fn due(segments: &[Arc<Segment>]) -> Option<Range<usize>> {
-    let sizes: Vec<u64> = segments.iter().map(|segment| segment.all_rows()).collect();
-    due_by_size(&sizes)
-}
+/// Which segments are to become one, by how many codes each holds.
+type Due = fn(&[u64]) -> Option<Range<usize>>;
 
-fn due_by_size(sizes: &[u64]) -> Option<Range<usize>> {
+/// While a run goes on: several of about one size, with whatever is between them.
+fn due(sizes: &[u64]) -> Option<Range<usize>> {
     let level = |rows: u64| (rows / HEAD_ROWS_MIN as u64).max(1).ilog(MERGED_AT_ONCE as u64);
     (0..=level(SEGMENT_ROWS_MAX)).rev().find_map(|wanted| {
         let mut places = (0..sizes.len()).filter(|&place| level(sizes[place]) == wanted);
@@ -448,6 +447,16 @@ fn due_by_size(sizes: &[u64]) -> Option<Range<usize>> {
         let last = places.nth(MERGED_AT_ONCE - 2)?;
         (sizes[first..=last].iter().sum::<u64>() <= SEGMENT_ROWS_MAX).then_some(first..last + 1)
     })
+}
+
+/// When it rests: all, where the largest would not be written again for little. Each costs a query as much as any other.
+fn due_at_rest(sizes: &[u64]) -> Option<Range<usize>> {
+    // Those that are full stay as they are.
+    let full = sizes.iter().rposition(|&rows| rows > SEGMENT_ROWS_MAX / 2).map_or(0, |at| at + 1);
+    let open = &sizes[full..];
+    let (all, largest) = (open.iter().sum::<u64>(), open.iter().max().copied().unwrap_or_default());
+    let worth_it = open.len() > 1 && (all - largest) * REST_SHARE >= largest;
+    (worth_it && all <= SEGMENT_ROWS_MAX).then_some(full..sizes.len())
 }
 
 fn joined(thread: JoinHandle<Result<(), IndexError>>) -> Result<(), IndexError> {
@@ -466,6 +475,8 @@ const HEAD_ROWS_MAX: usize = 1 << 19;
 const HEAD_SHARE: u64 = 8;
 /// So many segments of about one size become one.
 const MERGED_AT_ONCE: usize = 4;
+/// At rest everything becomes one segment where the smaller ones hold more than such a share of the largest.
+const REST_SHARE: u64 = 8;
 /// Codes in a segment, at most.
 const SEGMENT_ROWS_MAX: u64 = 1 << 30;
 /// How often a folder is listed again because a segment went away meanwhile.
@@ -601,7 +612,7 @@ mod tests {
         codes.flush().unwrap();
         codes.finish_merging().unwrap();
         let (segments, bytes) = codes.segments();
-        assert!(segments < 5 && bytes > 137 * 5 * HEAD_ROWS_MIN as u64, "{segments} {bytes}");
+        assert!(segments == 1 && bytes > 137 * 5 * HEAD_ROWS_MIN as u64, "{segments} {bytes}");
         check(&codes, &rows);
         codes.check().unwrap();
         let beside = Codes::open(dir.path()).unwrap();
@@ -696,7 +707,6 @@ mod tests {
         for some in rows.chunk_by(|a, b| a.work / 62_500 == b.work / 62_500) {
             codes.advance(some, some.last().unwrap().work + 1).unwrap();
         }
-        codes.flush().unwrap();
         let parts = segment::listed(dir.path()).unwrap();
         assert!(parts.len() >= 2);
         let copies = TempDir::new().unwrap();
@@ -705,6 +715,7 @@ mod tests {
             std::fs::copy(file.path(), copies.path().join(file.file_name())).unwrap();
         }
         codes.shared.merge(0..parts.len()).unwrap();
+        codes.flush().unwrap();
         drop(codes);
         assert_eq!(segment::listed(dir.path()).unwrap().len(), 1);
         // Killed before the old ones were deleted, with another begun.
@@ -725,6 +736,21 @@ mod tests {
     }
 
     #[test]
+    fn at_rest_all_become_one_unless_little_is_new() {
+        for (sizes, expected) in [
+            (&[][..], None),
+            (&[9], None),
+            (&[80, 9], None),
+            (&[80, 10], Some(0..2)),
+            (&[10, 80, 1], Some(0..3)),
+            (&[SEGMENT_ROWS_MAX, 9, 9], Some(1..3)),
+            (&[SEGMENT_ROWS_MAX / 2, SEGMENT_ROWS_MAX / 2 + 1], None),
+        ] {
+            assert_eq!(due_at_rest(sizes), expected, "{sizes:?}");
+        }
+    }
+
+    #[test]
     fn four_of_a_size_become_one() {
         let unit = HEAD_ROWS_MIN as u64;
         for (sizes, expected) in [
@@ -738,7 +764,7 @@ mod tests {
             (&[8000, 8000, 8000, 8000], None),
         ] {
             let sizes: Vec<u64> = sizes.iter().map(|size| size * unit).collect();
-            assert_eq!(due_by_size(&sizes), expected, "{sizes:?}");
+            assert_eq!(due(&sizes), expected, "{sizes:?}");
         }
     }
 }

@@ -110,25 +110,42 @@ impl<'a> Part<'a> {
         report: &mut impl Report,
     ) {
         let (mut probes, mut hits) = (Vec::new(), Vec::new());
+        if queries.len() * reach.probes() < SORTED_MIN {
+            (0..CHUNKS).for_each(|table| push_probes(table, queries, reach, &mut probes));
+            sweep(tables, &probes, &mut hits);
+            self.compare(tables, &hits, queries, radius, report);
+            return;
+        }
         for table in 0..CHUNKS {
-            collect_probes(table, queries, reach, &mut probes);
-            let Some((starts, signatures, places)) = tables.of(table) else { continue };
+            sorted_probes(table, queries, reach, &mut probes);
             hits.clear();
-            sweep(starts, signatures, &probes, &mut hits);
-            // None of these waits for another, so that the memory answers many at a time.
-            for hits in hits.chunks(AHEAD) {
-                let mut rows = [0; AHEAD];
-                for (row, hit) in rows.iter_mut().zip(hits) {
-                    *row = places.get(hit.at as usize).map_or(u32::MAX, |row| u32::from_le(*row));
-                }
-                for (row, hit) in rows.into_iter().zip(hits) {
-                    let (row, query) = (row as usize, usize::from(hit.query));
-                    // A damaged file gives wrong places, and must not stop the others.
-                    let Some(code) = self.codes.get(row) else { continue };
-                    let distance = distance(code, &queries[query].code);
-                    if distance <= radius {
-                        report(query, row, distance);
-                    }
+            sweep(tables, &probes, &mut hits);
+            self.compare(tables, &hits, queries, radius, report);
+        }
+    }
+
+    /// Compares in full what has a signature near enough.
+    fn compare(
+        &self,
+        tables: &Tables<'a>,
+        hits: &[Hit],
+        queries: &[Query],
+        radius: u32,
+        report: &mut impl Report,
+    ) {
+        // No step waits for another of its kind, so that the memory answers many at a time.
+        for hits in hits.chunks(AHEAD) {
+            let mut rows = [0; AHEAD];
+            for (row, hit) in rows.iter_mut().zip(hits) {
+                *row = tables.places.get(hit.at).map_or(u32::MAX, |row| u32::from_le(*row));
+            }
+            for (row, hit) in rows.into_iter().zip(hits) {
+                let (row, query) = (row as usize, usize::from(hit.query));
+                // A damaged file gives wrong places, and must not stop the others.
+                let Some(code) = self.codes.get(row) else { continue };
+                let distance = distance(code, &queries[query].code);
+                if distance <= radius {
+                    report(query, row, distance);
                 }
             }
         }
@@ -155,19 +172,25 @@ impl Reach {
 }
 
 impl<'a> Tables<'a> {
-    /// One of the 16: where its buckets begin, signatures, places. `None` if the tables are too short to be whole.
-    fn of(&self, table: usize) -> Option<(&'a [u32; BUCKETS + 1], &'a [u16], &'a [u32])> {
-        let starts = self.starts.get(table * (BUCKETS + 1)..)?.first_chunk()?;
-        let rows = self.places.len() / CHUNKS;
-        let signatures = self.signatures.get(table * rows..)?;
-        Some((starts, signatures, self.places.get(table * rows..(table + 1) * rows)?))
+    /// Codes in each table.
+    fn rows(&self) -> usize {
+        self.places.len() / CHUNKS
+    }
+
+    /// Where a bucket of a table lies in `signatures` and `places`; an empty range if the tables are damaged.
+    fn span(&self, table: usize, bucket: usize) -> Range<usize> {
+        let first = table * (BUCKETS + 1) + bucket;
+        let Some(&[start, end]) = self.starts.get(first..).and_then(<[u32]>::first_chunk) else {
+            return 0..0;
+        };
+        let before = table * self.rows();
+        before + u32::from_le(start) as usize..before + u32::from_le(end) as usize
     }
 
     /// The signatures and places in a bucket of a table.
     pub fn bucket(&self, table: usize, bucket: usize) -> Option<(&'a [u16], &'a [u32])> {
-        let (starts, signatures, places) = self.of(table)?;
-        let [start, end] = [starts[bucket], starts[bucket + 1]].map(|s| u32::from_le(s) as usize);
-        Some((signatures.get(start..end)?, places.get(start..end)?))
+        let span = self.span(table, bucket);
+        Some((self.signatures.get(span.clone())?, self.places.get(span)?))
     }
 }
 
@@ -208,52 +231,51 @@ impl OwnedTables {
 #[derive(Clone, Copy, Default)]
 struct Probe {
     bucket: u16,
+    table: u8,
+    /// By how many bits the next chunk may be off.
+    limit: u8,
     /// The next chunk of the query.
     signature: u16,
-    /// By how many bits the next chunk may be off.
-    limit: u16,
     /// For which query.
     query: u16,
 }
 
 /// A code that may be near.
 struct Hit {
-    /// Where it is in the table.
-    at: u32,
+    /// Where its place is.
+    at: usize,
     query: u16,
 }
 
-/// The buckets of a table that these queries need; where there are many, in their order, so that the sweep goes
-/// through the memory once.
-fn collect_probes(table: usize, queries: &[Query], reach: &Reach, probes: &mut Vec<Probe>) {
-    let masks = reach.masks(table);
-    let of_query = |(number, query): (usize, &Query)| {
-        let (here, signature) = (chunk(&query.code, table), chunk(&query.code, table + 1));
-        let query = number as u16;
-        masks.iter().map(move |&mask| Probe {
-            bucket: here ^ mask,
-            signature: signature.to_le(),
-            limit: reach.next_limit(table, mask),
-            query,
-        })
-    };
-    probes.clear();
-    if queries.len() * masks.len() < SORTED_MIN {
-        probes.extend(queries.iter().enumerate().flat_map(of_query));
-        return;
+/// Adds the buckets of a table that these queries need.
+fn push_probes(table: usize, queries: &[Query], reach: &Reach, probes: &mut Vec<Probe>) {
+    for (number, query) in queries.iter().enumerate() {
+        let (here, signature) = (chunk(&query.code, table), chunk(&query.code, table + 1).to_le());
+        for (masks, limit) in reach.masks(table) {
+            probes.extend(masks.iter().map(|mask| Probe {
+                bucket: here ^ mask,
+                table: table as u8,
+                limit,
+                signature,
+                query: number as u16,
+            }));
+        }
     }
+}
+
+/// The buckets of a table that many queries need, in their order, so that the sweep goes through the memory once.
+fn sorted_probes(table: usize, queries: &[Query], reach: &Reach, probes: &mut Vec<Probe>) {
+    let mut unsorted = Vec::with_capacity(queries.len() * reach.probes() / CHUNKS);
+    push_probes(table, queries, reach, &mut unsorted);
     let mut next = vec![0u32; BUCKETS + 1];
-    for query in queries {
-        let here = chunk(&query.code, table);
-        masks.iter().for_each(|mask| next[usize::from(here ^ mask) + 1] += 1);
-    }
+    unsorted.iter().for_each(|probe| next[usize::from(probe.bucket) + 1] += 1);
     for bucket in 0..BUCKETS {
         next[bucket + 1] += next[bucket];
     }
-    probes.resize(queries.len() * masks.len(), Probe::default());
-    for probe in queries.iter().enumerate().flat_map(of_query) {
+    probes.resize(unsorted.len(), Probe::default());
+    for probe in &unsorted {
         let slot = &mut next[usize::from(probe.bucket)];
-        probes[*slot as usize] = probe;
+        probes[*slot as usize] = *probe;
         *slot += 1;
     }
 }
@@ -264,41 +286,38 @@ fn collect_probes(table: usize, queries: &[Query], reach: &Reach, probes: &mut V
     "x86_64+avx2+popcnt",
     "x86_64+popcnt"
 ))]
-fn sweep(starts: &[u32; BUCKETS + 1], signatures: &[u16], probes: &[Probe], hits: &mut Vec<Hit>) {
-    sweep_portably(starts, signatures, probes, hits);
+fn sweep(tables: &Tables<'_>, probes: &[Probe], hits: &mut Vec<Hit>) {
+    sweep_portably(tables, probes, hits);
 }
 
 #[inline(always)]
-fn sweep_portably(
-    starts: &[u32; BUCKETS + 1],
-    signatures: &[u16],
-    probes: &[Probe],
-    hits: &mut Vec<Hit>,
-) {
+fn sweep_portably(tables: &Tables<'_>, probes: &[Probe], hits: &mut Vec<Hit>) {
+    let signatures = tables.signatures;
     for probes in probes.chunks(AHEAD) {
         // Everything is asked for before anything is waited for.
         let mut spans = [(0, 0); AHEAD];
         for (span, probe) in spans.iter_mut().zip(probes) {
-            let bucket = usize::from(probe.bucket);
-            *span = (u32::from_le(starts[bucket]), u32::from_le(starts[bucket + 1]));
+            let range = tables.span(usize::from(probe.table), usize::from(probe.bucket));
+            *span = (range.start, range.end);
         }
-        let first = |at: u32| signatures.get(at as usize).copied().unwrap_or_default();
+        let first = |at: usize| signatures.get(at).copied().unwrap_or_default();
         black_box(spans.iter().fold(0, |all, span| all ^ first(span.0)));
         for ((mut at, end), probe) in spans.into_iter().zip(probes) {
+            let limit = u16::from(probe.limit);
             while at < end {
-                let rest = signatures.get(at as usize..).unwrap_or_default();
                 // There is always so much, as tables end with a padding.
-                let Some(block) = rest.first_chunk::<PADDING>() else { break };
+                let block = signatures.get(at..).and_then(<[u16]>::first_chunk::<PADDING>);
+                let Some(block) = block else { break };
                 let off = |signature: &u16| (signature ^ probe.signature).count_ones() as u16;
                 // Beyond the end of the bucket lies the next, which costs a second look at worst.
-                if block.iter().map(off).min() <= Some(probe.limit) {
+                if block.iter().map(off).min() <= Some(limit) {
                     for (at, signature) in (at..end).zip(block) {
-                        if off(signature) <= probe.limit {
+                        if off(signature) <= limit {
                             hits.push(Hit { at, query: probe.query });
                         }
                     }
                 }
-                at += PADDING as u32;
+                at += PADDING;
             }
         }
     }
@@ -365,9 +384,9 @@ pub(super) const PADDING: usize = 16;
 /// Codes compared with a code at once; as many as a picture has ways to be turned and mirrored.
 const LANES: usize = 8;
 /// Buckets, and then codes, that are asked for at a time.
-const AHEAD: usize = 32;
-/// From so many probes on it pays to order them by bucket.
-const SORTED_MIN: usize = BUCKETS / 8;
+const AHEAD: usize = 64;
+/// From so many probes in all tables on it pays to order them by bucket.
+const SORTED_MIN: usize = 2 * BUCKETS;
 /// Probes of a table at a time, 8 bytes each.
 const PROBES_MAX: usize = 1 << 18;
 /// Queries at a time; a probe has 16 bits for their number.

@@ -71,25 +71,22 @@ impl Reach {
         Reach { shares }
     }
 
-    /// The differences by which a chunk may be off, fewest bits first.
-    pub fn masks(&self, chunk: usize) -> &'static [u16] {
+    /// The differences by which a chunk may be off, fewest bits first, each time with by how many bits the next chunk
+    /// may then be off.
+    pub fn masks(&self, chunk: usize) -> impl Iterator<Item = (&'static [u16], u8)> + use<> {
+        let share = self.shares[chunk];
+        let both = share + self.shares[(chunk + 1) % CHUNKS];
         let masks = &*MASKS;
-        match self.shares[chunk].checked_sub(1) {
-            None => &[],
-            Some(flips) => &masks.sorted[..masks.up_to[flips.min(16) as usize]],
-        }
-    }
-
-    /// By how many bits the chunk after this one may be off, if this one is off by `mask`.
-    pub fn next_limit(&self, chunk: usize, mask: u16) -> u16 {
-        let both = self.shares[chunk] + self.shares[(chunk + 1) % CHUNKS];
-        // A chunk is off by less than its share, so that this is at least 0.
-        (both - 1).saturating_sub(mask.count_ones()) as u16
+        (0..share.min(17)).map(move |bits| {
+            let before = bits.checked_sub(1).map_or(0, |fewer| masks.up_to[fewer as usize]);
+            let sorted = &masks.sorted[before..masks.up_to[bits as usize]];
+            (sorted, (both - 1 - bits).min(16) as u8)
+        })
     }
 
     /// How many buckets are looked into for one code, in all tables together.
     pub fn probes(&self) -> usize {
-        (0..CHUNKS).map(|chunk| self.masks(chunk).len()).sum()
+        (0..CHUNKS).flat_map(|chunk| self.masks(chunk)).map(|(masks, _)| masks.len()).sum()
     }
 }
 
@@ -156,8 +153,9 @@ mod tests {
             let reach = Reach::new(flips.len() as u32 + slack);
             let met = (0..CHUNKS).any(|i| {
                 let (here, next) = (chunk(&a, i) ^ chunk(&b, i), chunk(&a, i + 1) ^ chunk(&b, i + 1));
-                reach.masks(i).contains(&here)
-                    && next.count_ones() <= u32::from(reach.next_limit(i, here))
+                reach.masks(i).any(|(masks, limit)| {
+                    masks.contains(&here) && next.count_ones() <= u32::from(limit)
+                })
             });
             prop_assert!(met);
         }
