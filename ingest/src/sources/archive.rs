@@ -58,7 +58,7 @@ impl<'t> Visit<'t> {
     ) -> ControlFlow<()> {
         if kind == Kind::Zip {
             self.budget.read(file.length);
-            return zip::visit(self, name, &|| BufReader::new(file.clone()), 1);
+            return zip::visit(self, name, &|| BufReader::new(file.clone()), file.length, 1);
         }
         let file = Counted { from: file, budget: self.budget.clone() };
         let file = BufReader::with_capacity(FILE_BUFFER_BYTES, file);
@@ -197,7 +197,7 @@ impl<'t> Visit<'t> {
             );
             return (self.take)(Met::Failed { name: name.clone(), reason });
         }
-        zip::visit(self, name, &|| Cursor::new(&bytes[..]), depth)
+        zip::visit(self, name, &|| Cursor::new(&bytes[..]), bytes.len() as u64, depth)
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::content::read_start;
-use super::stream::{Begun, Plain, damaged};
+use super::stream::{Begun, Budget, Counted, Plain, damaged};
 use super::{Met, SuspectName, visit_path};
 
 /// Hands out what is at or below each path of a list. Paths stand one a line, or are each ended by a NUL if
@@ -15,7 +15,7 @@ pub(super) fn visit(
     from: impl Read,
     take: &mut dyn FnMut(Met) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let mut from = BufReader::new(from);
+    let mut from = BufReader::new(Counted { from, budget: Budget::default() });
     let mut start = Vec::new();
     if let Err(error) = read_start(&mut from, &mut start) {
         return take(failed(list, error.to_string()));
@@ -50,10 +50,7 @@ fn next_line(from: &mut dyn BufRead, separator: u8, line: &mut Vec<u8>) -> io::R
     line.clear();
     let (mut begun, mut too_long) = (false, false);
     loop {
-        let bytes = match from.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            bytes => bytes?,
-        };
+        let bytes = from.fill_buf()?;
         let end = bytes.iter().position(|byte| *byte == separator);
         let length = end.unwrap_or(bytes.len());
         too_long |= line.len() + length > LINE_BYTES_MAX;

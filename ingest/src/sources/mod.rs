@@ -40,7 +40,7 @@ pub use unpack::ZSTD_WINDOW_BYTES_MAX;
 use crate::media::START_BYTES;
 use crate::walk::{Sighting, walk};
 use archive::{Kind, Visit};
-use stream::FileReader;
+use stream::{Budget, Counted, FileReader};
 
 /// Where suspects come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +152,7 @@ impl OpenFile {
     pub fn read(self) -> io::Result<Content> {
         // A file that grows while it is read must not be read for ever.
         let rest = (self.length + 1).saturating_sub(self.start.len() as u64);
-        let rest = (&self.file).take(rest);
+        let rest = Counted { from: (&self.file).take(rest), budget: Budget::default() };
         let mut rest = io::BufReader::with_capacity(FILE_BUFFER_BYTES, rest);
         Content::read(self.start, &mut rest, Some(self.length))
     }
@@ -507,6 +507,27 @@ mod tests {
         let local = encrypted.windows(4).rposition(|w| w == b"PK\x03\x04").unwrap();
         encrypted[local + 6] |= 1;
         check(&encrypted, &[("in!a", "#"), ("in!b", "it is encrypted"), ("in", "#")]);
+    }
+
+    #[test]
+    fn entries_of_a_zip_that_all_lie_at_the_same_place_are_not_read_without_end() {
+        // Each costs the reading of a megabyte twice, packed and unpacked, of which the file has one.
+        let whole = zip(&[("one", &[]), ("a", &vec![b'x'; 1 << 20])]);
+        let directory = whole.windows(4).position(|w| w == b"PK\x01\x02").unwrap();
+        let entry = whole[..].windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+        let end = whole.windows(4).rposition(|w| w == b"PK\x05\x06").unwrap();
+        let count = 1300u16;
+        let mut last = whole[end..].to_vec();
+        let directory_bytes = (end - entry) * usize::from(count);
+        last[8..10].copy_from_slice(&count.to_le_bytes());
+        last[10..12].copy_from_slice(&count.to_le_bytes());
+        last[12..16].copy_from_slice(&u32::try_from(directory_bytes).unwrap().to_le_bytes());
+        let entries = whole[entry..end].repeat(usize::from(count));
+        let met = met(&[&whole[..directory], &entries[..], &last[..]].concat());
+        let read = met.iter().filter(|(name, what)| name == "in!a" && what == "#").count();
+        assert!((500..700).contains(&read), "{read}");
+        assert_eq!(met.len(), read + 2);
+        assert!(met[read].1.starts_with("unpacked, it is more than"), "{:?}", met[read]);
     }
 
     #[test]

@@ -12,11 +12,12 @@ use super::SuspectName;
 use super::archive::Visit;
 use super::stream::{Unpacked, contained, damaged};
 
-/// Hands out the members of a zip. `open` begins it anew each time.
+/// Hands out the members of a zip of this length. `open` begins it anew each time.
 pub(super) fn visit<R: Read + Seek>(
     visit: &mut Visit<'_>,
     archive: &SuspectName,
     open: &dyn Fn() -> R,
+    length: u64,
     depth: usize,
 ) -> ControlFlow<()> {
     let mut body = open();
@@ -42,6 +43,11 @@ pub(super) fn visit<R: Read + Seek>(
             Ok(name) => archive.member(name.as_bytes()),
             Err(_) => archive.member(entry.name_raw()),
         };
+        // Entries may all lie at the same place, and cost time even where they unpack to nothing.
+        let compressed = usize::try_from(entry.compressed_size().min(length)).unwrap_or(usize::MAX);
+        if let Err(error) = visit.budget.unpacked(compressed) {
+            return visit.failed(name, &error);
+        }
         let size = entry.size();
         match contained(|| Ok(entry.with_reader(&mut body, ZipReadOptions::new()))) {
             Ok(Ok(file)) => {
