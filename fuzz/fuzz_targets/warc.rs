@@ -26,7 +26,8 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(picture, b"GIF89a!!");
 
     // The same bytes as the body of a response, whose header says that they are packed every way there is.
-    let header = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate, gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let header =
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate, gzip\r\nTransfer-Encoding: chunked\r\n\r\n";
     let body = [&header[..], bytes].concat();
     let record = format!(
         "WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: b\r\nContent-Type: application/http\r\n\

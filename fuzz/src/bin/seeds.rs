@@ -152,10 +152,8 @@ fn web_archives() -> Vec<(&'static str, Vec<u8>)> {
         [header.as_bytes(), &block, b"\r\n\r\n"].concat()
     };
     let plain = coded("", &gif);
-    let both = coded(
-        "Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
-        &chunked(&gzip(&gif)),
-    );
+    let both =
+        coded("Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", &chunked(&gzip(&gif)));
     vec![
         ("packed-by-record", [gzip(&plain), gzip(&both)].concat()),
         ("damaged-between", [&plain[..], b"no record\r\n\r\n", &both].concat()),
