@@ -3,8 +3,12 @@
 
 #[path = "../../ingest/src/media/mod.rs"]
 pub mod media; // alone, because the rest of `ingest` brings stores and indexes along
+#[path = "../../ingest/src/sources/mod.rs"]
+pub mod sources; // with what it needs of `ingest`, for the same reason
 #[path = "../../tsa/tests/strict/mod.rs"]
 pub mod strict;
+#[path = "../../ingest/src/walk.rs"]
+pub mod walk;
 #[path = "../../tlog/src/witness/request.rs"]
 pub mod witness_request; // alone, because the rest of `tlog` brings TLS along
 pub mod world;

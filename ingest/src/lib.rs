@@ -15,6 +15,7 @@ pub mod media;
 mod neural;
 mod register;
 mod scan;
+pub mod sources;
 mod strength;
 mod walk;
 

@@ -1,17 +1,22 @@
 //! Writes the seeds that need witnesses, from the same world that the target `verify` knows, and
-//! one tiny picture per format.
+//! one tiny picture and one small archive per format.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::{fs, io};
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use timemark_fuzz::witness_request::AddCheckpoint;
 use timemark_fuzz::world::{World, key};
 use timemark_verify::merkle::empty_root;
 use timemark_verify::{
     Checkpoint, EvidenceRecord, Fingerprint, KeyKind, Leaf, ReducedHashTree, Timestamp,
 };
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 fn main() -> io::Result<()> {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
@@ -83,6 +88,12 @@ fn main() -> io::Result<()> {
         let extension = format.extensions_str()[0];
         write("picture", format!("rgb.{extension}"), &picture(format))?;
     }
+    for (name, archive) in archives() {
+        write("archive", name.to_owned(), &archive)?;
+    }
+    for (name, records) in web_archives() {
+        write("warc", name.to_owned(), &records)?;
+    }
     let mut turned = picture(ImageFormat::Jpeg);
     turned.splice(2..2, EXIF_TURNED.iter().copied());
     write("picture", "turned.jpg".to_owned(), &turned)
@@ -93,6 +104,82 @@ fn picture(format: ImageFormat) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     DynamicImage::from(pixels).write_to(&mut file, format).expect("memory takes every write");
     file.into_inner()
+}
+
+/// A picture and a text in every kind of archive, and archives in each other.
+fn archives() -> Vec<(&'static str, Vec<u8>)> {
+    let gif = picture(ImageFormat::Gif);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in [("a/rgb.gif", &gif[..]), ("words.txt", b"words words words words")] {
+        zip.start_file(name, SimpleFileOptions::default()).expect("a new name");
+        zip.write_all(bytes).expect("memory takes every write");
+    }
+    let zip = zip.finish().expect("memory takes every write").into_inner();
+    let tar = [
+        tar_entry(b'x', "pax", b"20 path=long/rgb.gif\n"),
+        tar_entry(b'0', "rgb.gif", &gif),
+        tar_entry(b'L', "", b"a/long/name.zip\0"),
+        tar_entry(b'0', "name.zip", &zip),
+        vec![0; 1024],
+    ]
+    .concat();
+    let zstd = compress_to_vec(&tar[..], CompressionLevel::Fastest);
+    vec![
+        ("nested.tar.gz", gzip(&tar)),
+        ("nested.tar.zst", zstd),
+        ("twice.gz", gzip(&gzip(b"words words words words"))),
+        ("plain.tar", tar),
+        ("plain.zip", zip),
+    ]
+}
+
+/// What follows a first record in a web archive.
+fn web_archives() -> Vec<(&'static str, Vec<u8>)> {
+    let gif = picture(ImageFormat::Gif);
+    let chunked = |body: &[u8]| {
+        let length = format!("{:x}\r\n", body.len());
+        [length.as_bytes(), body, b"\r\n0\r\n\r\n"].concat()
+    };
+    let coded = |fields: &str, body: &[u8]| {
+        let header = format!("HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\n{fields}\r\n");
+        let block = [header.as_bytes(), body].concat();
+        let header = format!(
+            "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: <http://a/b>\r\n\
+            WARC-Date: 2026-11-28T12:00:00Z\r\nContent-Type: application/http; msgtype=response\r\n\
+            Content-Length: {}\r\n\r\n",
+            block.len()
+        );
+        [header.as_bytes(), &block, b"\r\n\r\n"].concat()
+    };
+    let plain = coded("", &gif);
+    let both =
+        coded("Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", &chunked(&gzip(&gif)));
+    vec![
+        ("packed-by-record", [gzip(&plain), gzip(&both)].concat()),
+        ("damaged-between", [&plain[..], b"no record\r\n\r\n", &both].concat()),
+        ("body", chunked(&gzip(&gif))),
+        ("plain", plain),
+        ("chunked-gzip", both),
+    ]
+}
+
+fn tar_entry(kind: u8, name: &str, content: &[u8]) -> Vec<u8> {
+    let mut header = [0; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
+    header[156] = kind;
+    header[257..265].copy_from_slice(b"ustar\x0000");
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    let padding = vec![0; content.len().next_multiple_of(512) - content.len()];
+    [&header[..], content, &padding].concat()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(bytes).expect("memory takes every write");
+    gzip.finish().expect("memory takes every write")
 }
 
 /// One response or token of each kind; `make.sh` beside them says what each is.
