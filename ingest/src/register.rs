@@ -27,6 +27,8 @@ pub struct Submission<'a> {
     pub created: Option<&'a str>,
     /// Under which terms it may be used.
     pub rights: Option<&'a str>,
+    /// The collection it belongs to.
+    pub collection: Option<&'a str>,
     /// The creator's own key.
     pub creator_key: Option<&'a CreatorKey>,
     /// A second kind of fingerprint beside PDQ.
@@ -230,6 +232,7 @@ fn claim(
         claimant: said(submission.claimant),
         created: said(submission.created),
         rights: said(submission.rights),
+        collection: said(submission.collection),
         path: Some(path.as_os_str().as_encoded_bytes().to_vec()),
         creator: None,
         salt: [0; 32],
@@ -255,6 +258,7 @@ fn not_taken(submission: &Submission<'_>, claim: &Claim) -> Vec<&'static str> {
         ("title", new(submission.title, &claim.title)),
         ("created", new(submission.created, &claim.created)),
         ("rights", new(submission.rights, &claim.rights)),
+        ("collection", new(submission.collection, &claim.collection)),
         ("creator key", signs.is_some() && signs != claim.creator.map(|creator| creator.key)),
         ("second hash", kind.is_some_and(|kind| !has_kind(&kind))),
     ]

@@ -180,6 +180,7 @@ fn words(receipt: &ReceiptFile, path: &Path) -> String {
         ("claimant", claim.claimant.clone()),
         ("created", claim.created.as_ref().map(|created| format!("{created} (as claimed)"))),
         ("rights", claim.rights.clone()),
+        ("collection", claim.collection.clone()),
         ("path", claim.path.as_deref().map(json_text)),
         ("creator key", claim.creator.map(|creator| HEXLOWER.encode(&creator.key))),
     ] {

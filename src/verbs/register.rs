@@ -41,6 +41,9 @@ pub(crate) struct Register {
     /// Under which terms they may be used
     #[arg(long)]
     rights: Option<String>,
+    /// The collection they belong to
+    #[arg(long, value_name = "NAME")]
+    collection: Option<String>,
     /// When they were made, as claimed
     #[arg(long)]
     created: Option<String>,
@@ -102,6 +105,7 @@ impl Register {
             claimant: self.claimant.as_deref(),
             created: self.created.as_deref(),
             rights: self.rights.as_deref(),
+            collection: self.collection.as_deref(),
             creator_key: creator_key.as_ref(),
             second_kind: self.second_hash,
             bytes_only: self.bytes_only,

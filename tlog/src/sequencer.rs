@@ -696,6 +696,7 @@ mod tests {
             claimant: None,
             created: None,
             rights: None,
+            collection: None,
             path: None,
             creator: None,
             salt: [i as u8; 32],
