@@ -11,6 +11,7 @@ mod open;
 mod outcome;
 mod progress;
 mod receipts;
+mod registering;
 mod report;
 mod verbs;
 

@@ -11,7 +11,7 @@ use crate::open;
 use crate::outcome::{
     Answer, error_words, json_text, legible, print_bytes, print_json, print_line, utc,
 };
-use crate::verbs::register::{refresh, tell_of_witnesses};
+use crate::registering::{refresh, tell_of_witnesses};
 use crate::verbs::verify::read_receipt;
 
 /// Show a receipt, take it apart for other tools, or add what was said of its log since
