@@ -75,8 +75,8 @@ pub(crate) struct Task<'a> {
 /// What came of one file, for programs.
 #[derive(Serialize, Default)]
 pub(crate) struct RegisterJson {
-    pub file: String,
-    pub status: &'static str,
+    file: String,
+    status: &'static str,
     work: Option<String>,
     sha256: Option<String>,
     cid: Option<String>,
@@ -93,7 +93,7 @@ pub(crate) struct RegisterJson {
     pub error: Option<String>,
     /// The line of the catalogue on which the row begins; absent without a catalogue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<u64>,
+    line: Option<u64>,
 }
 
 /// What came of a run so far.
@@ -123,21 +123,17 @@ pub(crate) struct Registering<'a> {
 }
 
 impl How {
-    /// Everything of a submission that is not said of the single work.
+    /// What is said of a work, registered this way.
     pub fn submission<'a>(
         &self,
         words: &'a Words,
         creator_key: Option<&'a CreatorKey>,
     ) -> Submission<'a> {
         Submission {
-            title: words.title.as_deref(),
-            claimant: words.claimant.as_deref(),
-            created: words.created.as_deref(),
-            rights: words.rights.as_deref(),
-            collection: words.collection.as_deref(),
             creator_key,
             second_kind: self.second_hash,
             bytes_only: self.bytes_only,
+            ..words.submission()
         }
     }
 
@@ -147,6 +143,17 @@ impl How {
 }
 
 impl Words {
+    pub fn submission(&self) -> Submission<'_> {
+        Submission {
+            title: self.title.as_deref(),
+            claimant: self.claimant.as_deref(),
+            created: self.created.as_deref(),
+            rights: self.rights.as_deref(),
+            collection: self.collection.as_deref(),
+            ..Submission::default()
+        }
+    }
+
     pub fn name_nobody(&self) -> bool {
         self.claimant.as_deref().is_none_or(str::is_empty)
     }
@@ -258,7 +265,7 @@ impl<'a> Registering<'a> {
             "duplicate" => &self.tally.duplicates,
             _ => &self.tally.errors,
         });
-        Some(RegisterJson { line: task.line, ..line })
+        Some(line.of_line(task.line))
     }
 
     /// Puts the receipt where its owner finds it.
@@ -331,6 +338,17 @@ impl RegisterJson {
     pub fn failed(path: &Path, error: String) -> RegisterJson {
         let file = path_text(path);
         RegisterJson { file, status: "error", error: Some(error), ..RegisterJson::default() }
+    }
+
+    /// A file that could be registered.
+    pub fn checked(path: &Path) -> RegisterJson {
+        let file = path_text(path);
+        RegisterJson { file, status: "checked", ..RegisterJson::default() }
+    }
+
+    /// The same, listed on this line of a catalogue.
+    pub fn of_line(self, line: Option<u64>) -> RegisterJson {
+        RegisterJson { line, ..self }
     }
 
     pub fn print(&self, how: &How, catalogue: Option<&Path>) -> Result<()> {
