@@ -296,7 +296,7 @@ impl<R: BufRead + Seek> Rows<R> {
 
     fn next(&mut self) -> io::Result<Option<Raw>> {
         let before = self.place.byte;
-        self.skip(|byte| is_line_end(byte))?;
+        self.skip(is_line_end)?;
         let start = self.place;
         self.quotes.state = Quoting::FieldStart;
         let (mut text, mut fields) = (0, 0);
