@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod backup;
+mod catalogue;
 mod drawing;
 mod evidence;
 mod newest;
@@ -11,6 +12,7 @@ mod open;
 mod outcome;
 mod progress;
 mod receipts;
+mod registering;
 mod report;
 mod verbs;
 
@@ -58,6 +60,7 @@ impl ArchiveArg {
 enum Verb {
     Init(verbs::init::Init),
     Register(verbs::register::Register),
+    Import(verbs::import::Import),
     Renew(verbs::renew::Renew),
     Verify(verbs::verify::Verify),
     Scan(verbs::scan::Scan),
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
     let answer = match cli.verb {
         Verb::Init(verb) => verb.run(archive),
         Verb::Register(verb) => verb.run(archive),
+        Verb::Import(verb) => verb.run(archive),
         Verb::Renew(verb) => verb.run(archive),
         // Trust must be named: the default folder is nobody's word.
         Verb::Verify(verb) => verb.run(named.as_deref()),

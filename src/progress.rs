@@ -1,6 +1,6 @@
 //! Bars for long work. They show on a terminal only; everywhere else they are silent.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -14,10 +14,32 @@ pub(crate) fn counter(what: &str, count: u64) -> ProgressBar {
     styled(ProgressBar::new(count), what)
 }
 
+/// A bar for a file whose rows are pieces of work: how far it is goes by the bytes, and how many rows that are stands in
+/// the message.
+pub(crate) fn by_bytes(what: &str, bytes: u64) -> ProgressBar {
+    with_template(ProgressBar::new(bytes), what, "{prefix} {wide_bar:.cyan/blue} {msg} ETA {eta}")
+}
+
+/// Lets rows pass and says on the bar how many did, how fast, and how many failed so far.
+pub(crate) fn counted<T>(
+    rows: impl Iterator<Item = T>,
+    bar: &ProgressBar,
+    errors: impl Fn() -> u64,
+) -> impl Iterator<Item = T> {
+    let started = Instant::now();
+    (1..).zip(rows).map(move |(count, row): (u64, T)| {
+        let rate = count as f64 / started.elapsed().as_secs_f64().max(1e-9);
+        bar.set_message(format!("{count} rows, {rate:.0}/s, {} errors", errors()));
+        row
+    })
+}
+
 fn styled(bar: ProgressBar, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{prefix} {wide_bar:.cyan/blue} {pos}/{len} {per_sec} {msg} ETA {eta}",
-    );
+    with_template(bar, what, "{prefix} {wide_bar:.cyan/blue} {pos}/{len} {per_sec} {msg} ETA {eta}")
+}
+
+fn with_template(bar: ProgressBar, what: &str, template: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template(template);
     if let Ok(style) = style {
         bar.set_style(style);
     }

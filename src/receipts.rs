@@ -17,7 +17,6 @@ pub(crate) struct Receipts {
     /// A folder on each device that was written to, opened before: what fails from then on is told.
     devices: Mutex<HashMap<u64, File>>,
     replacing: Mutex<()>,
-    written: Mutex<Vec<PathBuf>>,
 }
 
 impl Receipts {
@@ -28,8 +27,8 @@ impl Receipts {
             fs::create_dir_all(dir).with_context(failed)?;
         }
         let dir = dir.map(Path::to_owned);
-        let (devices, replacing, written) = Default::default();
-        Ok(Receipts { dir, devices, replacing, written })
+        let (devices, replacing) = Default::default();
+        Ok(Receipts { dir, devices, replacing })
     }
 
     /// Writes a receipt as `<file name>.timemark` and returns its path. A file that is there already is
@@ -46,19 +45,10 @@ impl Receipts {
         for name in names(&stem, receipt) {
             let path = target.with_file_name(name);
             if is_receipt_of(&path, receipt) || self.put(receipt, &path, dir)? {
-                self.written.lock().unwrap_or_else(PoisonError::into_inner).push(path.clone());
                 return Ok(path);
             }
         }
         bail!("every name for it is taken")
-    }
-
-    /// Where the receipts of this run lie, each once.
-    pub fn written(&self) -> Vec<PathBuf> {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        written.sort_unstable();
-        written.dedup();
-        written
     }
 
     /// One flush a device for all receipts. Until then they are no loss: the archive holds the proof.

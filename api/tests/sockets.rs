@@ -56,6 +56,7 @@ fn claim(i: u32) -> Claim {
         claimant: None,
         created: None,
         rights: None,
+        collection: None,
         path: None,
         creator: None,
         salt: [7; 32],

@@ -133,6 +133,7 @@ pub fn claim(number: u64, work: WorkDigests) -> Claim {
         claimant: Some("Ada Example".to_owned()),
         created: None,
         rights: None,
+        collection: None,
         path: Some(format!("pictures/{number}.jpg").into_bytes()),
         creator: None,
         salt: [number as u8; 32],

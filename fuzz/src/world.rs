@@ -80,6 +80,7 @@ fn claim(number: u8) -> Claim {
         claimant: (number & 2 == 0).then(|| "Zhang Wei".to_owned()),
         created: (number & 4 == 0).then(|| "2026-11-22".to_owned()),
         rights: (number & 3 == 1).then(|| "All rights reserved\nNo AI training".to_owned()),
+        collection: (number & 3 == 3).then(|| "春 2026".to_owned()),
         path: (number & 3 == 2).then(|| b"works/\xFF.png".to_vec()),
         creator: None,
         salt: [number; 32],

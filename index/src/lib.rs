@@ -276,6 +276,7 @@ pub(crate) mod tests {
             claimant: text(claimant),
             created: None,
             rights: None,
+            collection: None,
             path: text(path).map(String::into_bytes),
             creator: None,
             salt: [0; 32],

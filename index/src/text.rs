@@ -1,4 +1,4 @@
-//! Titles, claimants and paths in tantivy, which is named in this file only.
+//! Titles, claimants, collections and paths in tantivy, which is named in this file only.
 //!
 //! The commit's payload is the number of log entries taken in. Works and payload become durable in
 //! one step, so a replay that skips what lies below the payload never adds a work twice.
@@ -104,6 +104,11 @@ impl Text {
         }
         if let Some(claimant) = &claim.claimant {
             document.add_text(self.claimant, claimant);
+        }
+        if let Some(collection) = &claim.collection {
+            // It weighs as much as a folder of the path. A field of its own would be another schema, for which every
+            // index would be rebuilt.
+            document.add_text(self.file, collection);
         }
         if let Some(path) = &claim.path {
             // The file's name stands in it twice, so that it weighs more than the folders.
@@ -353,7 +358,7 @@ mod tests {
             claim("水", "", "", 0),
             claim("Same", "", "", 0),
             claim("Same", "", "", 0),
-            claim("", "", "", 0),
+            Claim { collection: Some("Spring 春展 2026".to_owned()), ..claim("", "", "", 0) },
         ];
         let works: Vec<(u64, &Claim)> = (10..).zip(&claims).collect();
         for len in 11..=17 {
@@ -380,6 +385,8 @@ mod tests {
         check("卷轴/IMG_0001.JPG", &[10]);
         check("norway", &[12, 11]); // a file's name weighs more than its folder's
         check("same", &[14, 15]);
+        check("spring 2026", &[16]);
+        check("春展", &[16]);
         assert_eq!(text.search("same", 1).unwrap(), [14]);
         assert_eq!(text.search("same", usize::MAX).unwrap(), [14, 15]);
         assert!(text.search("same", 0).unwrap().is_empty());

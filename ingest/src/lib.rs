@@ -26,9 +26,9 @@ pub use engine::{Engine, Salter};
 pub use finding::{Finding, Method};
 pub use judge::PLACES_MIN;
 pub use neural::{Neural, NeuralError};
-pub use register::{RegisterError, Registration, Status, Submission, register};
+pub use register::{RegisterError, Registration, Status, Submission, check, check_texts, register};
 pub use scan::{
     Depth, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Stages, Summary, compare, scan,
 };
 pub use strength::Strength;
-pub use walk::{Found, Sighting, WalkError, walk};
+pub use walk::{Found, Sighting, WalkError, named, walk};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use timemark_store::{BlobError, Record, RegistryError};
 use timemark_tlog::LogError;
-use timemark_verify::{Claim, ClaimFingerprint, ContentId, Receipt, WorkDigests};
+use timemark_verify::{Claim, ClaimFingerprint, ContentId, Receipt, WorkDigests, escape};
 use timemark_vision::{Features, Kind, Pdq, second};
 
 use crate::creator::CreatorKey;
@@ -27,6 +27,8 @@ pub struct Submission<'a> {
     pub created: Option<&'a str>,
     /// Under which terms it may be used.
     pub rights: Option<&'a str>,
+    /// The collection it belongs to.
+    pub collection: Option<&'a str>,
     /// The creator's own key.
     pub creator_key: Option<&'a CreatorKey>,
     /// A second kind of fingerprint beside PDQ.
@@ -65,6 +67,12 @@ pub enum RegisterError {
     /// The file could not be read.
     #[error("it cannot be read")]
     Unreadable(#[source] io::Error),
+    /// What is said of the work does not fit into a claim.
+    #[error("its {what} takes more than {} bytes", Claim::TEXT_BYTES_MAX)]
+    TextTooLong {
+        /// Which of the texts.
+        what: &'static str,
+    },
     /// The file changed under our hands.
     #[error("it changed while it was being read")]
     Changed,
@@ -91,6 +99,7 @@ pub fn register(
     submission: &Submission<'_>,
     engine: &Engine,
 ) -> Result<Registration, RegisterError> {
+    check_texts(submission)?;
     let decoder = engine.decoders.take();
     let work = Work::read(path, submission, engine)?;
     let claimant = said(submission.claimant);
@@ -121,17 +130,66 @@ pub fn register(
     Ok(Registration { status, receipt, similar, not_taken: Vec::new(), behind })
 }
 
+/// Tells whether [`register`] would take the file up: what is said of it fits into a claim, and it can be read and is not
+/// too long. Only its beginning is read: nothing is decoded, and nothing is written.
+pub fn check(path: &Path, submission: &Submission<'_>) -> Result<(), RegisterError> {
+    check_texts(submission)?;
+    Opened::file(path, submission).map(|_| ())
+}
+
+/// Tells whether what is said of a work fits into a claim.
+pub fn check_texts(submission: &Submission<'_>) -> Result<(), RegisterError> {
+    for (what, text) in [
+        ("title", submission.title),
+        ("claimant", submission.claimant),
+        ("created", submission.created),
+        ("rights", submission.rights),
+        ("collection", submission.collection),
+    ] {
+        let spelled = text.map_or(0, |text| escape(text.as_bytes()).len());
+        if spelled > Claim::TEXT_BYTES_MAX {
+            return Err(RegisterError::TextTooLong { what });
+        }
+    }
+    Ok(())
+}
+
+/// A file of which the beginning was read.
+struct Opened {
+    file: File,
+    before: Metadata,
+    start: Vec<u8>,
+    is_picture: bool,
+}
+
+impl Opened {
+    fn file(path: &Path, submission: &Submission<'_>) -> Result<Opened, RegisterError> {
+        let mut file = File::open(path).map_err(RegisterError::Unreadable)?;
+        let before = file.metadata().map_err(RegisterError::Unreadable)?;
+        let mut start = Vec::new();
+        let start_bytes = media::START_BYTES as u64;
+        (&mut file).take(start_bytes).read_to_end(&mut start).map_err(RegisterError::Unreadable)?;
+        let is_picture = media::has_picture_signature(&start);
+        if is_picture && before.len() > media::FILE_BYTES_MAX && !submission.bytes_only {
+            let reason = format!("the file is longer than {} bytes", media::FILE_BYTES_MAX);
+            return Err(RegisterError::Picture(MediaError::TooLarge { reason }));
+        }
+        Ok(Opened { file, before, start, is_picture })
+    }
+}
+
 /// A file on its way in.
 struct Work {
     content: ContentId,
     media_type: &'static str,
+    is_picture: bool,
     bytes: Bytes,
 }
 
 enum Bytes {
-    /// In memory, to be looked at and stored.
+    /// In memory: a picture, to be looked at, or a short file, of which nothing is written if it is a duplicate.
     Here(Vec<u8>),
-    /// Too long for memory, or no picture: stored while it was read.
+    /// Long, and not to be looked at: stored while it was read.
     Stored(WorkDigests),
 }
 
@@ -148,24 +206,17 @@ impl Work {
         submission: &Submission<'_>,
         engine: &Engine,
     ) -> Result<Work, RegisterError> {
-        let mut file = File::open(path).map_err(RegisterError::Unreadable)?;
-        let before = file.metadata().map_err(RegisterError::Unreadable)?;
-        let mut bytes = Vec::new();
-        let start_bytes = media::START_BYTES as u64;
-        (&mut file).take(start_bytes).read_to_end(&mut bytes).map_err(RegisterError::Unreadable)?;
+        let Opened { mut file, before, start: mut bytes, is_picture } =
+            Opened::file(path, submission)?;
         let media_type = media::media_type(&bytes);
-        let picture = media::has_picture_signature(&bytes);
+        let here_bytes_max = if is_picture { media::FILE_BYTES_MAX } else { HELD_BYTES_MAX };
+        // A file that grows while it is read must not be read for ever.
+        let rest = (before.len() + 1).saturating_sub(bytes.len() as u64);
 
-        let bytes = if picture && before.len() <= media::FILE_BYTES_MAX {
-            let rest = media::FILE_BYTES_MAX - bytes.len() as u64 + 1;
+        let bytes = if before.len() <= here_bytes_max {
             (&mut file).take(rest).read_to_end(&mut bytes).map_err(RegisterError::Unreadable)?;
             Bytes::Here(bytes)
-        } else if picture && !submission.bytes_only {
-            let reason = format!("the file is longer than {} bytes", media::FILE_BYTES_MAX);
-            return Err(RegisterError::Picture(MediaError::TooLarge { reason }));
         } else {
-            // A file that grows while it is read must not be read for ever.
-            let rest = (before.len() + 1).saturating_sub(bytes.len() as u64);
             let stored = engine.blobs.put(&mut bytes.as_slice().chain((&mut file).take(rest)));
             Bytes::Stored(stored.map_err(|error| match error {
                 BlobError::Source(error) => RegisterError::Unreadable(error),
@@ -180,12 +231,15 @@ impl Work {
         if length != before.len() || !same_state(&before, &after) {
             return Err(RegisterError::Changed);
         }
-        Ok(Work { content, media_type, bytes })
+        Ok(Work { content, media_type, is_picture, bytes })
     }
 
     /// The fingerprints, where the file is a picture.
     fn look(&self, submission: &Submission<'_>) -> Result<Option<Look>, RegisterError> {
         let Bytes::Here(bytes) = &self.bytes else { return Ok(None) };
+        if !self.is_picture {
+            return Ok(None);
+        }
         let picture = match media::decode(bytes, &Limits::default()) {
             Ok(picture) => picture,
             Err(_) if submission.bytes_only => return Ok(None),
@@ -230,6 +284,7 @@ fn claim(
         claimant: said(submission.claimant),
         created: said(submission.created),
         rights: said(submission.rights),
+        collection: said(submission.collection),
         path: Some(path.as_os_str().as_encoded_bytes().to_vec()),
         creator: None,
         salt: [0; 32],
@@ -255,6 +310,7 @@ fn not_taken(submission: &Submission<'_>, claim: &Claim) -> Vec<&'static str> {
         ("title", new(submission.title, &claim.title)),
         ("created", new(submission.created, &claim.created)),
         ("rights", new(submission.rights, &claim.rights)),
+        ("collection", new(submission.collection, &claim.collection)),
         ("creator key", signs.is_some() && signs != claim.creator.map(|creator| creator.key)),
         ("second hash", kind.is_some_and(|kind| !has_kind(&kind))),
     ]
@@ -307,3 +363,6 @@ fn same_state(before: &Metadata, after: &Metadata) -> bool {
 /// Bits of 256 within which an earlier work is named as similar: wider than what a scan asserts, as a warning that
 /// is wrong costs a glance.
 const SIMILAR_RADIUS: u32 = 60;
+
+/// Longest file that is held in memory although it is no picture, once for each thread that may read.
+const HELD_BYTES_MAX: u64 = 4 << 20;

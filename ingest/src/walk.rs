@@ -21,6 +21,16 @@ pub enum Sighting {
     Archive(PathBuf),
 }
 
+impl Sighting {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Sighting::File(found) => &found.path,
+            Sighting::Receipt(path) | Sighting::Archive(path) => path,
+        }
+    }
+}
+
 /// A file that a walk found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -71,6 +81,19 @@ pub fn walk(root: &Path) -> impl Iterator<Item = Result<Sighting, WalkError>> + 
     })
 }
 
+/// What a path means that names one file: as [`walk`] would say, but a folder is an error.
+pub fn named(path: &Path) -> Result<Sighting, WalkError> {
+    let failed = |reason: String| WalkError { path: path.to_owned(), reason };
+    let file = fs::metadata(path).map_err(|error| failed(io_words(&error)))?;
+    if is_inside_archive(path) {
+        return Ok(Sighting::Archive(path.to_owned()));
+    }
+    if file.is_dir() {
+        return Err(failed("it is a folder, not a file".to_owned()));
+    }
+    if file.is_file() { sight(path, path.to_owned()) } else { not_regular(path.to_owned()) }
+}
+
 fn sight(root: &Path, path: PathBuf) -> Result<Sighting, WalkError> {
     if path.to_str().is_none() {
         let reason = "its name is not UTF-8; rename it".to_owned();
@@ -110,13 +133,17 @@ fn walk_error(root: &Path, error: &walkdir::Error) -> WalkError {
             let ancestor = escape(ancestor.as_os_str().as_encoded_bytes());
             format!("a symbolic link leads back to {ancestor}")
         }
-        (None, Some(io)) if io.kind() == io::ErrorKind::NotFound => {
-            "there is no such file".to_owned()
-        }
-        (None, Some(io)) => io.to_string(),
+        (None, Some(io)) => io_words(io),
         (None, None) => error.to_string(),
     };
     WalkError { path, reason }
+}
+
+fn io_words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -168,5 +195,32 @@ mod tests {
             matches!(&single[..], [Ok(Sighting::File(found))] if found.below == Path::new("z.txt"))
         );
         assert!(matches!(walk(&root.join("none")).next(), Some(Err(_))));
+    }
+
+    #[test]
+    fn a_name_means_one_file_or_says_why_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |below: &str| dir.path().join(below);
+        fs::write(path("a.txt"), "a").unwrap();
+        fs::write(path("a.txt.timemark"), "timemark-receipt v1\n").unwrap();
+        fs::create_dir(path("archive")).unwrap();
+        fs::write(path("archive").join(ARCHIVE_MARKER), "v1").unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        symlink(path("a.txt"), path("link")).unwrap();
+        symlink(path("nowhere"), path("broken")).unwrap();
+        for file in ["a.txt", "link"] {
+            let found = named(&path(file));
+            assert!(matches!(&found, Ok(Sighting::File(found)) if found.path == path(file)));
+        }
+        assert!(matches!(named(&path("a.txt.timemark")), Ok(Sighting::Receipt(_))));
+        assert!(matches!(named(&path("archive/timemark-archive")), Ok(Sighting::Archive(_))));
+        for (name, reason) in [
+            ("none", "there is no such file"),
+            ("broken", "there is no such file"),
+            ("folder", "it is a folder, not a file"),
+        ] {
+            assert_eq!(named(&path(name)).unwrap_err().to_string(), reason, "{name}");
+        }
+        assert_eq!(named(Path::new("/dev/null")).unwrap_err().reason, "it is not a regular file");
     }
 }

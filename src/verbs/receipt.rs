@@ -11,7 +11,7 @@ use crate::open;
 use crate::outcome::{
     Answer, error_words, json_text, legible, print_bytes, print_json, print_line, utc,
 };
-use crate::verbs::register::{refresh, tell_of_witnesses};
+use crate::registering::{refresh, tell_of_witnesses};
 use crate::verbs::verify::read_receipt;
 
 /// Show a receipt, take it apart for other tools, or add what was said of its log since
@@ -180,6 +180,7 @@ fn words(receipt: &ReceiptFile, path: &Path) -> String {
         ("claimant", claim.claimant.clone()),
         ("created", claim.created.as_ref().map(|created| format!("{created} (as claimed)"))),
         ("rights", claim.rights.clone()),
+        ("collection", claim.collection.clone()),
         ("path", claim.path.as_deref().map(json_text)),
         ("creator key", claim.creator.map(|creator| HEXLOWER.encode(&creator.key))),
     ] {

@@ -11,7 +11,7 @@ use crate::outcome::{
     Answer, MatchJson, copy_words, json_text, legible, print_json, print_line, remark,
 };
 
-/// Look up works by title, claimant and file name, or by a picture
+/// Look up works by title, claimant, collection and file name, or by a picture
 #[derive(clap::Args)]
 pub(crate) struct Search {
     /// Words that must all be there

@@ -67,6 +67,7 @@ struct ClaimJson {
     claimant: Option<String>,
     created: Option<String>,
     rights: Option<String>,
+    collection: Option<String>,
     /// The key whose signature on the claim was checked.
     creator_key: Option<String>,
 }
@@ -119,6 +120,7 @@ impl ClaimJson {
             claimant: claim.claimant.clone(),
             created: claim.created.clone(),
             rights: claim.rights.clone(),
+            collection: claim.collection.clone(),
             creator_key: claim.creator.map(|creator| HEXLOWER.encode(&creator.key)),
         }
     }
@@ -138,6 +140,7 @@ impl ClaimJson {
             said("claimant", &self.claimant),
             said("created", &created),
             said("rights", &self.rights),
+            said("collection", &self.collection),
             sha256,
             creator,
         ];

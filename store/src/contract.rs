@@ -126,6 +126,7 @@ pub(crate) fn sample_record(index: u64, work: &[u8]) -> Record {
         claimant: Some("张伟".to_owned()),
         created: None,
         rights: None,
+        collection: None,
         path: None,
         creator: None,
         salt: [9; 32],

@@ -86,6 +86,7 @@ fn grow(desk: &Desk, size: u64) {
                         claimant: None,
                         created: None,
                         rights: None,
+                        collection: None,
                         path: None,
                         creator: None,
                         salt: [0; 32],

@@ -9,6 +9,7 @@ mod crash;
 mod detection;
 mod durability;
 mod flows;
+mod imports;
 mod operations;
 mod output;
 mod receipts;

@@ -81,11 +81,14 @@ fn an_earlier_claim_stands_and_what_is_not_taken_is_told() {
     assert_eq!((&object["status"], &object["not_taken"]), (&"registered".into(), &json!([])));
     let object = &expect_json(0, &mut register(&["--title", "old"]))[0];
     assert_eq!((&object["status"], &object["not_taken"]), (&"duplicate".into(), &json!([])));
-    let more = ["--title", "new", "--rights", "all"];
+    let more = ["--title", "new", "--rights", "all", "--collection", "Spring"];
     let object = &expect_json(0, &mut register(&more))[0];
-    assert_eq!(object["not_taken"], json!(["title", "rights"]), "{object}");
+    assert_eq!(object["not_taken"], json!(["title", "rights", "collection"]), "{object}");
     let said = String::from_utf8(run(&mut register(&more)).stderr).unwrap();
-    assert!(said.contains("a.txt: the earlier claim stands; not taken: title, rights"), "{said}");
+    assert!(
+        said.contains("a.txt: the earlier claim stands; not taken: title, rights, collection"),
+        "{said}"
+    );
 }
 
 #[test]

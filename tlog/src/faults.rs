@@ -95,6 +95,7 @@ static CLAIMS: LazyLock<Vec<(Claim, BatchEntry)>> = LazyLock::new(|| {
             claimant: None,
             created: None,
             rights: None,
+            collection: None,
             path: None,
             creator: None,
             salt: [i as u8; 32],

@@ -10,7 +10,7 @@
 //! length <decimal>           bytes
 //! media-type image/jpeg      told by content
 //! fingerprint <kind> <value> none or more, ascending
-//! title, claimant, created, rights, path      optional; spelled by text.rs
+//! title, claimant, created, rights, collection, path      optional; spelled by text.rs
 //! creator ed25519 <64 hex> <128 hex>          optional: key and signature
 //! salt <64 hex>
 //! ```
@@ -46,6 +46,8 @@ pub struct Claim {
     pub created: Option<String>,
     /// Under which terms the work may be used.
     pub rights: Option<String>,
+    /// The collection or catalogue that the work belongs to. A reader from before it refuses a claim with this line.
+    pub collection: Option<String>,
     /// The path under which the work was registered, as given; bytes, because a path need not be text.
     pub path: Option<Vec<u8>>,
     /// The creator's own signature.
@@ -193,6 +195,7 @@ impl Claim {
             ("claimant", self.claimant.as_deref().map(str::as_bytes)),
             ("created", self.created.as_deref().map(str::as_bytes)),
             ("rights", self.rights.as_deref().map(str::as_bytes)),
+            ("collection", self.collection.as_deref().map(str::as_bytes)),
             ("path", self.path.as_deref()),
         ] {
             if let Some(value) = value {
@@ -237,6 +240,7 @@ impl Claim {
             claimant: lines.optional_text("claimant")?,
             created: lines.optional_text("created")?,
             rights: lines.optional_text("rights")?,
+            collection: lines.optional_text("collection")?,
             path: lines.optional_bytes("path")?,
             creator: lines.optional("creator").map(parse_creator).transpose()?,
             salt: hex(lines.value("salt")?)?,
@@ -337,6 +341,7 @@ pub(crate) mod tests {
             claimant: Some("Zhang Wei".to_owned()),
             created: Some("2026-11-22".to_owned()),
             rights: Some("All rights reserved\nNo AI training".to_owned()),
+            collection: Some("Spring 2026".to_owned()),
             path: Some(b"works/\xFF.jpg".to_vec()),
             creator: None,
             salt: [9; 32],
@@ -348,10 +353,25 @@ pub(crate) mod tests {
         let text = sample().to_text();
         assert!(text.starts_with("timemark-claim v1\nsha256 "));
         assert!(text.contains("\ntitle 山水\nclaimant Zhang Wei\ncreated 2026-11-22\n"));
-        assert!(
-            text.contains("\nrights All rights reserved%0ANo AI training\npath works/%FF.jpg\n")
-        );
+        assert!(text.contains(
+            "\nrights All rights reserved%0ANo AI training\ncollection Spring 2026\npath works/%FF.jpg\n"
+        ));
         assert_eq!(Claim::parse(&text).unwrap(), sample());
+    }
+
+    #[test]
+    fn a_claim_that_names_no_collection_is_written_as_before_there_were_any() {
+        let claim = Claim { collection: None, ..sample() };
+        let text = claim.to_text();
+        assert_eq!(text, sample().to_text().replace("collection Spring 2026\n", ""));
+        assert_eq!(Claim::parse(&text).unwrap(), claim);
+    }
+
+    #[test]
+    fn a_creator_signs_the_collection_too() {
+        let other = Claim { collection: Some("Autumn 2026".to_owned()), ..sample() };
+        assert_ne!(sample().creator_message(), other.creator_message());
+        assert!(sample().creator_message().contains("\ncollection Spring 2026\npath "));
     }
 
     #[test]
@@ -366,6 +386,11 @@ pub(crate) mod tests {
             ("title 山水\n", "title 山水\ntitle 山水\n"),
             ("title 山水\nclaimant Zhang Wei\n", "claimant Zhang Wei\ntitle 山水\n"),
             ("title", "Title"),
+            ("collection Spring 2026", "collection "),
+            (
+                "collection Spring 2026\npath works/%FF.jpg\n",
+                "path works/%FF.jpg\ncollection Spring 2026\n",
+            ),
             ("path works/%FF.jpg", "path works/%ff.jpg"),
             ("media-type image/jpeg", "media-type image"),
             ("media-type image/jpeg", "media-type Image/jpeg"),
@@ -404,10 +429,11 @@ pub(crate) mod tests {
             content in any::<Vec<u8>>(),
             title in option::of(".{1,20}"),
             rights in option::of("(?s).{1,20}"),
+            collection in option::of("(?s).{1,20}"),
             path in option::of(proptest::collection::vec(1u8.., 1..20)),
             salt in any::<[u8; 32]>(),
         ) {
-            let claim = Claim { work: WorkDigests::of(&content), title, rights, path, salt, ..sample() };
+            let claim = Claim { work: WorkDigests::of(&content), title, rights, collection, path, salt, ..sample() };
             prop_assert_eq!(Claim::parse(&claim.to_text()).unwrap(), claim);
         }
 

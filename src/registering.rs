@@ -1,0 +1,477 @@
+//! Many registrations in one run: the threads, time-stamps on the way, receipts handed out, a line for each file.
+//!
+//! What there is to register, and what is said of it, comes as [`Task`]s, one at a time: a run holds as many as it
+//! has threads.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use timemark_ingest::{
+    CreatorKey, Engine, Found, Method, Registration, Sighting, Status, Submission, WalkError,
+    register,
+};
+use timemark_verify::Receipt;
+use timemark_vision::Kind;
+
+use crate::outcome::{
+    Answer, MatchJson, error_words, finding_words, json_text, legible, print_json, print_line,
+    remark,
+};
+use crate::receipts::{self, Receipts};
+use crate::verbs::verify::read_receipt;
+use crate::{open, progress};
+
+// How to register, whatever it is. No doc comment: clap would show it as that of the verb.
+#[derive(clap::Args)]
+pub(crate) struct How {
+    /// The creator's own key: Ed25519 in PEM, as `openssl genpkey -algorithm ed25519` makes it
+    #[arg(long, value_name = "FILE")]
+    creator_key: Option<PathBuf>,
+    /// Put the receipts under this folder instead of beside the works
+    #[arg(long, value_name = "DIR")]
+    receipts: Option<PathBuf>,
+    /// A second kind of fingerprint beside PDQ: gradient or dct
+    #[arg(long, value_name = "KIND")]
+    second_hash: Option<Kind>,
+    /// Register pictures that do not decode all the same, by their bytes alone
+    #[arg(long)]
+    bytes_only: bool,
+    /// Works under way at a time; 1 registers in the order of the names
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    /// Print JSON Lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a claimant says of a work.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Words {
+    pub title: Option<String>,
+    pub claimant: Option<String>,
+    pub created: Option<String>,
+    pub rights: Option<String>,
+    pub collection: Option<String>,
+}
+
+/// Something to register.
+pub(crate) struct Task<'a> {
+    /// The file, or why there is none.
+    pub sighting: Result<Sighting, WalkError>,
+    pub said: Cow<'a, Words>,
+    /// The line of the catalogue that lists it.
+    pub line: Option<u64>,
+    /// By how much the bar goes on when it is done.
+    pub steps: u64,
+}
+
+/// What came of one file, for programs.
+#[derive(Serialize, Default)]
+pub(crate) struct RegisterJson {
+    file: String,
+    status: &'static str,
+    work: Option<String>,
+    sha256: Option<String>,
+    cid: Option<String>,
+    index: Option<u64>,
+    receipt: Option<String>,
+    /// Whether the policy's quorum of witnesses vouches for the receipt; absent where none is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quorum: Option<bool>,
+    /// The kinds of fingerprints by which edited copies are found; none for what is no picture.
+    fingerprints: Vec<String>,
+    similar: Vec<MatchJson>,
+    /// What was said now and is not in the earlier claim of a duplicate.
+    not_taken: Vec<&'static str>,
+    pub error: Option<String>,
+    /// The line of the catalogue on which the row begins; absent without a catalogue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+}
+
+/// What came of a run so far.
+#[derive(Default)]
+pub(crate) struct Tally {
+    registered: AtomicU64,
+    duplicates: AtomicU64,
+    errors: AtomicU64,
+    receipts_skipped: AtomicU64,
+    archives_skipped: AtomicU64,
+    without_quorum: AtomicU64,
+}
+
+/// An open archive that takes in works.
+pub(crate) struct Registering<'a> {
+    archive: &'a Path,
+    how: &'a How,
+    /// The catalogue that lists the works, if one does.
+    catalogue: Option<&'a Path>,
+    creator_key: Option<CreatorKey>,
+    receipts: Receipts,
+    engine: Engine,
+    tally: Tally,
+    /// Receipts that wait for the time-stamps of this run, where authorities are asked: some 100 bytes each,
+    /// 10 MB for 100,000 works. Everything else that a run holds is of the files under way.
+    unstamped: Mutex<Vec<PathBuf>>,
+}
+
+impl How {
+    /// What is said of a work, registered this way.
+    pub fn submission<'a>(
+        &self,
+        words: &'a Words,
+        creator_key: Option<&'a CreatorKey>,
+    ) -> Submission<'a> {
+        Submission {
+            creator_key,
+            second_kind: self.second_hash,
+            bytes_only: self.bytes_only,
+            ..words.submission()
+        }
+    }
+
+    pub fn creator_key(&self) -> Result<Option<CreatorKey>> {
+        Ok(self.creator_key.as_deref().map(CreatorKey::read).transpose()?)
+    }
+}
+
+impl Words {
+    pub fn submission(&self) -> Submission<'_> {
+        Submission {
+            title: self.title.as_deref(),
+            claimant: self.claimant.as_deref(),
+            created: self.created.as_deref(),
+            rights: self.rights.as_deref(),
+            collection: self.collection.as_deref(),
+            ..Submission::default()
+        }
+    }
+
+    pub fn name_nobody(&self) -> bool {
+        self.claimant.as_deref().is_none_or(str::is_empty)
+    }
+}
+
+impl<'a> Registering<'a> {
+    /// Opens the archive, which is made if it is missing, and prepares for receipts.
+    pub fn open(
+        archive: &'a Path,
+        how: &'a How,
+        catalogue: Option<&'a Path>,
+    ) -> Result<Registering<'a>> {
+        let creator_key = how.creator_key()?;
+        let receipts = Receipts::new(how.receipts.as_deref())?;
+        let engine = open::open_or_create(archive)?;
+        let (tally, unstamped) = Default::default();
+        Ok(Registering { archive, how, catalogue, creator_key, receipts, engine, tally, unstamped })
+    }
+
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Registers all of it and prints a line for each. `look` is asked in many threads what to do with a thing.
+    pub fn all<'t, T: Send>(
+        &self,
+        things: impl Iterator<Item = T> + Send,
+        bar: &ProgressBar,
+        look: impl Fn(T) -> Task<'t> + Sync,
+    ) -> Result<Answer> {
+        let started = Instant::now();
+        let engine = &self.engine;
+        let things = Mutex::new(things);
+        let failure = Mutex::new(None);
+        let next = || things.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let (work_is_done, done) = mpsc::channel::<()>();
+        // Most of these threads wait for the log, whose flush they share; few decode at a time.
+        std::thread::scope(|scope| {
+            if engine.log.has_authorities() {
+                // A run of hours is stamped on the way; the sender goes with the last worker.
+                scope.spawn(move || {
+                    while done.recv_timeout(STAMP_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                        stamp(engine);
+                    }
+                });
+            }
+            for _ in 0..self.how.jobs {
+                let working = work_is_done.clone();
+                scope.spawn(|| {
+                    let _working = working;
+                    while let Some(thing) = next() {
+                        let task = look(thing);
+                        let steps = task.steps;
+                        let line = self.one(task);
+                        let printed = line.map_or(Ok(()), |line| bar.suspend(|| self.print(&line)));
+                        bar.inc(steps);
+                        if let Err(error) = printed {
+                            *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(work_is_done);
+        });
+        bar.finish_and_clear();
+        if stamp(engine) {
+            refresh_all(engine, self.take_unstamped());
+        }
+        tell_of_witnesses(engine, self.tally.without_quorum.load(Ordering::Relaxed));
+        let flushed = self.receipts.flush();
+        let settled = open::settle(self.archive, engine);
+        self.tally.print(self.catalogue.is_some(), started.elapsed().as_secs_f64());
+        flushed.and(settled)?;
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None if self.tally.errors() > 0 => Ok(Answer::No),
+            None => Ok(Answer::Yes),
+        }
+    }
+
+    /// Registers one thing and says what came of it, unless it is no work.
+    fn one(&self, task: Task<'_>) -> Option<RegisterJson> {
+        let submission = self.how.submission(&task.said, self.creator_key.as_ref());
+        let line = match task.sighting {
+            Ok(Sighting::Receipt(_)) => {
+                count(&self.tally.receipts_skipped);
+                return None;
+            }
+            Ok(Sighting::Archive(_)) => {
+                count(&self.tally.archives_skipped);
+                return None;
+            }
+            Err(error) => RegisterJson::failed(&error.path, error.reason),
+            Ok(Sighting::File(found)) => match register(&found.path, &submission, &self.engine) {
+                Ok(registration) => {
+                    let index = registration.receipt.anchors[0].index;
+                    let quorum = self.engine.log.has_quorum(index);
+                    if quorum == Some(false) {
+                        count(&self.tally.without_quorum);
+                    }
+                    RegisterJson { quorum, ..self.hand_out(&found, registration) }
+                }
+                Err(error) => RegisterJson::failed(&found.path, error_words(error)),
+            },
+        };
+        count(match line.status {
+            "registered" => &self.tally.registered,
+            "duplicate" => &self.tally.duplicates,
+            _ => &self.tally.errors,
+        });
+        Some(line.of_line(task.line))
+    }
+
+    /// Puts the receipt where its owner finds it.
+    fn hand_out(&self, found: &Found, registration: Registration) -> RegisterJson {
+        let receipt = &registration.receipt;
+        let content = receipt.claim.work.content();
+        let mut line = RegisterJson {
+            file: path_text(&found.path),
+            status: match registration.status {
+                Status::Registered => "registered",
+                Status::Duplicate => "duplicate",
+            },
+            work: Some(content.to_string()),
+            sha256: Some(content.sha256_hex()),
+            cid: Some(content.to_string()),
+            index: Some(receipt.anchors[0].index),
+            fingerprints: receipt.claim.fingerprints.iter().map(|f| f.kind().to_owned()).collect(),
+            similar: registration.similar.iter().map(MatchJson::of).collect(),
+            not_taken: registration.not_taken,
+            ..RegisterJson::default()
+        };
+        let file = &line.file;
+        for finding in registration.similar.iter().filter(|_| !self.how.json) {
+            let how = match finding.method {
+                Method::Exact => "has the same bytes as",
+                Method::Code(_) | Method::Keypoints | Method::Neural => "looks like",
+            };
+            remark(&format!("{file} {how} an earlier work: {}", finding_words(finding)));
+        }
+        if !line.not_taken.is_empty() && !self.how.json {
+            let not_taken = line.not_taken.join(", ");
+            remark(&format!("{file}: the earlier claim stands; not taken: {not_taken}"));
+        }
+        if let Some(behind) = registration.behind.map(error_words) {
+            remark(&format!("{file}: registered; the index follows at the next start: {behind}"));
+        }
+        match self.receipts.write(found, receipt) {
+            Ok(path) => {
+                line.receipt = Some(path_text(&path));
+                if self.engine.log.has_authorities() {
+                    self.unstamped.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+                }
+            }
+            Err(error) => {
+                line.status = "error";
+                line.error = Some(format!(
+                    "it is registered, but its receipt cannot be written ({error:#}); registering it \
+                     again writes the same receipt"
+                ));
+            }
+        }
+        line
+    }
+
+    /// Where the receipts of this run lie, each once.
+    fn take_unstamped(&self) -> Vec<PathBuf> {
+        let mut unstamped = self.unstamped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = std::mem::take(&mut *unstamped);
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
+    fn print(&self, line: &RegisterJson) -> Result<()> {
+        line.print(self.how, self.catalogue)
+    }
+}
+
+impl RegisterJson {
+    pub fn failed(path: &Path, error: String) -> RegisterJson {
+        let file = path_text(path);
+        RegisterJson { file, status: "error", error: Some(error), ..RegisterJson::default() }
+    }
+
+    /// A file that could be registered.
+    pub fn checked(path: &Path) -> RegisterJson {
+        let file = path_text(path);
+        RegisterJson { file, status: "checked", ..RegisterJson::default() }
+    }
+
+    /// The same, listed on this line of a catalogue.
+    pub fn of_line(self, line: Option<u64>) -> RegisterJson {
+        RegisterJson { line, ..self }
+    }
+
+    pub fn print(&self, how: &How, catalogue: Option<&Path>) -> Result<()> {
+        if how.json { print_json(self) } else { print_line(&self.words(catalogue)) }
+    }
+
+    fn words(&self, catalogue: Option<&Path>) -> String {
+        let file = legible(&self.file);
+        match (&self.error, &self.receipt) {
+            (Some(error), _) => {
+                let place = match (catalogue, self.line) {
+                    (Some(catalogue), Some(line)) => format!("{}:{line}: ", legible(catalogue)),
+                    _ => String::new(),
+                };
+                // A row that cannot be read names no file.
+                let file = if file.is_empty() { file } else { format!("{file}: ") };
+                format!("error       {place}{file}{}", legible(error))
+            }
+            (None, None) => format!("{:<11} {file}", self.status),
+            (None, Some(receipt)) => format!(
+                "{:<11} {file}  entry {}  receipt {}{}",
+                self.status,
+                self.index.unwrap_or_default(),
+                legible(receipt),
+                if self.fingerprints.is_empty() {
+                    "  (no picture: found by its exact bytes)"
+                } else {
+                    ""
+                },
+            ),
+        }
+    }
+}
+
+impl Tally {
+    pub fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    fn print(&self, of_rows: bool, seconds: f64) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (registered, duplicates) = (get(&self.registered), get(&self.duplicates));
+        let works = registered + duplicates + self.errors();
+        let (unit, skipped) = match of_rows {
+            true => ("rows", String::new()),
+            false => {
+                let (receipts, archives) =
+                    (get(&self.receipts_skipped), get(&self.archives_skipped));
+                ("files", format!("; {receipts} receipts and {archives} archives skipped"))
+            }
+        };
+        if of_rows && registered == 0 && duplicates > 0 {
+            remark("nothing was registered: what could be read is in the log already");
+        }
+        remark(&format!(
+            "{works} {unit}: {registered} registered, {duplicates} duplicates, {} errors{skipped}; \
+             {seconds:.2} s, {:.0} {unit} a second",
+            self.errors(),
+            works as f64 / seconds.max(1e-9),
+        ));
+    }
+}
+
+/// Has the authorities stamp the newest checkpoint. Returns whether any did. Those that did not cost their
+/// tokens only.
+fn stamp(engine: &Engine) -> bool {
+    match engine.log.stamp() {
+        Ok(Some(stamped)) => {
+            stamped.failures.iter().for_each(|failure| remark(&failure.to_string()));
+            if let Some(seconds) = stamped.disagreement_seconds {
+                remark(&format!("the time-stamp authorities disagree by {seconds} s"));
+            }
+            !stamped.tokens.is_empty()
+        }
+        Ok(None) => false,
+        Err(error) => {
+            remark(&format!("nothing was time-stamped: {error}"));
+            false
+        }
+    }
+}
+
+/// Adds to the receipts of this run what has been said of the log since.
+fn refresh_all(engine: &Engine, paths: Vec<PathBuf>) {
+    let bar = progress::counter("adding time-stamps", paths.len() as u64);
+    for path in paths {
+        if let Err(error) = refresh(engine, &path) {
+            let file = legible(&path);
+            bar.suspend(|| remark(&format!("{file}: no time-stamps were added: {error:#}")));
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+}
+
+/// Adds to a receipt file what has been said of the log since. Returns the receipt and whether it is new.
+pub(crate) fn refresh(engine: &Engine, path: &Path) -> Result<(Receipt, bool)> {
+    let mut receipt = Receipt::parse(&read_receipt(path)?)?;
+    let is_new = engine.log.refresh(&mut receipt)?;
+    if is_new {
+        receipts::replace(path, &receipt)?;
+    }
+    Ok((receipt, is_new))
+}
+
+/// Says what came of asking the witnesses.
+pub(crate) fn tell_of_witnesses(engine: &Engine, without_quorum: u64) {
+    engine.log.endorsers_failures().iter().for_each(|failure| remark(failure));
+    if without_quorum > 0 {
+        remark(&format!(
+            "{without_quorum} receipts lack the quorum of witnesses and prove no time yet; `timemark receipt \
+             refresh` adds it when the witnesses are back"
+        ));
+    }
+}
+
+fn path_text(path: &Path) -> String {
+    json_text(path.as_os_str().as_encoded_bytes())
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How often a long run has its newest checkpoint time-stamped.
+const STAMP_INTERVAL: Duration = Duration::from_secs(60);
