@@ -95,12 +95,15 @@ fn measure_one(
     let asked: Vec<Fingerprint> = queries.iter().map(|(code, _)| *code).collect();
     let exact = check(&table, &queries, &sample)?;
 
-    for radius in [RADIUS, DEFAULT_RADIUS, FAR_RADIUS] {
+    for (radius, queries) in [(RADIUS, PLANTED_AND_FAR), (DEFAULT_RADIUS, 2000), (FAR_RADIUS, 200)]
+    {
+        let asked: Vec<_> = asked.iter().step_by(PLANTED_AND_FAR / queries).copied().collect();
+        let single_queries = SINGLE.min(queries);
         let batch = micros_each(asked.len(), || table.near(Kind::Pdq, &asked, radius).len());
         let note = format!("{} queries at once; one thread", asked.len());
         report.row(&format!("{name}_batch_r{radius}"), batch, "µs/query", &note)?;
-        let single = micros_each(SINGLE, || {
-            let each = asked.iter().step_by(asked.len() / SINGLE).take(SINGLE);
+        let single = micros_each(single_queries, || {
+            let each = asked.iter().step_by(asked.len() / single_queries).take(single_queries);
             each.map(|code| table.near(Kind::Pdq, &[*code], radius).len()).sum::<usize>()
         });
         report.row(&format!("{name}_single_r{radius}"), single, "µs/query", "one at a time")?;
@@ -275,6 +278,7 @@ const REAL_CODES: usize = 1_000_000;
 const RECTANGLES_MAX: usize = 100;
 const QUALITY_MIN: u8 = 20;
 const PLANTED: u64 = 5000;
+const PLANTED_AND_FAR: usize = 2 * PLANTED as usize;
 const SINGLE: usize = 500;
 const ROWS_AT_ONCE: usize = 10_000;
 const RADIUS: u32 = 31;

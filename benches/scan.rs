@@ -8,7 +8,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use measure::{Report, quantile};
 use timemark_index::Index;
 use timemark_ingest::media::{self, Limits};
+use timemark_ingest::sources::Source;
 use timemark_ingest::{
-    Engine, Method, Outcome, Salter, ScanOptions, Status, Submission, Summary, register, scan,
+    Engine, Method, Outcome, Salter, ScanOptions, Scanned, Status, Submission, Summary, register,
+    scan,
 };
 use timemark_store::EmbeddedRegistry;
 use timemark_tlog::LogKey;
@@ -88,7 +90,7 @@ fn engine_with_works(dir: &Path) -> Result<Engine> {
 
 fn check_works_are_found(engine: &Engine) -> Result<()> {
     let works = measure::files(&measure::in_workspace("samples/works"))?;
-    let summary = scan(&works, engine, ScanOptions::default(), |_, _| GO_ON)?;
+    let summary = scan_all(&works, engine)?;
     ensure!(summary.matches == works.len() as u64, "a registered work is not found again");
     Ok(())
 }
@@ -128,21 +130,31 @@ fn decoded_by_a_scan(suspects: &[PathBuf], engine: &Engine) -> Result<Vec<PathBu
     Ok(pictures)
 }
 
-fn outcomes(suspects: &[PathBuf], engine: &Engine) -> Result<HashMap<PathBuf, Outcome>> {
-    let outcomes = Mutex::new(HashMap::new());
-    scan(suspects, engine, ScanOptions::default(), |path, outcome| {
-        if let Ok(mut outcomes) = outcomes.lock() {
-            outcomes.insert(path.to_owned(), outcome.clone());
-        }
-        GO_ON
+fn outcomes(suspects: &[PathBuf], engine: &Engine) -> Result<HashMap<PathBuf, Arc<Outcome>>> {
+    let mut outcomes = HashMap::new();
+    scan_each(suspects, engine, &mut |scanned| {
+        outcomes.insert(scanned.name.file, scanned.outcome);
     })?;
-    outcomes.into_inner().map_err(|_| anyhow!("a thread of the scan panicked"))
+    Ok(outcomes)
 }
 
 fn scan_all(suspects: &[PathBuf], engine: &Engine) -> Result<Summary> {
-    let summary = scan(suspects, engine, ScanOptions::default(), |_, _| GO_ON)?;
+    let summary = scan_each(suspects, engine, &mut |_| ())?;
     ensure!(summary.errors == 0, "a suspect could not be compared");
     Ok(summary)
+}
+
+fn scan_each(
+    suspects: &[PathBuf],
+    engine: &Engine,
+    each: &mut dyn FnMut(Scanned),
+) -> Result<Summary> {
+    let sources: Vec<Source> = suspects.iter().cloned().map(Source::Path).collect();
+    let options = ScanOptions::default();
+    Ok(scan(&sources, engine, options, &mut |_| false, &mut |scanned| {
+        each(scanned);
+        ControlFlow::Continue(())
+    })?)
 }
 
 /// Reads and decodes the files on as many threads as a scan has.
@@ -207,4 +219,3 @@ const SUSPECTS_MIN: usize = 200;
 const SCAN_DURATION: Duration = Duration::from_secs(12);
 const FILES: usize = 10_000;
 const BARE_DURATION: Duration = Duration::from_secs(3);
-const GO_ON: ControlFlow<()> = ControlFlow::Continue(());

@@ -10,10 +10,13 @@ mod detect;
 mod engine;
 mod exclusive;
 mod finding;
+mod glance;
 mod judge;
 pub mod media;
 mod neural;
+mod queue;
 mod register;
+mod repeats;
 mod scan;
 pub mod sources;
 mod strength;
@@ -28,7 +31,7 @@ pub use judge::PLACES_MIN;
 pub use neural::{Neural, NeuralError};
 pub use register::{RegisterError, Registration, Status, Submission, check, check_texts, register};
 pub use scan::{
-    Depth, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Stages, Summary, compare, scan,
+    Depth, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages, Summary, compare, scan,
 };
 pub use strength::Strength;
 pub use walk::{Found, Sighting, WalkError, named, walk};

@@ -1,24 +1,27 @@
 //! Flow 2: a collection becomes findings.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
-use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 use timemark_index::IndexError;
 use timemark_neural::EmbedError;
 use timemark_store::{BlobError, RegistryError};
 use timemark_verify::{ContentId, Fingerprint};
-use timemark_vision::{Dihedral, Kind, Pdq, second};
+use timemark_vision::{Dihedral, Kind, Pdq, Picture, second};
 
 use crate::detect::{Detected, detect};
 use crate::engine::Engine;
 use crate::finding::Finding;
+use crate::glance::glance;
 use crate::judge::PLACES_MIN;
 use crate::media::{self, Limits};
-use crate::walk::{Sighting, walk};
+use crate::queue::Queue;
+use crate::repeats::Repeats;
+use crate::sources::{Content, Met, OpenFile, Source, SuspectName, visit};
 
 /// Two PDQ codes within this Hamming distance may be of the same picture. How it was chosen is written in
 /// docs/accuracy.md.
@@ -39,6 +42,8 @@ pub struct ScanOptions {
     pub places_min: usize,
     /// Stages that are left out, to measure what they are worth.
     pub without: Stages,
+    /// The longer side of thumbnails of suspects in which works are found, in pixels, if there are to be any.
+    pub thumbnail_side: Option<u32>,
 }
 
 /// How thoroughly a scan compares.
@@ -69,6 +74,7 @@ impl Default for ScanOptions {
             radius: RADIUS_DEFAULT,
             places_min: PLACES_MIN,
             without: Stages::default(),
+            thumbnail_side: None,
         }
     }
 }
@@ -137,7 +143,7 @@ pub enum ScanError {
 /// What a scan came upon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Files compared, errors included.
+    /// Suspects compared, errors included.
     pub suspects: u64,
     /// Suspects that are copies.
     pub matches: u64,
@@ -149,76 +155,228 @@ pub struct Summary {
     pub skipped: u64,
 }
 
-impl std::ops::Add for Summary {
-    type Output = Summary;
-
-    fn add(self, other: Summary) -> Summary {
-        Summary {
-            suspects: self.suspects + other.suspects,
-            matches: self.matches + other.matches,
-            undecidable: self.undecidable + other.undecidable,
-            errors: self.errors + other.errors,
-            skipped: self.skipped + other.skipped,
+impl Summary {
+    /// Counts another suspect.
+    pub fn count(&mut self, outcome: &Outcome) {
+        self.suspects += 1;
+        match outcome {
+            Outcome::Compared { matches, .. } => self.matches += u64::from(!matches.is_empty()),
+            Outcome::Undecidable => self.undecidable += 1,
+            Outcome::Error(_) => self.errors += 1,
         }
     }
 }
 
-/// Compares every file at or below `collections` with the registered works, on all cores, and reports each,
-/// until `report` breaks off.
+/// A suspect and what became of it.
+#[derive(Clone, Debug)]
+pub struct Scanned {
+    /// How it is called.
+    pub name: SuspectName,
+    /// The SHA-256 of its bytes, if they could be read.
+    pub content: Option<ContentId>,
+    /// What became of it.
+    pub outcome: Arc<Outcome>,
+    /// A small JPEG of it, where [`ScanOptions::thumbnail_side`] asks for one, works were found and its bytes are new; or
+    /// why there is none.
+    pub thumbnail: Option<Result<Vec<u8>, String>>,
+}
+
+/// Compares everything in these sources with the registered works, on all cores, and reports each suspect in any order,
+/// until `report` breaks off. What `is_done` knows already is passed over; it is asked in the order of the sources, which
+/// is the same each time.
+///
+/// One thread finds suspects and unpacks archives, some read files, as many as there are cores decode and compare, and
+/// the caller's reports. Little lies in between, whatever the sources hold.
 pub fn scan(
-    collections: &[PathBuf],
+    sources: &[Source],
     engine: &Engine,
     options: ScanOptions,
-    report: impl Fn(&Path, &Outcome) -> ControlFlow<()> + Sync,
+    is_done: &mut (dyn FnMut(&SuspectName) -> bool + Send),
+    report: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError> {
-    collections
-        .iter()
-        .flat_map(|collection| walk(collection))
-        .par_bridge()
-        .map(|sighting| {
-            let (path, outcome) = match sighting {
-                Ok(Sighting::File(found)) => {
-                    let outcome = compare(&found.path, engine, options)?;
-                    (found.path, outcome)
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let queue = Queue::new(FOUND_MAX, FOUND_BYTES_MAX);
+    let repeats = Repeats::default();
+    let (done, results) = mpsc::sync_channel(RESULTS_MAX);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            find(sources, is_done, &queue);
+            queue.close();
+        });
+        for _ in 0..cores + READERS_MORE {
+            let done = done.clone();
+            scope.spawn(|| {
+                let done = done; // ends with this thread
+                while let Some(met) = queue.pop() {
+                    let compared = compare_met(met, engine, &options, &repeats);
+                    if done.send(compared).is_err() {
+                        return;
+                    }
                 }
-                Ok(_) => return Ok(Summary { skipped: 1, ..Summary::default() }),
-                Err(error) => (error.path, Outcome::Error(error.reason)),
-            };
-            match report(&path, &outcome) {
-                ControlFlow::Continue(()) => Ok(tally(&outcome)),
-                ControlFlow::Break(()) => Err(ScanError::Stopped),
+            });
+        }
+        drop(done);
+        let reported = report_all(results, report);
+        // After the last nobody is left to be told; after an error everybody is.
+        queue.abandon();
+        reported
+    })
+}
+
+/// Puts everything that is to be compared in line.
+fn find(
+    sources: &[Source],
+    is_done: &mut (dyn FnMut(&SuspectName) -> bool + Send),
+    queue: &Queue<Met>,
+) {
+    let mut take = |met: Met| {
+        let is_known = match &met {
+            Met::File(file) => is_done(&SuspectName::of_file(&file.path)),
+            Met::Member { name, .. } | Met::Failed { name, .. } => is_done(name),
+            Met::Skipped(_) => false,
+        };
+        let weight = match &met {
+            Met::Member { content: Content::Picture(bytes), .. } => bytes.len(),
+            _ => 0,
+        };
+        if is_known || queue.push(met, weight) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
+    };
+    for source in sources {
+        if visit(source, &mut take).is_break() {
+            return;
+        }
+    }
+}
+
+/// Tells of each, until all are told of, or somebody breaks off or fails. `None` among the results is something that was
+/// passed over.
+fn report_all(
+    results: Receiver<Result<Option<Scanned>, ScanError>>,
+    report: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
+) -> Result<Summary, ScanError> {
+    let mut summary = Summary::default();
+    for result in results {
+        let Some(scanned) = result? else {
+            summary.skipped += 1;
+            continue;
+        };
+        summary.count(&scanned.outcome);
+        if report(scanned).is_break() {
+            return Err(ScanError::Stopped);
+        }
+    }
+    Ok(summary)
+}
+
+fn compare_met(
+    met: Met,
+    engine: &Engine,
+    options: &ScanOptions,
+    repeats: &Repeats,
+) -> Result<Option<Scanned>, ScanError> {
+    let failed = |name, reason| {
+        let outcome = Arc::new(Outcome::Error(reason));
+        Ok(Some(Scanned { name, content: None, outcome, thumbnail: None }))
+    };
+    let (name, content) = match met {
+        Met::Skipped(_) => return Ok(None),
+        Met::Failed { name, reason } => return failed(name, reason),
+        Met::Member { name, content } => (name, content),
+        Met::File(file) => {
+            let name = SuspectName::of_file(&file.path);
+            match file.read() {
+                Ok(content) => (name, content),
+                Err(error) => return failed(name, unreadable(&error)),
             }
-        })
-        .try_reduce(Summary::default, |a, b| Ok(a + b))
+        }
+    };
+    let _decoder = engine.decoders.take();
+    let id = content.id();
+    let _turn = repeats.wait_for(id);
+    if let Some(outcome) = repeats.outcome(&id) {
+        return Ok(Some(Scanned { name, content: Some(id), outcome, thumbnail: None }));
+    }
+    let (outcome, thumbnail) = compare_content(content, &id, engine, options)?;
+    let outcome = Arc::new(outcome);
+    repeats.keep(id, Arc::clone(&outcome));
+    Ok(Some(Scanned { name, content: Some(id), outcome, thumbnail }))
 }
 
 /// Compares one file with the registered works.
 pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Outcome, ScanError> {
-    let suspect = match Suspect::read(path) {
-        Ok(suspect) => suspect,
-        Err(error) => return Ok(Outcome::Error(format!("it cannot be read: {error}"))),
-    };
-    if let Some(exact) = exact_finding(&suspect.content, engine)? {
-        return Ok(Outcome::Compared { matches: vec![exact], related: Vec::new() });
+    match OpenFile::open(path).and_then(OpenFile::read) {
+        Ok(content) => {
+            let id = content.id();
+            Ok(compare_content(content, &id, engine, &options)?.0)
+        }
+        Err(error) => Ok(Outcome::Error(unreadable(&error))),
     }
-    let bytes = match suspect.bytes {
-        Bytes::Picture(bytes) => bytes,
-        Bytes::NoPicture => return Ok(Outcome::CLEAR),
-        Bytes::LongPicture => {
+}
+
+fn unreadable(error: &io::Error) -> String {
+    format!("it cannot be read: {error}")
+}
+
+type Thumbnail = Option<Result<Vec<u8>, String>>;
+
+/// Compares what was read, and draws it small where works are found in it and that was asked for.
+fn compare_content(
+    content: Content,
+    id: &ContentId,
+    engine: &Engine,
+    options: &ScanOptions,
+) -> Result<(Outcome, Thumbnail), ScanError> {
+    let exact = exact_finding(id, engine)?
+        .map(|exact| Outcome::Compared { matches: vec![exact], related: Vec::new() });
+    let bytes = match (content, exact) {
+        (Content::Picture(bytes), None) => bytes,
+        (Content::Picture(bytes), Some(exact)) => {
+            let thumbnail = options.thumbnail_side.map(|side| {
+                let picture = media::decode(&bytes, &Limits::default());
+                picture.and_then(|p| media::thumbnail_jpeg(&p, side)).map_err(|e| e.to_string())
+            });
+            return Ok((exact, thumbnail));
+        }
+        (_, Some(exact)) => return Ok((exact, None)),
+        (Content::NoPicture(_), None) => return Ok((Outcome::CLEAR, None)),
+        (Content::LongPicture(_), None) => {
             let reason = format!("a picture file of more than {} bytes", media::FILE_BYTES_MAX);
-            return Ok(Outcome::Error(reason));
+            return Ok((Outcome::Error(reason), None));
         }
     };
+    if options.depth == Depth::Fast
+        && options.kind == Kind::Pdq
+        && let Some(outcome) = glance(&bytes, engine, options)
+    {
+        return Ok((outcome, None));
+    }
     let picture = match media::decode(&bytes, &Limits::default()) {
         Ok(picture) => picture,
-        Err(error) => return Ok(Outcome::Error(error.to_string())),
+        Err(error) => return Ok((Outcome::Error(error.to_string()), None)),
     };
     drop(bytes);
+    let outcome = compare_picture(&picture, engine, options)?;
+    let found = !outcome.matches().is_empty() || !outcome.related().is_empty();
+    let thumbnail = options.thumbnail_side.filter(|_| found);
+    let thumbnail = thumbnail
+        .map(|side| media::thumbnail_jpeg(&picture, side).map_err(|error| error.to_string()));
+    Ok((outcome, thumbnail))
+}
+
+fn compare_picture(
+    picture: &Picture,
+    engine: &Engine,
+    options: &ScanOptions,
+) -> Result<Outcome, ScanError> {
     let Some(pdq) = Pdq::of_rgb(&picture.rgb, picture.width, picture.height) else {
         return Ok(Outcome::Undecidable);
     };
     let detected = if options.kind == Kind::Pdq {
-        match detect(&picture, &pdq, engine, &options) {
+        match detect(picture, &pdq, engine, options) {
             // Others may fare better.
             Err(ScanError::Model(error)) => return Ok(Outcome::Error(error.to_string())),
             detected => detected?,
@@ -234,48 +392,6 @@ pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Out
         return Ok(Outcome::Undecidable);
     }
     Ok(Outcome::Compared { matches, related })
-}
-
-/// A file under suspicion.
-struct Suspect {
-    content: ContentId,
-    bytes: Bytes,
-}
-
-enum Bytes {
-    /// It begins as a picture.
-    Picture(Vec<u8>),
-    /// It begins as a picture and is too long to be looked at.
-    LongPicture,
-    /// It is compared by its digest alone.
-    NoPicture,
-}
-
-impl Suspect {
-    fn read(path: &Path) -> io::Result<Suspect> {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        let mut bytes = Vec::new();
-        (&mut file).take(media::START_BYTES as u64).read_to_end(&mut bytes)?;
-        let picture = media::has_picture_signature(&bytes);
-        // A file that grows while it is read must not be read for ever.
-        let mut rest = (&mut file).take((length + 1).saturating_sub(bytes.len() as u64));
-        if picture && length <= media::FILE_BYTES_MAX {
-            rest.read_to_end(&mut bytes)?;
-            return Ok(Suspect { content: ContentId::of(&bytes), bytes: Bytes::Picture(bytes) });
-        }
-        let mut sha256 = Sha256::new_with_prefix(&bytes);
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            match rest.read(&mut buffer)? {
-                0 => break,
-                length => sha256.update(&buffer[..length]),
-            }
-        }
-        let content = ContentId::from_sha256(sha256.finalize().into());
-        let bytes = if picture { Bytes::LongPicture } else { Bytes::NoPicture };
-        Ok(Suspect { content, bytes })
-    }
 }
 
 pub(crate) fn exact_finding(
@@ -317,13 +433,10 @@ pub(crate) fn findings_by_code(
     Ok(findings)
 }
 
-fn tally(outcome: &Outcome) -> Summary {
-    let one = |yes: bool| u64::from(yes);
-    Summary {
-        suspects: 1,
-        matches: one(!outcome.matches().is_empty()),
-        undecidable: one(matches!(outcome, Outcome::Undecidable)),
-        errors: one(matches!(outcome, Outcome::Error(_))),
-        skipped: 0,
-    }
-}
+/// Suspects that are found and not yet taken up, at most, and the bytes of pictures among them.
+const FOUND_MAX: usize = 256;
+const FOUND_BYTES_MAX: usize = 32 << 20;
+/// Outcomes that are not yet reported, at most.
+const RESULTS_MAX: usize = 256;
+/// Threads beyond one a core, which read while others decode.
+const READERS_MORE: usize = 2;

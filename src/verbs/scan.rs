@@ -2,20 +2,20 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use serde::Serialize;
+use timemark_ingest::sources::Source;
 use timemark_ingest::{
-    Depth, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions, Stages, Summary,
-    scan,
+    Depth, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages,
+    Summary, scan,
 };
 use timemark_vision::Kind;
 
 use crate::outcome::{
-    Answer, MatchJson, copy_words, finding_words, json_text, legible, print_json, print_line,
-    remark, remark_error,
+    Answer, MatchJson, copy_words, finding_words, legible, print_json, print_line, remark,
+    remark_error,
 };
 use crate::report::Report;
 use crate::{open, progress};
@@ -77,13 +77,6 @@ struct SuspectJson {
     error: Option<String>,
 }
 
-/// What has been told so far, and why no more could be.
-#[derive(Default)]
-struct Told {
-    summary: Summary,
-    failure: Option<anyhow::Error>,
-}
-
 impl Scan {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
         let mut engine = open::open_without_signing(archive)?;
@@ -98,36 +91,35 @@ impl Scan {
         let report = self.report.as_deref().map(Report::new).transpose()?;
         let started = Instant::now();
         let bar = progress::growing("scanning");
-        let told = Mutex::new(Told::default());
-        let options = self.options();
-        let scanned = scan(&self.sources, &engine, options, |suspect, outcome| {
+        let (mut told, mut failure) = (Summary::default(), None);
+        let sources: Vec<Source> = self.sources.iter().cloned().map(Source::Path).collect();
+        let scanned = scan(&sources, &engine, self.options(), &mut |_| false, &mut |scanned| {
             if let Some(report) = &report {
-                report.add(suspect, outcome);
+                report.add(&scanned.name.file, &scanned.outcome);
             }
             bar.inc_length(1);
             bar.inc(1);
-            let matches = lock(&told).count(outcome);
-            if !outcome.matches().is_empty() {
-                bar.set_message(format!("{matches} matches"));
+            told.count(&scanned.outcome);
+            if told.matches > 0 {
+                bar.set_message(format!("{} matches", told.matches));
             }
-            match bar.suspend(|| self.print(suspect, outcome)) {
+            match bar.suspend(|| self.print(&scanned)) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(error) => {
-                    lock(&told).failure.get_or_insert(error);
+                    failure = Some(error);
                     ControlFlow::Break(())
                 }
             }
         });
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
-        let Told { summary, failure } = told.into_inner().unwrap_or_else(PoisonError::into_inner);
         let (summary, written) = match (scanned, failure) {
             (Ok(summary), _) => {
                 let written = report.map(|report| report.write(&engine, &summary, seconds));
                 (summary, written.transpose())
             }
-            (Err(ScanError::Stopped), Some(failure)) => (summary, Err(failure)),
-            (Err(error), _) => (summary, Err(error.into())),
+            (Err(ScanError::Stopped), Some(failure)) => (told, Err(failure)),
+            (Err(error), _) => (told, Err(error.into())),
         };
         let answer = match written {
             Ok(page) => {
@@ -169,15 +161,17 @@ impl Scan {
                 mirrored: without(Stage::Mirrored),
                 regions: without(Stage::Regions),
             },
+            thumbnail_side: None,
         }
     }
 
-    fn print(&self, suspect: &Path, outcome: &Outcome) -> Result<()> {
+    fn print(&self, scanned: &Scanned) -> Result<()> {
+        let (suspect, outcome) = (&scanned.name, &*scanned.outcome);
         let (status, findings) = (outcome.status(), outcome.matches());
         let error = if let Outcome::Error(error) = outcome { Some(error.clone()) } else { None };
         if self.json {
             let matches = findings.iter().map(MatchJson::copy).collect();
-            let suspect = json_text(suspect.as_os_str().as_encoded_bytes());
+            let suspect = suspect.text();
             let related = outcome.related().iter().map(MatchJson::of).collect();
             return print_json(&SuspectJson { suspect, status, matches, related, error });
         }
@@ -185,7 +179,7 @@ impl Scan {
         let related = outcome.related().iter().map(related_words);
         let words = findings.iter().map(copy_words).chain(related);
         let words: Vec<String> = words.chain(error).collect();
-        let line = format!("{status:<11} {}  {}", legible(suspect), words.join("; "));
+        let line = format!("{status:<11} {suspect}  {}", words.join("; "));
         print_line(line.trim_end())
     }
 }
@@ -193,22 +187,4 @@ impl Scan {
 /// What is shared is not said to be copied.
 fn related_words(finding: &Finding) -> String {
     format!("shares elements with {}", finding_words(finding))
-}
-
-impl Told {
-    /// Returns the number of matches so far.
-    fn count(&mut self, outcome: &Outcome) -> u64 {
-        let summary = &mut self.summary;
-        summary.suspects += 1;
-        match outcome {
-            Outcome::Compared { matches, .. } => summary.matches += u64::from(!matches.is_empty()),
-            Outcome::Undecidable => summary.undecidable += 1,
-            Outcome::Error(_) => summary.errors += 1,
-        }
-        summary.matches
-    }
-}
-
-fn lock(told: &Mutex<Told>) -> MutexGuard<'_, Told> {
-    told.lock().unwrap_or_else(PoisonError::into_inner)
 }

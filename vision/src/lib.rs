@@ -22,5 +22,5 @@ pub use features::{Features, Key, Keypoint, Looks};
 pub use geometry::{Geometry, Overlap};
 pub use kind::Kind;
 pub use pdq::{Dihedral, Pdq};
-pub use picture::{Picture, Rectangle};
-pub use regions::{regions, trim};
+pub use picture::{Luma, Picture, Rectangle};
+pub use regions::{regions, trim, trim_luma};

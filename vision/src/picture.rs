@@ -16,6 +16,17 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
+/// The brightness of a picture alone: upright, black 0 to white 255.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Luma {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// `width` × `height` bytes, row by row from the top left.
+    pub values: Vec<u8>,
+}
+
 /// A part of a picture, in its pixels from the top left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rectangle {
@@ -44,13 +55,27 @@ impl Picture {
 
     /// A copy of a part, which lies within the picture.
     pub fn part(&self, part: Rectangle) -> Picture {
-        let row_bytes = part.width as usize * 3;
-        let rows = (part.y..part.y + part.height).map(|y| {
-            let start = (y as usize * self.width as usize + part.x as usize) * 3;
-            &self.rgb[start..start + row_bytes]
-        });
-        Picture { width: part.width, height: part.height, rgb: rows.collect::<Vec<_>>().concat() }
+        let rgb = cut::<3>(&self.rgb, self.width, part);
+        Picture { width: part.width, height: part.height, rgb }
     }
+}
+
+impl Luma {
+    /// A copy of a part, which lies within the picture.
+    pub fn part(&self, part: Rectangle) -> Luma {
+        let values = cut::<1>(&self.values, self.width, part);
+        Luma { width: part.width, height: part.height, values }
+    }
+}
+
+/// A part of what has `N` bytes a pixel and rows of `width` pixels.
+fn cut<const N: usize>(pixels: &[u8], width: u32, part: Rectangle) -> Vec<u8> {
+    let row_bytes = part.width as usize * N;
+    let rows = (part.y..part.y + part.height).map(|y| {
+        let start = (y as usize * width as usize + part.x as usize) * N;
+        &pixels[start..start + row_bytes]
+    });
+    rows.collect::<Vec<_>>().concat()
 }
 
 impl fmt::Debug for Picture {

@@ -3,7 +3,7 @@
 
 use multiversion::multiversion;
 
-use crate::picture::{Picture, Rectangle};
+use crate::picture::{Luma, Picture, Rectangle};
 
 /// The rectangles of a picture that may be pictures of their own, best first: what lies inside a plain
 /// frame, a post in a screenshot, what a caption stands above, the tiles of a collage, a patch. At most
@@ -16,7 +16,7 @@ pub fn regions(picture: &Picture) -> Vec<Rectangle> {
     if shorter < REGION_SIDE_PIXELS_MIN {
         return Vec::new();
     }
-    let reduced = Reduced::new(picture);
+    let reduced = Reduced::new::<3>(&picture.rgb, picture.width, picture.height);
     let whole = reduced.frame();
     let mut found = Vec::new();
     let framed = reduced.trim(whole);
@@ -49,16 +49,25 @@ pub fn regions(picture: &Picture) -> Vec<Rectangle> {
             kept.push(area);
         }
     }
-    kept.iter().map(|area| reduced.in_picture(area, picture)).collect()
+    kept.iter().map(|area| reduced.in_picture(area, picture.width, picture.height)).collect()
 }
 
 /// The picture without its plain frame; `None` where it has none, or is nothing but plain.
 pub fn trim(picture: &Picture) -> Option<Rectangle> {
-    if picture.width.min(picture.height) == 0 {
+    let (width, height) = (picture.width, picture.height);
+    trimmed(&Reduced::new::<3>(&picture.rgb, width, height), width, height)
+}
+
+/// As [`trim`], where only the brightness is known.
+pub fn trim_luma(luma: &Luma) -> Option<Rectangle> {
+    trimmed(&Reduced::new::<1>(&luma.values, luma.width, luma.height), luma.width, luma.height)
+}
+
+fn trimmed(reduced: &Reduced, width: u32, height: u32) -> Option<Rectangle> {
+    if reduced.width.min(reduced.height) == 0 {
         return None;
     }
-    let reduced = Reduced::new(picture);
-    Some(reduced.in_picture(&reduced.trim(reduced.frame())?, picture))
+    Some(reduced.in_picture(&reduced.trim(reduced.frame())?, width, height))
 }
 
 /// The rectangles that straight edges bound on all sides that are not the picture's own, best first.
@@ -371,30 +380,32 @@ struct Reduced {
     height: usize,
     /// How many pixels of the picture one of these is, each way.
     factor: usize,
-    planes: [Vec<u8>; 3],
+    /// One for each channel.
+    planes: Vec<Vec<u8>>,
 }
 
 impl Reduced {
-    fn new(picture: &Picture) -> Reduced {
-        let (width, height) = (picture.width as usize, picture.height as usize);
+    /// `N` channels, pixel by pixel.
+    fn new<const N: usize>(pixels: &[u8], width: u32, height: u32) -> Reduced {
+        let (width, height) = (width as usize, height as usize);
         let factor = width.max(height).div_ceil(SIDE_PIXELS_MAX).clamp(1, width.min(height).max(1));
         let (reduced_width, reduced_height) = (width / factor, height / factor);
-        let mut planes = [(); 3].map(|()| Vec::with_capacity(reduced_width * reduced_height));
+        let mut planes = vec![Vec::with_capacity(reduced_width * reduced_height); N];
         let area = (factor * factor) as u64;
-        let mut sums = vec![[0_u64; 3]; reduced_width];
-        for rows in picture.rgb.chunks_exact(width * 3 * factor).take(reduced_height) {
+        let mut sums = vec![[0_u64; N]; reduced_width];
+        for rows in pixels.chunks_exact((width * N * factor).max(1)).take(reduced_height) {
             if factor == 1 {
-                let pixels = rows.as_chunks::<3>().0;
+                let pixels = rows.as_chunks::<N>().0;
                 for (channel, plane) in planes.iter_mut().enumerate() {
                     plane.extend(pixels.iter().map(|pixel| pixel[channel]));
                 }
                 continue;
             }
-            sums.fill([0; 3]);
-            for row in rows.chunks_exact(width * 3) {
-                for (sum, pixels) in sums.iter_mut().zip(row.chunks_exact(3 * factor)) {
-                    let mut part = [0_u32; 3];
-                    for pixel in pixels.as_chunks::<3>().0 {
+            sums.fill([0; N]);
+            for row in rows.chunks_exact(width * N) {
+                for (sum, pixels) in sums.iter_mut().zip(row.chunks_exact(N * factor)) {
+                    let mut part = [0_u32; N];
+                    for pixel in pixels.as_chunks::<N>().0 {
                         for (part, value) in part.iter_mut().zip(pixel) {
                             *part += u32::from(*value);
                         }
@@ -422,13 +433,13 @@ impl Reduced {
     }
 
     /// The same area in the pixels of the picture; what reaches the last pixel here reaches it there.
-    fn in_picture(&self, area: &Area, picture: &Picture) -> Rectangle {
+    fn in_picture(&self, area: &Area, width: u32, height: u32) -> Rectangle {
         let end = |at: usize, side: usize, last: u32| {
             if at == side { last } else { (at * self.factor) as u32 }
         };
         let (x, y) = ((area.x * self.factor) as u32, (area.y * self.factor) as u32);
-        let right = end(area.right, self.width, picture.width);
-        let bottom = end(area.bottom, self.height, picture.height);
+        let right = end(area.right, self.width, width);
+        let bottom = end(area.bottom, self.height, height);
         Rectangle { x, y, width: right - x, height: bottom - y }
     }
 
@@ -512,8 +523,8 @@ impl Reduced {
 
     fn colour(&self, (x, y): (usize, usize)) -> [u8; 3] {
         let at = y * self.width + x;
-        let [red, green, blue] = &self.planes;
-        [red[at], green[at], blue[at]]
+        // Grey has three channels alike.
+        [0, 1, 2].map(|channel| self.planes[channel.min(self.planes.len() - 1)][at])
     }
 }
 
@@ -788,7 +799,9 @@ mod tests {
                 let tile = noise(x / across + seed % 99, y / down);
                 if tile[0] < 60 { noise(x, y) } else { tile }
             });
-            for region in regions(&picture).into_iter().chain(trim(&picture)) {
+            let luma = picture.rgb.as_chunks::<3>().0.iter().map(|pixel| pixel[1]).collect();
+            let luma = Luma { width, height, values: luma };
+            for region in regions(&picture).into_iter().chain(trim(&picture)).chain(trim_luma(&luma)) {
                 prop_assert!(region.x + region.width <= width && region.y + region.height <= height);
                 prop_assert!(region.width > 0 && region.height > 0);
             }

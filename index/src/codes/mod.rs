@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 
@@ -82,6 +83,8 @@ pub struct Codes {
 struct Shared {
     dir: PathBuf,
     state: RwLock<State>,
+    /// Nothing came since the last flush.
+    resting: AtomicBool,
 }
 
 struct State {
@@ -123,7 +126,8 @@ impl Codes {
         }
         state.head.build_tables();
         state.collect_removed();
-        let shared = Arc::new(Shared { dir: dir.to_owned(), state: RwLock::new(state) });
+        let (dir, state) = (dir.to_owned(), RwLock::new(state));
+        let shared = Arc::new(Shared { dir, state, resting: AtomicBool::new(false) });
         Ok(Codes { shared, writing: Mutex::new(tail), merging: Mutex::default() })
     }
 
@@ -158,6 +162,7 @@ impl Codes {
         let [from, to] = [tail.len(), len].map(|len| rows.partition_point(|row| row.work < len));
         let new = rows.get(from..to).unwrap_or_default();
         tail.advance(new, len);
+        self.shared.resting.store(false, Ordering::Relaxed);
         let (in_head, below) = {
             let mut state = self.shared.write();
             new.iter().for_each(|row| state.head.push(row));
@@ -212,7 +217,8 @@ impl Codes {
             self.seal(&mut tail)?;
         }
         tail.flush()?;
-        self.merge_in_background(due_at_rest)
+        self.shared.resting.store(true, Ordering::Relaxed);
+        self.merge_in_background()
     }
 
     /// Waits for a merge that is under way.
@@ -275,18 +281,18 @@ impl Codes {
             state.collect_removed();
         }
         tail.restart()?;
-        self.merge_in_background(due)
+        self.merge_in_background()
     }
 
     /// Begins to merge what is due, unless a merge is under way.
-    fn merge_in_background(&self, due: Due) -> Result<(), IndexError> {
+    fn merge_in_background(&self) -> Result<(), IndexError> {
         let mut merging = lock(&self.merging);
         if let Some(finished) = merging.take_if(|merging| merging.is_finished()) {
             joined(finished)?;
         }
-        if merging.is_none() && due(&self.shared.sizes()).is_some() {
+        if merging.is_none() && self.shared.due().is_some() {
             let shared = Arc::clone(&self.shared);
-            *merging = Some(thread::spawn(move || shared.merge_while(due)));
+            *merging = Some(thread::spawn(move || shared.merge_what_is_due()));
         }
         Ok(())
     }
@@ -305,15 +311,19 @@ impl Drop for Codes {
 }
 
 impl Shared {
-    fn merge_while(&self, due: Due) -> Result<(), IndexError> {
-        while let Some(run) = due(&self.sizes()) {
+    fn merge_what_is_due(&self) -> Result<(), IndexError> {
+        while let Some(run) = self.due() {
             self.merge(run)?;
         }
         Ok(())
     }
 
-    fn sizes(&self) -> Vec<u64> {
-        self.read().segments.iter().map(|segment| segment.all_rows()).collect()
+    /// Which segments are to become one.
+    fn due(&self) -> Option<Range<usize>> {
+        let sizes: Vec<u64> =
+            self.read().segments.iter().map(|segment| segment.all_rows()).collect();
+        let at_rest = || due_at_rest(&sizes).filter(|_| self.resting.load(Ordering::Relaxed));
+        due(&sizes).or_else(at_rest)
     }
 
     /// Makes one segment of several. Others may be added behind them meanwhile.
@@ -435,10 +445,8 @@ fn open_segments(dir: &Path) -> Result<Vec<Arc<Segment>>, IndexError> {
     }
 }
 
-/// Which segments are to become one, by how many codes each holds.
-type Due = fn(&[u64]) -> Option<Range<usize>>;
-
-/// While a run goes on: several of about one size, with whatever is between them.
+/// Of segments with so many codes those that are to become one while a run goes on: several of about one size, with
+/// whatever is between them.
 fn due(sizes: &[u64]) -> Option<Range<usize>> {
     let level = |rows: u64| (rows / HEAD_ROWS_MIN as u64).max(1).ilog(MERGED_AT_ONCE as u64);
     (0..=level(SEGMENT_ROWS_MAX)).rev().find_map(|wanted| {
@@ -539,7 +547,7 @@ mod tests {
             for kind in [Kind::Pdq, Kind::Dct] {
                 let near = rows.get(throw(&mut state) as usize % (rows.len() + 1));
                 let mut code = Fingerprint(std::array::from_fn(|_| throw(&mut state)));
-                if let (Some(near), true) = (near, throw(&mut state) % 8 == 0) {
+                if let (Some(near), true) = (near, throw(&mut state).is_multiple_of(8)) {
                     let flips = throw(&mut state) % 70;
                     let bits: Vec<_> =
                         (0..flips).map(|_| throw(&mut state) as usize % 256).collect();

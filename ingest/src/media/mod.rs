@@ -19,6 +19,7 @@
 //!   Needs `panic = "unwind"`, the default. Running out of stack or memory cannot be caught.
 
 mod kind;
+mod luma;
 mod structure;
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
@@ -35,6 +36,7 @@ use timemark_vision::Picture;
 
 use kind::picture_format;
 pub use kind::{START_BYTES, has_picture_signature, media_type};
+pub use luma::luma;
 use structure::{JpegOutline, tiff_directory_is_bounded, webp_container};
 
 /// What one decode may cost; see the head of this file for what each limit holds.
@@ -114,10 +116,10 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, MediaError> {
 }
 
 /// Runs a decode so that a panic in it costs this file only, not the run over all the others.
-fn contained(
+fn contained<T>(
     kind: &'static str,
-    decode: impl FnOnce() -> Result<Picture, MediaError>,
-) -> Result<Picture, MediaError> {
+    decode: impl FnOnce() -> Result<T, MediaError>,
+) -> Result<T, MediaError> {
     // Unwind safety: what the closure had in hand is dropped, never looked at again.
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().copied();
@@ -232,20 +234,31 @@ fn decode_as(
     Ok(turned(Picture { width, height, rgb }, orientation))
 }
 
-/// Turns a picture upright, tile by tile: a plain loop would miss the cache at every pixel.
 fn turned(picture: Picture, orientation: Orientation) -> Picture {
+    let Picture { width, height, rgb } = picture;
+    let (width, height, rgb) = turned_pixels::<3>(width, height, rgb, orientation);
+    Picture { width, height, rgb }
+}
+
+/// Turns pixels of `N` bytes upright, tile by tile: a plain loop would miss the cache at every pixel.
+fn turned_pixels<const N: usize>(
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+    orientation: Orientation,
+) -> (u32, u32, Vec<u8>) {
     let turn = orientation.to_exif();
     if turn == 1 {
-        return picture;
+        return (width, height, pixels);
     }
-    let (from_width, from_height) = (picture.width as usize, picture.height as usize);
-    let (width, height) =
+    let (from_width, from_height) = (width as usize, height as usize);
+    let (to_width, to_height) =
         if turn >= 5 { (from_height, from_width) } else { (from_width, from_height) };
-    let mut rgb = vec![0; picture.rgb.len()];
-    for tile_y in (0..height).step_by(TILE_SIDE) {
-        for tile_x in (0..width).step_by(TILE_SIDE) {
-            for y in tile_y..height.min(tile_y + TILE_SIDE) {
-                for x in tile_x..width.min(tile_x + TILE_SIDE) {
+    let mut turned = vec![0; pixels.len()];
+    for tile_y in (0..to_height).step_by(TILE_SIDE) {
+        for tile_x in (0..to_width).step_by(TILE_SIDE) {
+            for y in tile_y..to_height.min(tile_y + TILE_SIDE) {
+                for x in tile_x..to_width.min(tile_x + TILE_SIDE) {
                     let (mut u, mut v) = if turn >= 5 { (y, x) } else { (x, y) };
                     if matches!(turn, 2 | 3 | 7 | 8) {
                         u = from_width - 1 - u;
@@ -253,15 +266,13 @@ fn turned(picture: Picture, orientation: Orientation) -> Picture {
                     if matches!(turn, 3 | 4 | 6 | 7) {
                         v = from_height - 1 - v;
                     }
-                    let (to, from) = (3 * (y * width + x), 3 * (v * from_width + u));
-                    rgb[to..to + 3].copy_from_slice(&picture.rgb[from..from + 3]);
+                    let (to, from) = (N * (y * to_width + x), N * (v * from_width + u));
+                    turned[to..to + N].copy_from_slice(&pixels[from..from + N]);
                 }
             }
         }
     }
-    let (width, height) =
-        if turn >= 5 { (picture.height, picture.width) } else { (picture.width, picture.height) };
-    Picture { width, height, rgb }
+    if turn >= 5 { (height, width, turned) } else { (width, height, turned) }
 }
 
 /// How the picture must be turned; upright if its metadata does not say or cannot be read.
@@ -643,7 +654,8 @@ mod tests {
     #[test]
     fn a_panic_in_a_decoder_costs_one_file() {
         // image-webp 0.2.4 does this to about one damaged file in ten thousand.
-        let result = contained("image/webp", || panic!("index {} out of range", 203));
+        let result: Result<Picture, _> =
+            contained("image/webp", || panic!("index {} out of range", 203));
         let message = "cannot decode image/webp: the decoder failed: index 203 out of range";
         assert_eq!(result.unwrap_err().to_string(), message);
     }

@@ -157,7 +157,7 @@ impl OpenFile {
         Content::read(self.start, &mut rest, Some(self.length))
     }
 
-    fn open(path: &Path) -> io::Result<OpenFile> {
+    pub(crate) fn open(path: &Path) -> io::Result<OpenFile> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let mut start = Vec::new();

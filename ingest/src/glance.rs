@@ -1,0 +1,44 @@
+//! Whether a JPEG can be a copy at all, told from its brightness alone: most suspects are copies of nothing, and need not
+//! be decoded in colour to be told so.
+//!
+//! Where anything is near, or nearly, the picture is decoded whole and compared as any other.
+
+use timemark_vision::{Kind, Luma, Pdq, trim_luma};
+
+use crate::engine::Engine;
+use crate::media::{self, Limits};
+use crate::scan::{Outcome, QUALITY_MIN, ScanOptions};
+
+/// What is certain without colours; `None` if the picture has to be looked at whole.
+pub(crate) fn glance(bytes: &[u8], engine: &Engine, options: &ScanOptions) -> Option<Outcome> {
+    let luma = media::luma(bytes, &Limits::default())?;
+    let whole = Pdq::of_luma8(&luma.values, luma.width, luma.height)?;
+    let is_decidable = is_certain(&whole, engine, options)?;
+    if let Some(inner) = trim_luma(&luma) {
+        let Luma { width, height, values } = luma.part(inner);
+        if let Some(inner) = Pdq::of_luma8(&values, width, height) {
+            is_certain(&inner, engine, options)?;
+        }
+    }
+    Some(if is_decidable { Outcome::CLEAR } else { Outcome::Undecidable })
+}
+
+/// Whether a picture of these codes, which is certainly a copy of nothing, has enough detail to be told so. `None` if
+/// neither is certain.
+fn is_certain(pdq: &Pdq, engine: &Engine, options: &ScanOptions) -> Option<bool> {
+    if pdq.quality.abs_diff(QUALITY_MIN) <= QUALITY_SLACK {
+        return None;
+    }
+    if pdq.quality < QUALITY_MIN {
+        return Some(false);
+    }
+    let radius = options.radius + LUMA_BITS_MAX;
+    let near = engine.index.matches(Kind::Pdq, &pdq.codes, radius);
+    near.iter().all(|near| near.quality < QUALITY_MIN).then_some(true)
+}
+
+/// By how many bits the code of the brightness may differ from that of the picture; docs/accuracy.md has the measured
+/// ones.
+const LUMA_BITS_MAX: u32 = 4;
+/// And by how much its quality.
+const QUALITY_SLACK: u8 = 2;
