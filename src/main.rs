@@ -14,6 +14,7 @@ mod progress;
 mod receipts;
 mod registering;
 mod report;
+mod results;
 mod verbs;
 
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use timemark_ingest::{Finding, Method};
@@ -25,25 +25,25 @@ pub(crate) enum Answer {
 }
 
 /// A work that looks like the one at hand.
-#[derive(Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct MatchJson {
-    work: String,
-    index: u64,
-    file: Option<String>,
-    title: Option<String>,
-    claimant: Option<String>,
-    score: f64,
-    method: String,
-    distance: Option<u32>,
-    inliers: Option<u32>,
-    transform: Option<String>,
-    overlap: Option<f64>,
-    overlap_suspect: Option<f64>,
-    alike: Option<f64>,
-    alike_between: Option<f64>,
-    strength: Option<&'static str>,
-    false_match_rate: Option<f64>,
-    false_match_interval: Option<[f64; 2]>,
+    pub work: String,
+    pub index: u64,
+    pub file: Option<String>,
+    pub title: Option<String>,
+    pub claimant: Option<String>,
+    pub score: f64,
+    pub method: String,
+    pub distance: Option<u32>,
+    pub inliers: Option<u32>,
+    pub transform: Option<String>,
+    pub overlap: Option<f64>,
+    pub overlap_suspect: Option<f64>,
+    pub alike: Option<f64>,
+    pub alike_between: Option<f64>,
+    pub strength: Option<String>,
+    pub false_match_rate: Option<f64>,
+    pub false_match_interval: Option<[f64; 2]>,
 }
 
 impl MatchJson {
@@ -51,7 +51,7 @@ impl MatchJson {
     pub fn copy(finding: &Finding) -> MatchJson {
         let strength = finding.strength();
         MatchJson {
-            strength: strength_words(finding),
+            strength: strength_words(finding).map(str::to_owned),
             false_match_rate: strength.map(|strength| strength.false_match_rate()),
             false_match_interval: strength.map(|strength| strength.false_match_interval()),
             ..MatchJson::of(finding)
@@ -90,7 +90,8 @@ fn strength_words(finding: &Finding) -> Option<&'static str> {
     }
 }
 
-fn four_places(value: f64) -> f64 {
+/// Rounded to what is worth saying.
+pub(crate) fn four_places(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 

@@ -20,6 +20,15 @@ pub(crate) fn by_bytes(what: &str, bytes: u64) -> ProgressBar {
     with_template(ProgressBar::new(bytes), what, "{prefix} {wide_bar:.cyan/blue} {msg} ETA {eta}")
 }
 
+/// A bar for a scan, which says how far it is, how fast, and what it found so far.
+pub(crate) fn scanning() -> ProgressBar {
+    with_template(
+        ProgressBar::no_length(),
+        "scanning",
+        "{prefix} {spinner} {pos} suspects, {per_sec} {msg} {elapsed}",
+    )
+}
+
 /// Lets rows pass and says on the bar how many did, how fast, and how many failed so far.
 pub(crate) fn counted<T>(
     rows: impl Iterator<Item = T>,

@@ -1,9 +1,10 @@
 //! What is said of a work that was found in a suspect.
 
 use std::fmt;
+use std::str::FromStr;
 
 use timemark_store::Record;
-use timemark_verify::{ContentId, Fingerprint};
+use timemark_verify::{ContentId, Fingerprint, FormatError};
 use timemark_vision::{Geometry, Kind, Overlap};
 
 use crate::judge::Judgement;
@@ -62,6 +63,19 @@ impl fmt::Display for Method {
             Method::Code(kind) => kind.fmt(f),
             Method::Keypoints => f.write_str("keypoints"),
             Method::Neural => f.write_str("neural"),
+        }
+    }
+}
+
+impl FromStr for Method {
+    type Err = FormatError;
+
+    fn from_str(text: &str) -> Result<Method, FormatError> {
+        match text {
+            "exact" => Ok(Method::Exact),
+            "keypoints" => Ok(Method::Keypoints),
+            "neural" => Ok(Method::Neural),
+            kind => kind.parse().map(Method::Code),
         }
     }
 }

@@ -5,36 +5,44 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
-use serde::Serialize;
-use timemark_ingest::sources::Source;
+use clap::ValueEnum;
+use indicatif::ProgressBar;
+use timemark_ingest::sources::{Source, SuspectName};
 use timemark_ingest::{
-    Depth, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages,
-    Summary, scan,
+    Depth, Engine, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned,
+    Stages, Summary, scan,
 };
 use timemark_vision::Kind;
 
 use crate::outcome::{
-    Answer, MatchJson, copy_words, finding_words, legible, print_json, print_line, remark,
+    Answer, copy_words, finding_words, json_text, legible, print_json, print_line, remark,
     remark_error,
 };
-use crate::report::Report;
+use crate::report::{About, Report, THUMBNAIL_SIDE_MAX};
+use crate::results::ResultJson;
 use crate::{open, progress};
 
-/// Find copies of registered works in files and folders
+/// Find copies of registered works in files, folders and archives
 #[derive(clap::Args)]
 pub(crate) struct Scan {
-    /// Files and folders to check
-    #[arg(required = true)]
+    /// Files, folders and archives (tar, zip, WARC; gzip, zstd) to check; - for standard input
+    #[arg(required_unless_present = "list")]
     sources: Vec<PathBuf>,
+    /// Check the paths that a file lists, one a line; - for standard input
+    #[arg(long, value_name = "FILE")]
+    list: Vec<PathBuf>,
     /// How thoroughly to compare
     #[arg(long, value_enum, default_value_t = DepthName::Full)]
     depth: DepthName,
     /// Ask a neural network as well which works are like a suspect: an ONNX file, see docs/accuracy.md
     #[arg(long, value_name = "FILE.onnx")]
     model: Option<PathBuf>,
-    /// Write a page with thumbnails side by side to this folder
+    /// Write pages with thumbnails side by side, and the results as JSON Lines and as CSV, to this folder
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// Go on with the scan of which the report in that folder is
+    #[arg(long, requires = "report")]
+    resume: bool,
     /// Compare by this code: pdq, or the one given to `register --second-hash`
     #[arg(long, value_name = "KIND", default_value_t = Kind::Pdq)]
     hash: Kind,
@@ -68,15 +76,6 @@ enum Stage {
     Regions,
 }
 
-#[derive(Serialize)]
-struct SuspectJson {
-    suspect: String,
-    status: &'static str,
-    matches: Vec<MatchJson>,
-    related: Vec<MatchJson>,
-    error: Option<String>,
-}
-
 impl Scan {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
         let mut engine = open::open_without_signing(archive)?;
@@ -88,34 +87,32 @@ impl Scan {
             ensure!(self.hash == Kind::Pdq, "a model is asked beside PDQ codes only");
             open::ask_model(archive, &mut engine, model)?;
         }
-        let report = self.report.as_deref().map(Report::new).transpose()?;
+        let sources = self.sources();
+        let about = self.about(&sources, &engine);
+        let report =
+            self.report.as_deref().map(|dir| Report::open(dir, &about, self.resume)).transpose()?;
         let started = Instant::now();
-        let bar = progress::growing("scanning");
-        let (mut told, mut failure) = (Summary::default(), None);
-        let sources: Vec<Source> = self.sources.iter().cloned().map(Source::Path).collect();
-        let scanned = scan(&sources, &engine, self.options(), &mut |_| false, &mut |scanned| {
-            if let Some(report) = &report {
-                report.add(&scanned.name.file, &scanned.outcome);
-            }
-            bar.inc_length(1);
-            bar.inc(1);
-            told.count(&scanned.outcome);
-            if told.matches > 0 {
-                bar.set_message(format!("{} matches", told.matches));
-            }
-            match bar.suspend(|| self.print(&scanned)) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(error) => {
-                    failure = Some(error);
-                    ControlFlow::Break(())
-                }
+        let bar = progress::scanning();
+        let mut telling = Telling { scan: self, report, bar: &bar, told: Summary::default() };
+        let mut is_done = telling.earlier()?;
+        let mut failure = None;
+        let options = self.options();
+        let scanned = scan(&sources, &engine, options, &mut is_done, &mut |scanned| match telling
+            .tell(&scanned)
+        {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
             }
         });
+        let Telling { report, told, .. } = telling;
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
         let (summary, written) = match (scanned, failure) {
-            (Ok(summary), _) => {
-                let written = report.map(|report| report.write(&engine, &summary, seconds));
+            (Ok(Summary { skipped, .. }), _) => {
+                let summary = Summary { skipped, ..told };
+                let written = report.map(|report| report.finish(&engine, &summary, seconds));
                 (summary, written.transpose())
             }
             (Err(ScanError::Stopped), Some(failure)) => (told, Err(failure)),
@@ -161,26 +158,102 @@ impl Scan {
                 mirrored: without(Stage::Mirrored),
                 regions: without(Stage::Regions),
             },
-            thumbnail_side: None,
+            thumbnail_side: self.report.as_ref().map(|_| THUMBNAIL_SIDE_MAX),
         }
     }
 
-    fn print(&self, scanned: &Scanned) -> Result<()> {
-        let (suspect, outcome) = (&scanned.name, &*scanned.outcome);
-        let (status, findings) = (outcome.status(), outcome.matches());
-        let error = if let Outcome::Error(error) = outcome { Some(error.clone()) } else { None };
-        if self.json {
-            let matches = findings.iter().map(MatchJson::copy).collect();
-            let suspect = suspect.text();
-            let related = outcome.related().iter().map(MatchJson::of).collect();
-            return print_json(&SuspectJson { suspect, status, matches, related, error });
+    /// Where suspects come from.
+    fn sources(&self) -> Vec<Source> {
+        let is_stdin = |path: &Path| path.as_os_str() == "-";
+        let sources = self
+            .sources
+            .iter()
+            .map(|path| if is_stdin(path) { Source::Stdin } else { Source::Path(path.clone()) });
+        let lists = self.list.iter().map(|path| {
+            if is_stdin(path) { Source::ListFromStdin } else { Source::List(path.clone()) }
+        });
+        sources.chain(lists).collect()
+    }
+
+    /// What another run must have in common with this one to go on with it.
+    fn about(&self, sources: &[Source], engine: &Engine) -> About {
+        let text = |path: &Path| json_text(path.as_os_str().as_encoded_bytes());
+        let named = sources.iter().map(|source| match source {
+            Source::Path(path) => text(path),
+            Source::Stdin => "-".to_owned(),
+            Source::List(path) => format!("--list {}", text(path)),
+            Source::ListFromStdin => "--list -".to_owned(),
+        });
+        let Scan { depth, hash, radius, places, .. } = self;
+        let depth = if *depth == DepthName::Fast { "fast" } else { "full" };
+        let mut options =
+            format!("--depth {depth} --hash {hash} --radius {radius} --places {places}");
+        for stage in self.without.iter().filter_map(Stage::to_possible_value) {
+            options.push_str(&format!(" --without {}", stage.get_name()));
         }
-        let error = error.as_ref().map(legible);
+        if let Some(model) = &self.model {
+            options.push_str(&format!(" --model {}", text(model)));
+        }
+        About { sources: named.collect(), options, log: engine.log.verifier().name().to_owned() }
+    }
+
+    fn print(&self, result: ResultJson, outcome: &Outcome) -> Result<()> {
+        if self.json {
+            return print_json(&ResultJson { kept: None, ..result });
+        }
+        let error = if let Outcome::Error(error) = outcome { Some(legible(error)) } else { None };
         let related = outcome.related().iter().map(related_words);
-        let words = findings.iter().map(copy_words).chain(related);
+        let words = outcome.matches().iter().map(copy_words).chain(related);
         let words: Vec<String> = words.chain(error).collect();
-        let line = format!("{status:<11} {suspect}  {}", words.join("; "));
-        print_line(line.trim_end())
+        let (status, suspect) = (&result.status, legible(&result.suspect));
+        print_line(format!("{status:<11} {suspect}  {}", words.join("; ")).trim_end())
+    }
+}
+
+type IsDone = Box<dyn FnMut(&SuspectName) -> bool + Send>;
+
+/// A scan that goes on, and who is told of it.
+struct Telling<'a> {
+    scan: &'a Scan,
+    report: Option<Report>,
+    bar: &'a ProgressBar,
+    told: Summary,
+}
+
+impl Telling<'_> {
+    /// Tells again what an earlier run found, and returns what knows it.
+    fn earlier(&mut self) -> Result<IsDone> {
+        let Some(mut report) = self.report.take() else { return Ok(Box::new(|_| false)) };
+        report.earlier(|result| self.say(result))?;
+        let is_done = report.done();
+        self.report = Some(report);
+        if self.told.suspects > 0 {
+            remark(&format!("{} suspects were compared before", self.told.suspects));
+        }
+        Ok(Box::new(is_done))
+    }
+
+    fn tell(&mut self, scanned: &Scanned) -> Result<()> {
+        let result = ResultJson::of(scanned);
+        if let Some(report) = &mut self.report {
+            report.add(scanned, result.clone())?;
+        }
+        self.say_outcome(result, &scanned.outcome)
+    }
+
+    fn say(&mut self, result: ResultJson) -> Result<()> {
+        let outcome = result.outcome()?;
+        self.say_outcome(result, &outcome)
+    }
+
+    fn say_outcome(&mut self, result: ResultJson, outcome: &Outcome) -> Result<()> {
+        self.told.count(outcome);
+        self.bar.inc(1);
+        let Summary { matches, errors, .. } = self.told;
+        if matches + errors > 0 {
+            self.bar.set_message(format!("{matches} matches, {errors} errors"));
+        }
+        self.bar.suspend(|| self.scan.print(result, outcome))
     }
 }
 

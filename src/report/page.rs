@@ -1,17 +1,17 @@
-//! The page of a scan: every match beside its work, so that a person can decide.
+//! The pages of a scan: every match beside its work, so that a person can decide. A hundred suspects a page, so that a
+//! browser copes however many there are.
 //!
 //! What counts as a match is decided before; this only shows it, whatever the files are called.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use askama::Template;
 use data_encoding::BASE64;
 use timemark_ingest::media::{self, Limits, MediaError};
@@ -19,86 +19,141 @@ use timemark_ingest::{Engine, Finding, Method, Outcome, Strength, Summary};
 use timemark_verify::{ContentId, Fingerprint};
 use timemark_vision::{Kind, Overlap};
 
+use super::{Report, THUMBNAILS};
 use crate::drawing::{self, Drawing};
 use crate::outcome::{error_words, legible, utc};
+use crate::results::ResultJson;
 
-/// What of a scan a person should see. Many threads may add to it.
-pub(crate) struct Report {
-    dir: PathBuf,
-    seen: Mutex<Seen>,
-}
-
-impl Report {
-    /// A report that will lie in this folder, which is made if it is missing.
-    pub fn new(dir: &Path) -> Result<Report> {
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        Ok(Report { dir: dir.to_owned(), seen: Mutex::default() })
-    }
-
-    /// Takes note of what became of a suspect.
-    pub fn add(&self, suspect: &Path, outcome: &Outcome) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match outcome {
-            Outcome::Compared { matches, related } => seen.compared(suspect, matches, related),
-            Outcome::Undecidable => seen.undecidable.push(suspect.into()),
-            Outcome::Error(reason) => seen.errors.push((suspect.into(), reason.clone())),
-        }
-    }
-
-    /// Writes `index.html` into the folder, whole or not at all, and returns its path. A picture
-    /// that cannot be shown gets a placeholder with the reason.
-    pub fn write(self, engine: &Engine, summary: &Summary, seconds: f64) -> Result<PathBuf> {
-        let seen = self.seen.into_inner().unwrap_or_else(PoisonError::into_inner).sorted();
-        let thumbnails = draw(&seen.pictures(), engine);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+/// Writes `index.html` and as many pages more as it takes, and returns the path of the first.
+pub(super) fn write(
+    report: &Report,
+    engine: &Engine,
+    summary: &Summary,
+    seconds: f64,
+) -> Result<PathBuf> {
+    let mut listed = Listed::of(report)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    let pages = listed.cards().div_ceil(CARDS_A_PAGE).max(1);
+    let mut first = None;
+    for number in 1..=pages {
+        let seen = listed.page(number, report)?;
+        let thumbnails = draw(&seen.pictures(), &report.dir, engine);
         let written = utc(now);
-        let page = Page { seen: &seen, thumbnails: &thumbnails, summary, seconds, written };
-        let failed = || format!("the report in {} failed", self.dir.display());
-        save(&page, &self.dir).with_context(failed)
+        let (seen, thumbnails) = (&seen, &thumbnails);
+        let page = Page { seen, thumbnails, summary, seconds, written, number, pages };
+        let path = report.save(&file_name(&number), |file| {
+            let mut file = BufWriter::new(file);
+            page.write_into(&mut file)?;
+            Ok(file.flush()?)
+        })?;
+        first.get_or_insert(path);
+    }
+    // Of an earlier report that had more.
+    let more = (pages + 1..).map(|number| report.dir.join(file_name(&number)));
+    more.take_while(|path| std::fs::remove_file(path).is_ok()).for_each(drop);
+    first.ok_or_else(|| anyhow::anyhow!("there is no page"))
+}
+
+fn file_name(number: &usize) -> String {
+    if *number == 1 { "index.html".to_owned() } else { format!("page-{number}.html") }
+}
+
+/// Where in the results everything is that pages show, in the order in which they show it.
+#[derive(Default)]
+struct Listed {
+    /// Places of suspects that are copies, best first.
+    matches: Vec<(f64, u64)>,
+    /// Of those that are copies of nothing and share elements with works.
+    related: Vec<(f64, u64)>,
+    /// Names of the first that could not be told, and how many more there are.
+    undecidable: Vec<String>,
+    undecidable_more: usize,
+    /// The first that could not be compared, with the reason.
+    errors: Vec<(String, String)>,
+    errors_more: usize,
+}
+
+impl Listed {
+    fn of(report: &Report) -> Result<Listed> {
+        let mut listed = Listed::default();
+        report.each(|result, place| {
+            let score = |found: &[crate::outcome::MatchJson]| found.first().map(|best| best.score);
+            match (&*result.status, score(&result.matches), score(&result.related)) {
+                ("undecidable", ..) if listed.undecidable.len() < ROWS_MAX => {
+                    listed.undecidable.push(result.suspect);
+                }
+                ("undecidable", ..) => listed.undecidable_more += 1,
+                ("error", ..) if listed.errors.len() < ROWS_MAX => {
+                    listed.errors.push((result.suspect, result.error.unwrap_or_default()));
+                }
+                ("error", ..) => listed.errors_more += 1,
+                (_, Some(score), _) => listed.matches.push((score, place)),
+                (_, None, Some(score)) => listed.related.push((score, place)),
+                (_, None, None) => {}
+            }
+            Ok(())
+        })?;
+        listed.undecidable.sort();
+        listed.errors.sort();
+        for places in [&mut listed.matches, &mut listed.related] {
+            places.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        }
+        Ok(listed)
+    }
+
+    fn cards(&self) -> usize {
+        self.matches.len() + self.related.len()
+    }
+
+    /// What the page with this number shows, from 1 on.
+    fn page(&mut self, number: usize, report: &Report) -> Result<Seen> {
+        let from = (number - 1) * CARDS_A_PAGE;
+        let compared = |places: &[(f64, u64)]| -> Result<Vec<Compared>> {
+            places.iter().map(|(_, place)| Compared::of(&report.at(*place)?)).collect()
+        };
+        let cut = |places: &[(f64, u64)], before: usize| -> Result<Cards> {
+            let first = from.saturating_sub(before).min(places.len());
+            let end = (from + CARDS_A_PAGE).saturating_sub(before).min(places.len());
+            Ok(Cards { first, of: places.len(), compared: compared(&places[first..end])? })
+        };
+        let matches = cut(&self.matches, 0)?;
+        let related = cut(&self.related, self.matches.len())?;
+        let mut seen = Seen { matches, related, ..Seen::default() };
+        if number == 1 {
+            seen.undecidable = std::mem::take(&mut self.undecidable);
+            seen.errors = std::mem::take(&mut self.errors);
+            (seen.undecidable_more, seen.errors_more) = (self.undecidable_more, self.errors_more);
+        }
+        Ok(seen)
     }
 }
 
+/// What a page shows.
 #[derive(Default)]
 struct Seen {
-    matches: Vec<Compared>,
-    /// Suspects that are copies of nothing and share elements with works.
-    related: Vec<Compared>,
-    undecidable: Vec<PathBuf>,
-    errors: Vec<(PathBuf, String)>,
+    matches: Cards,
+    related: Cards,
+    undecidable: Vec<String>,
+    undecidable_more: usize,
+    errors: Vec<(String, String)>,
+    errors_more: usize,
+}
+
+/// Some of many suspects.
+#[derive(Default)]
+struct Cards {
+    /// How many come before.
+    first: usize,
+    of: usize,
+    compared: Vec<Compared>,
 }
 
 impl Seen {
-    fn compared(&mut self, suspect: &Path, matches: &[Finding], related: &[Finding]) {
-        let compared = Compared {
-            suspect: suspect.into(),
-            matches: matches.to_vec(),
-            related: related.to_vec(),
-        };
-        match (matches, related) {
-            ([], []) => {}
-            ([], _) => self.related.push(compared),
-            _ => self.matches.push(compared),
-        }
-    }
-
-    /// What was compared by score, best first; everything else by path. Threads add in any order.
-    fn sorted(mut self) -> Seen {
-        let score = |compared: &Compared| compared.found().next().map_or(0.0, |best| best.score);
-        for compared in [&mut self.matches, &mut self.related] {
-            compared.sort_by(|a, b| {
-                score(b).total_cmp(&score(a)).then_with(|| a.suspect.cmp(&b.suspect))
-            });
-        }
-        self.undecidable.sort();
-        self.errors.sort();
-        self
-    }
-
     /// Every picture on the page, each once.
-    fn pictures(&self) -> Vec<Picture<'_>> {
+    fn pictures(&self) -> Vec<Picture> {
         let mut pictures = BTreeSet::new();
-        for compared in self.matches.iter().chain(&self.related) {
-            pictures.insert(Picture::Suspect(&compared.suspect));
+        for compared in self.matches.compared.iter().chain(&self.related.compared) {
+            pictures.extend(compared.picture());
             pictures.extend(compared.found().map(|finding| Picture::Work(finding.work)));
         }
         pictures.into_iter().collect()
@@ -107,12 +162,35 @@ impl Seen {
 
 /// A suspect and the works it is a copy of or shares elements with, best first.
 struct Compared {
-    suspect: PathBuf,
+    suspect: String,
+    /// The id of its bytes, under which its thumbnail lies; or why there is none.
+    thumbnail: Result<ContentId, String>,
     matches: Vec<Finding>,
     related: Vec<Finding>,
 }
 
 impl Compared {
+    fn of(result: &ResultJson) -> Result<Compared> {
+        let (matches, related) = match result.outcome()? {
+            Outcome::Compared { matches, related } => (matches, related),
+            _ => (Vec::new(), Vec::new()),
+        };
+        let kept = result.kept.as_ref();
+        let content = kept.and_then(|kept| kept.content.as_deref()?.parse().ok());
+        let no_picture = kept.and_then(|kept| kept.no_picture.clone());
+        let thumbnail = match (content, no_picture) {
+            (Some(content), None) => Ok(content),
+            (_, reason) => Err(reason.unwrap_or_default()),
+        };
+        let captured = result.date.as_ref().map(|date| format!(" (captured {date})"));
+        let suspect = format!("{}{}", result.suspect, captured.unwrap_or_default());
+        Ok(Compared { suspect, thumbnail, matches, related })
+    }
+
+    fn picture(&self) -> Option<Picture> {
+        self.thumbnail.as_ref().ok().map(|content| Picture::Suspect(*content))
+    }
+
     /// What of it is shown: the best of both lists.
     fn found(&self) -> impl Iterator<Item = &Finding> {
         self.matches.iter().take(FINDINGS_MAX).chain(self.related.iter().take(FINDINGS_MAX))
@@ -121,23 +199,23 @@ impl Compared {
 
 /// What is to be shown small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Picture<'a> {
-    Suspect(&'a Path),
+enum Picture {
+    Suspect(ContentId),
     Work(ContentId),
 }
 
 /// A JPEG in base64, or why there is none.
 type Thumbnail = Result<String, String>;
-type Thumbnails<'a> = HashMap<Picture<'a>, Thumbnail>;
+type Thumbnails = HashMap<Picture, Thumbnail>;
 
-/// Draws on all cores, as the scan did: the same limits hold.
-fn draw<'a>(pictures: &[Picture<'a>], engine: &Engine) -> Thumbnails<'a> {
+/// Draws works on all cores, as the scan did: the same limits hold. Suspects were drawn when they were compared.
+fn draw(pictures: &[Picture], dir: &Path, engine: &Engine) -> Thumbnails {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut drawn = Vec::new();
         while let Some(&picture) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
             let thumbnail = match picture {
-                Picture::Suspect(path) => File::open(path).map_err(Into::into).and_then(thumbnail),
+                Picture::Suspect(id) => drawn_before(dir, &id),
                 Picture::Work(id) => engine.blobs.get(&id).map_err(Into::into).and_then(thumbnail),
             };
             drawn.push((picture, thumbnail.map_err(error_words)));
@@ -150,6 +228,12 @@ fn draw<'a>(pictures: &[Picture<'a>], engine: &Engine) -> Thumbnails<'a> {
         // Should one panic, its pictures are missing from the page, which is still worth having.
         threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
     })
+}
+
+fn drawn_before(dir: &Path, suspect: &ContentId) -> Result<String> {
+    let mut jpeg = Vec::new();
+    File::open(dir.join(THUMBNAILS).join(format!("{suspect}.jpg")))?.read_to_end(&mut jpeg)?;
+    Ok(BASE64.encode(&jpeg))
 }
 
 fn thumbnail(mut file: impl Read) -> Result<String> {
@@ -167,13 +251,16 @@ fn thumbnail(mut file: impl Read) -> Result<String> {
 
 /// What the template draws on. It escapes every text: file names are hostile.
 #[derive(Template)]
-#[template(path = "report.html", whitespace = "minimize")]
+#[template(path = "report/page.html", whitespace = "minimize")]
 struct Page<'a> {
     seen: &'a Seen,
-    thumbnails: &'a Thumbnails<'a>,
+    thumbnails: &'a Thumbnails,
     summary: &'a Summary,
     seconds: f64,
     written: String,
+    /// Which of how many pages.
+    number: usize,
+    pages: usize,
 }
 
 impl Page<'_> {
@@ -187,13 +274,27 @@ impl Page<'_> {
     }
 
     /// Made one after the other: drawings of all would fill the memory.
-    fn cards<'a>(
-        &'a self,
-        all: &'a [Compared],
-        name: &'static str,
-    ) -> impl Iterator<Item = Card<'a>> {
-        let numbered = all.iter().enumerate();
-        numbered.map(move |(i, compared)| self.card(compared, name, i + 1, all.len()))
+    fn cards<'a>(&'a self, some: &'a Cards, name: &'static str) -> impl Iterator<Item = Card<'a>> {
+        let numbered = some.compared.iter().zip(some.first + 1..);
+        numbered.map(move |(compared, number)| self.card(compared, name, number, some.of))
+    }
+
+    /// The numbers of pages to go to: the first, the last, and those around this one.
+    fn nearby(&self) -> Vec<usize> {
+        let near = |page: &usize| page.abs_diff(self.number) < PAGES_NEARBY;
+        (1..=self.pages).filter(|page| [1, self.pages].contains(page) || near(page)).collect()
+    }
+
+    fn is_shown(&self, page: &usize) -> bool {
+        *page == self.number
+    }
+
+    /// Where the card with this number of its kind is, from this page.
+    fn link(&self, name: &str, number: &usize) -> String {
+        let before = if name == "match" { 0 } else { self.seen.matches.of };
+        let page = (before + number - 1) / CARDS_A_PAGE + 1;
+        let file = if page == self.number { String::new() } else { file_name(&page) };
+        format!("{file}#{name}-{number}")
     }
 
     fn card<'a>(
@@ -203,9 +304,9 @@ impl Page<'_> {
         number: usize,
         of: usize,
     ) -> Card<'a> {
-        let Compared { suspect, matches, related } = compared;
+        let Compared { suspect, matches, related, .. } = compared;
         let thumbnail = |picture| self.thumbnails.get(&picture);
-        let suspect_thumbnail = thumbnail(Picture::Suspect(suspect));
+        let suspect_thumbnail = compared.picture().and_then(thumbnail);
         let suspect_id = format!("{name}-{number}-suspect");
         let mut defined = String::new();
         let mut shown = compared.found().enumerate().map(|(i, work)| {
@@ -240,7 +341,7 @@ struct Card<'a> {
     name: &'static str,
     number: usize,
     of: usize,
-    suspect: &'a Path,
+    suspect: &'a str,
     suspect_thumbnail: Option<&'a Thumbnail>,
     copies: Vec<Shown<'a>>,
     sharing: Vec<Shown<'a>>,
@@ -324,28 +425,35 @@ fn grouped(number: &u64) -> String {
     groups.collect::<Vec<_>>().join("\u{202F}") // a narrow space that does not break
 }
 
-/// A page that exists is a whole one: it gets its name last.
-fn save(page: &Page, dir: &Path) -> Result<PathBuf> {
-    let part = dir.join(format!(".index.html.{}.part", std::process::id()));
-    let whole = dir.join("index.html");
-    let mut file = BufWriter::new(File::create(&part)?);
-    let written = page.write_into(&mut file).and_then(|()| file.flush());
-    if let Err(error) = written.and_then(|()| fs::rename(&part, &whole)) {
-        let _ = fs::remove_file(&part); // its loss is no news beside the error
-        return Err(error.into());
-    }
-    Ok(whole)
-}
-
 /// Longer side of a thumbnail: some 15 to 30 KB.
-const THUMBNAIL_SIDE_MAX: u32 = drawing::SIDE_MAX as u32;
+pub(crate) const THUMBNAIL_SIDE_MAX: u32 = drawing::SIDE_MAX as u32;
+/// Suspects shown on a page.
+const CARDS_A_PAGE: usize = 100;
+/// Pages before and after one that it leads to.
+const PAGES_NEARBY: usize = 10;
+/// Rows in the tables of suspects that could not be told or compared; `results.csv` has all.
+const ROWS_MAX: usize = 1000;
 /// Works shown for one suspect.
 const FINDINGS_MAX: usize = 9;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::slice;
+    use crate::report::tests::{about, scanned};
+
+    fn seen(report: &Report) -> Seen {
+        Listed::of(report).unwrap().page(1, report).unwrap()
+    }
+
+    fn compared(matches: &[Finding], related: &[Finding]) -> Outcome {
+        Outcome::Compared { matches: matches.to_vec(), related: related.to_vec() }
+    }
+
+    fn render(seen: &Seen, thumbnails: &Thumbnails, summary: &Summary, written: &str) -> String {
+        let written = written.to_owned();
+        let (number, pages) = (1, 1);
+        Page { seen, thumbnails, summary, seconds: 0.5, written, number, pages }.render().unwrap()
+    }
 
     /// A page over two matches, one undecidable and one error, with all names hostile.
     fn page() -> String {
@@ -370,24 +478,26 @@ mod tests {
         let far = work("far", 0.6, pdq, Some(50), None);
         let exact = Finding { file: None, ..work("same", 1.0, Method::Exact, None, None) };
         let dir = tempfile::tempdir().unwrap();
-        let report = Report::new(dir.path()).unwrap();
-        let copy = Path::new("in/<script>alert(1)</script>\"'&.jpg");
-        let compared = |matches| Outcome::Compared { matches, related: vec![] };
-        report.add(copy, &compared(vec![near.clone(), far]));
-        report.add(Path::new("in/same 100%.jpg"), &compared(vec![exact]));
-        report.add(Path::new("in/clear.jpg"), &Outcome::CLEAR);
-        report.add(Path::new("in/<i>flat.png"), &Outcome::Undecidable);
-        report.add(Path::new("in/<i>cut.png"), &Outcome::Error("<u>cut short".to_owned()));
-        let seen = report.seen.into_inner().unwrap().sorted();
+        let mut report = Report::open(dir.path(), &about(), false).unwrap();
+        let copy = "in/<script>alert(1)</script>\"'&.jpg";
+        for (suspect, outcome) in [
+            (copy, compared(&[near.clone(), far], &[])),
+            ("in/same 100%.jpg", compared(&[exact], &[])),
+            ("in/clear.jpg", Outcome::CLEAR),
+            ("in/<i>flat.png", Outcome::Undecidable),
+            ("in/<i>cut.png", Outcome::Error("<u>cut short".to_owned())),
+        ] {
+            let scanned = scanned(suspect, outcome);
+            report.add(&scanned, ResultJson::of(&scanned)).unwrap();
+        }
+        let seen = seen(&report);
         assert_eq!(seen.pictures().len(), 5);
         let thumbnails = HashMap::from([
-            (Picture::Suspect(copy), Ok("c3VzcGVjdA==".to_owned())),
+            (Picture::Suspect(ContentId::of(copy.as_bytes())), Ok("c3VzcGVjdA==".to_owned())),
             (Picture::Work(near.work), Err("<s>gone".to_owned())),
         ]);
         let summary = Summary { suspects: 1234, matches: 2, undecidable: 1, errors: 1, skipped: 1 };
-        let written = "2026-11-22T08:14:09Z".to_owned();
-        let (seen, thumbnails, summary) = (&seen, &thumbnails, &summary);
-        Page { seen, thumbnails, summary, seconds: 0.5, written }.render().unwrap()
+        render(&seen, &thumbnails, &summary, "2026-11-22T08:14:09Z")
     }
 
     #[test]
@@ -453,17 +563,85 @@ mod tests {
         let upright = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
         let near = work("near", upright);
         let (far, flat) = (work("far", upright), work("flat", [0.0; 6]));
-        let (copy, collage) = (Path::new("copy.jpg"), Path::new("collage.jpg"));
-        let mut seen = Seen::default();
-        seen.compared(copy, &[near, flat.clone()], slice::from_ref(&far));
-        seen.compared(collage, &[], &[far]);
-        seen.compared(Path::new("clear.jpg"), &[], &[]);
-        let seen = seen.sorted();
+        let dir = tempfile::tempdir().unwrap();
+        let mut report = Report::open(dir.path(), &about(), false).unwrap();
+        for (suspect, outcome) in [
+            ("copy.jpg", compared(&[near, flat.clone()], std::slice::from_ref(&far))),
+            ("collage.jpg", compared(&[], &[far])),
+            ("clear.jpg", Outcome::CLEAR),
+        ] {
+            let scanned = scanned(suspect, outcome);
+            report.add(&scanned, ResultJson::of(&scanned)).unwrap();
+        }
+        let seen = seen(&report);
         let thumbnail = |picture| (picture, Ok(BASE64.encode(format!("{picture:?}").as_bytes())));
         let thumbnails = seen.pictures().into_iter().map(thumbnail).collect();
         let summary = Summary { suspects: 3, matches: 1, ..Summary::default() };
-        let (seen, thumbnails, summary) = (&seen, &thumbnails, &summary);
-        Page { seen, thumbnails, summary, seconds: 0.5, written: utc(0) }.render().unwrap()
+        render(&seen, &thumbnails, &summary, &utc(0))
+    }
+
+    #[test]
+    fn hundreds_of_matches_go_on_many_pages_that_lead_to_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut report = Report::open(dir.path(), &about(), false).unwrap();
+        let work = |score| Finding {
+            work: ContentId::of(b"work"),
+            index: 7,
+            file: Some("work.jpg".to_owned()),
+            title: None,
+            claimant: None,
+            score,
+            method: Method::Keypoints,
+            distance: None,
+            transform: None,
+            inliers: Some(9),
+            overlap: None,
+            alike: None,
+            alike_between: None,
+            geometry: None,
+        };
+        let (matches, related, flat) = (150_u32, 120, ROWS_MAX + 5);
+        for number in 0..matches {
+            let outcome = compared(&[work(f64::from(number) / 1000.0)], &[]);
+            let scanned = scanned(&format!("match-{number}.jpg"), outcome);
+            report.add(&scanned, ResultJson::of(&scanned)).unwrap();
+        }
+        for number in 0..related {
+            let scanned = scanned(&format!("related-{number}.jpg"), compared(&[], &[work(0.1)]));
+            report.add(&scanned, ResultJson::of(&scanned)).unwrap();
+        }
+        for number in 0..flat {
+            let scanned = scanned(&format!("flat-{number}.jpg"), Outcome::Undecidable);
+            report.add(&scanned, ResultJson::of(&scanned)).unwrap();
+        }
+        let mut listed = Listed::of(&report).unwrap();
+        let pages = listed.cards().div_ceil(CARDS_A_PAGE);
+        assert_eq!(pages, 3);
+        let summary = Summary { suspects: 999, matches: matches.into(), ..Summary::default() };
+        let pages: Vec<String> = (1..=pages)
+            .map(|number| {
+                let seen = listed.page(number, &report).unwrap();
+                let (seen, thumbnails, summary) = (&seen, &HashMap::new(), &summary);
+                let written = utc(0);
+                let page = Page { seen, thumbnails, summary, seconds: 1.0, written, number, pages };
+                page.render().unwrap()
+            })
+            .collect();
+        let cards = |page: &str| page.matches("<article").count();
+        assert_eq!(pages.iter().map(|page| cards(page)).collect::<Vec<_>>(), [100, 100, 70]);
+        for (page, expected) in [
+            (0, "match-149.jpg"),
+            (0, "page-2.html#match-101"),
+            (0, "5 more are in"),
+            (1, "index.html#match-100"),
+            (1, "Suspect 150 of 150"),
+            (1, "Suspect 1 of 120"),
+            (1, "page-3.html#related-51"),
+            (2, "Suspect 120 of 120"),
+        ] {
+            assert!(pages[page].contains(expected), "{expected} is missing on page {page}");
+        }
+        assert!(!pages[1].contains("flat-"));
     }
 
     #[test]

@@ -1,0 +1,280 @@
+//! The report of a scan: a folder that is written while the scan goes on, so that a killed one can go on from it.
+//!
+//! ```text
+//! scan.json             of what the results are, so that nothing else goes on from them
+//! results.jsonl         a line for each suspect, as `scan --json` prints it and with what the pages need
+//! thumbnails/<id>.jpg   suspects in which works were found, small
+//! results.csv           the same for spreadsheets: a row for each suspect and work; written at the end
+//! index.html page-2.html …     the matches side by side, best first; written at the end
+//! ```
+//!
+//! However many suspects there are, memory holds little more than the place of each match in `results.jsonl`.
+
+mod page;
+mod table;
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use timemark_ingest::sources::SuspectName;
+use timemark_ingest::{Engine, Scanned, Summary};
+use timemark_verify::ContentId;
+
+use crate::results::ResultJson;
+pub(crate) use page::THUMBNAIL_SIDE_MAX;
+
+/// The report of a scan that goes on.
+pub(crate) struct Report {
+    dir: PathBuf,
+    results: File,
+    /// How many lines that another run wrote are still to be met, by what they are called.
+    earlier: HashMap<ContentId, u32>,
+}
+
+/// Of what a report tells.
+#[derive(Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct About {
+    /// What is scanned.
+    pub sources: Vec<String>,
+    /// How it is compared.
+    pub options: String,
+    /// The log of the works.
+    pub log: String,
+}
+
+impl Report {
+    /// Begins the report of a scan in this folder, which is made if it is missing. Where a scan of the same was reported
+    /// there and `resume` is set, goes on with it.
+    pub fn open(dir: &Path, about: &About, resume: bool) -> Result<Report> {
+        let made = fs::create_dir_all(dir.join(THUMBNAILS));
+        made.with_context(|| format!("cannot make {}", dir.display()))?;
+        let (about_path, results_path) = (dir.join(ABOUT), dir.join(RESULTS));
+        let exists = resume && about_path.exists();
+        if exists {
+            let text = fs::read(&about_path).with_context(|| about_path.display().to_string())?;
+            let earlier: About =
+                serde_json::from_slice(&text).with_context(|| about_path.display().to_string())?;
+            ensure!(
+                earlier == *about,
+                "the scan reported in {} was another: it was of {} in {} with {}",
+                dir.display(),
+                earlier.sources.join(", "),
+                earlier.log,
+                earlier.options
+            );
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(!exists);
+        let results =
+            options.open(&results_path).with_context(|| results_path.display().to_string())?;
+        let mut report = Report { dir: dir.to_owned(), results, earlier: HashMap::new() };
+        if !exists {
+            // Only now, so that results of another scan are never taken for those of this one.
+            fs::write(&about_path, serde_json::to_vec_pretty(about)?)
+                .with_context(|| about_path.display().to_string())?;
+        }
+        report.cut_torn_line()?;
+        let mut earlier: HashMap<ContentId, u32> = HashMap::new();
+        report.each(|result, _| {
+            *earlier.entry(digest(&result.suspect, result.date.as_deref())).or_default() += 1;
+            Ok(())
+        })?;
+        Ok(Report { earlier, ..report })
+    }
+
+    /// Hands out what an earlier run found.
+    pub fn earlier(&self, mut each: impl FnMut(ResultJson) -> Result<()>) -> Result<()> {
+        self.each(|result, _| each(result))
+    }
+
+    /// What another run has found already, each time it is met.
+    pub fn done(&mut self) -> impl FnMut(&SuspectName) -> bool + Send + use<> {
+        let mut earlier = std::mem::take(&mut self.earlier);
+        move |name| {
+            let (suspect, date) = ResultJson::key(name);
+            match earlier.get_mut(&digest(&suspect, date.as_deref())) {
+                Some(left @ 1..) => {
+                    *left -= 1;
+                    true
+                }
+                _ => false,
+            }
+        }
+    }
+
+    /// Takes note of what became of a suspect.
+    pub fn add(&mut self, scanned: &Scanned, result: ResultJson) -> Result<()> {
+        if let (Some(content), Some(Ok(jpeg))) = (&scanned.content, &scanned.thumbnail) {
+            let path = self.dir.join(THUMBNAILS).join(format!("{content}.jpg"));
+            fs::write(&path, jpeg).with_context(|| path.display().to_string())?;
+        }
+        let mut line = serde_json::to_vec(&result.kept(scanned))?;
+        line.push(b'\n');
+        // At once, so that a kill leaves whole lines and at most one torn one.
+        self.results.write_all(&line).with_context(|| self.dir.join(RESULTS).display().to_string())
+    }
+
+    /// Writes the table and the pages, each whole or not at all, and returns the path of the first page.
+    pub fn finish(self, engine: &Engine, summary: &Summary, seconds: f64) -> Result<PathBuf> {
+        let failed = || format!("the report in {} failed", self.dir.display());
+        self.results.sync_data().with_context(failed)?;
+        table::write(&self).with_context(failed)?;
+        page::write(&self, engine, summary, seconds).with_context(failed)
+    }
+
+    /// Goes through the results, each with where its line begins.
+    fn each(&self, mut each: impl FnMut(ResultJson, u64) -> Result<()>) -> Result<()> {
+        let path = self.dir.join(RESULTS);
+        let mut lines =
+            BufReader::new(File::open(&path).with_context(|| path.display().to_string())?);
+        let (mut line, mut at, mut number) = (Vec::new(), 0, 0);
+        loop {
+            line.clear();
+            let length = lines.read_until(b'\n', &mut line)?;
+            if length == 0 {
+                return Ok(());
+            }
+            number += 1;
+            let result = serde_json::from_slice(&line)
+                .with_context(|| format!("{}:{number}: this is no result", path.display()))?;
+            each(result, at)?;
+            at += length as u64;
+        }
+    }
+
+    /// The result whose line begins there.
+    fn at(&self, place: u64) -> Result<ResultJson> {
+        let mut file = File::open(self.dir.join(RESULTS))?;
+        file.seek(SeekFrom::Start(place))?;
+        let mut line = Vec::new();
+        BufReader::new(file).read_until(b'\n', &mut line)?;
+        Ok(serde_json::from_slice(&line)?)
+    }
+
+    /// Cuts off what a kill left of a line, and goes to the end.
+    fn cut_torn_line(&mut self) -> Result<()> {
+        let length = self.results.seek(SeekFrom::End(0))?;
+        let mut end = length;
+        let mut block = vec![0; TORN_BLOCK_BYTES];
+        let mut whole = 0;
+        while end > 0 {
+            let start = end.saturating_sub(TORN_BLOCK_BYTES as u64);
+            let block = &mut block[..(end - start) as usize];
+            self.results.seek(SeekFrom::Start(start))?;
+            self.results.read_exact(block)?;
+            if let Some(newline) = block.iter().rposition(|&byte| byte == b'\n') {
+                whole = start + newline as u64 + 1;
+                break;
+            }
+            end = start;
+        }
+        self.results.set_len(whole)?;
+        self.results.seek(SeekFrom::Start(whole))?;
+        Ok(())
+    }
+
+    /// Writes a file of the report: one that exists is a whole one, as it gets its name last.
+    fn save(&self, name: &str, write: impl FnOnce(&mut File) -> Result<()>) -> Result<PathBuf> {
+        let part = self.dir.join(format!(".{name}.{}.part", std::process::id()));
+        let whole = self.dir.join(name);
+        let mut file = File::create(&part)?;
+        if let Err(error) = write(&mut file).and_then(|()| Ok(fs::rename(&part, &whole)?)) {
+            let _ = fs::remove_file(&part); // its loss is no news beside the error
+            return Err(error);
+        }
+        Ok(whole)
+    }
+}
+
+/// What a suspect is remembered by: a digest takes less memory than its name.
+fn digest(suspect: &str, date: Option<&str>) -> ContentId {
+    ContentId::of(format!("{suspect}\0{}", date.unwrap_or_default()).as_bytes())
+}
+
+const ABOUT: &str = "scan.json";
+const RESULTS: &str = "results.jsonl";
+const THUMBNAILS: &str = "thumbnails";
+/// How much is looked at at a time for the end of the last whole line.
+const TORN_BLOCK_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use timemark_ingest::Outcome;
+    use timemark_ingest::sources::Captured;
+
+    use super::*;
+
+    pub(super) fn about() -> About {
+        let (sources, options) = (vec!["in".to_owned()], "--depth full".to_owned());
+        About { sources, options, log: "log.example/1".to_owned() }
+    }
+
+    /// A suspect whose bytes are its name.
+    pub(super) fn scanned(suspect: &str, outcome: Outcome) -> Scanned {
+        Scanned {
+            name: SuspectName::of_file(suspect),
+            content: Some(ContentId::of(suspect.as_bytes())),
+            outcome: Arc::new(outcome),
+            thumbnail: None,
+        }
+    }
+
+    #[test]
+    fn a_killed_report_goes_on_from_its_last_whole_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(RESULTS);
+        let captured = |date: &str| {
+            let (url, date) = ("http://a.example/".to_owned(), date.to_owned());
+            let mut captured = scanned("crawl.warc", Outcome::CLEAR);
+            captured.name.within = Some(url.clone());
+            captured.name.captured = Some(Captured { url, date });
+            captured
+        };
+        // Two are called the same.
+        let all = [
+            scanned("a.jpg", Outcome::CLEAR),
+            scanned("a.jpg", Outcome::Undecidable),
+            scanned("b\nc.jpg", Outcome::Error("cut short".to_owned())),
+            captured("2026-01-01T00:00:00Z"),
+            captured("2026-01-02T00:00:00Z"),
+        ];
+        let add = |report: &mut Report, some: &[Scanned]| {
+            for scanned in some {
+                report.add(scanned, ResultJson::of(scanned)).unwrap();
+            }
+        };
+        add(&mut Report::open(dir.path(), &about(), true).unwrap(), &all);
+        let whole = fs::read(&path).unwrap();
+        for length in 0..=whole.len() {
+            fs::write(&path, &whole[..length]).unwrap();
+            let mut report = Report::open(dir.path(), &about(), true).unwrap();
+            let lines = whole[..length].iter().filter(|&&byte| byte == b'\n').count();
+            let mut earlier = Vec::new();
+            let taken = report.earlier(|result| {
+                earlier.push(result.status);
+                Ok(())
+            });
+            taken.unwrap();
+            let statuses: Vec<_> = all.iter().map(|scanned| scanned.outcome.status()).collect();
+            assert_eq!(earlier, statuses[..lines]);
+            let mut is_done = report.done();
+            let known: Vec<bool> = all.iter().map(|scanned| is_done(&scanned.name)).collect();
+            assert_eq!(known.iter().filter(|&&known| known).count(), lines);
+            assert!(!all.iter().any(|scanned| is_done(&scanned.name) && lines == 0));
+            add(&mut report, &all[lines..]);
+            assert_eq!(fs::read(&path).unwrap(), whole);
+        }
+        let other = About { options: "--depth fast".to_owned(), ..about() };
+        let refused = Report::open(dir.path(), &other, true).err().unwrap().to_string();
+        assert!(refused.contains("was another") && refused.contains("--depth full"), "{refused}");
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        Report::open(dir.path(), &other, false).unwrap();
+        assert!(fs::read(&path).unwrap().is_empty(), "a new scan begins anew");
+    }
+}

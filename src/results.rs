@@ -1,0 +1,155 @@
+//! What became of a suspect as a line of JSON: printed by a scan, kept by its report, and read again by one that goes on.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use timemark_ingest::sources::{Captured, SuspectName};
+use timemark_ingest::{Finding, Method, Outcome, Scanned};
+use timemark_verify::ContentId;
+use timemark_vision::{Geometry, Overlap};
+
+use crate::outcome::{MatchJson, four_places};
+
+/// A suspect and what became of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct ResultJson {
+    pub suspect: String,
+    /// Where and when a web archive had it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    pub status: String,
+    pub matches: Vec<MatchJson>,
+    pub related: Vec<MatchJson>,
+    pub error: Option<String>,
+    /// What only the report's copy has.
+    #[serde(flatten)]
+    pub kept: Option<Kept>,
+}
+
+/// What a page needs beside it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct Kept {
+    /// The id of its bytes, if they could be read.
+    pub content: Option<String>,
+    /// Why there is no thumbnail of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_picture: Option<String>,
+    /// Of each match, then of each related work, how it lies in the suspect.
+    pub geometry: Vec<Option<GeometryJson>>,
+}
+
+/// A [`Geometry`], with as many places as are drawn from.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(crate) struct GeometryJson {
+    map: [f64; 6],
+    work_size: [u32; 2],
+    suspect_size: [u32; 2],
+    joined: Vec<[[f32; 2]; 2]>,
+}
+
+impl ResultJson {
+    /// As a scan prints it.
+    pub fn of(scanned: &Scanned) -> ResultJson {
+        let outcome = &*scanned.outcome;
+        let captured = scanned.name.captured.as_ref();
+        let error = if let Outcome::Error(error) = outcome { Some(error.clone()) } else { None };
+        ResultJson {
+            suspect: scanned.name.text(),
+            url: captured.map(|captured| captured.url.clone()),
+            date: captured.map(|captured| captured.date.clone()),
+            status: outcome.status().to_owned(),
+            matches: outcome.matches().iter().map(MatchJson::copy).collect(),
+            related: outcome.related().iter().map(MatchJson::of).collect(),
+            error,
+            kept: None,
+        }
+    }
+
+    /// As a report keeps it.
+    pub fn kept(self, scanned: &Scanned) -> ResultJson {
+        let findings = scanned.outcome.matches().iter().chain(scanned.outcome.related());
+        let no_picture = scanned.thumbnail.as_ref().and_then(|thumbnail| thumbnail.as_ref().err());
+        let kept = Kept {
+            content: scanned.content.map(|content| content.to_string()),
+            no_picture: no_picture.cloned(),
+            geometry: findings.map(|f| f.geometry.as_ref().map(GeometryJson::of)).collect(),
+        };
+        ResultJson { kept: Some(kept), ..self }
+    }
+
+    /// What tells it from other suspects of the same sources, but for those that are called the same.
+    pub fn key(name: &SuspectName) -> (String, Option<String>) {
+        let Captured { date, .. } = match &name.captured {
+            Some(captured) => captured.clone(),
+            None => return (name.text(), None),
+        };
+        (name.text(), Some(date))
+    }
+
+    /// What became of it.
+    pub fn outcome(&self) -> Result<Outcome> {
+        Ok(match &*self.status {
+            "undecidable" => Outcome::Undecidable,
+            "error" => Outcome::Error(self.error.clone().unwrap_or_default()),
+            _ => {
+                let geometry = self.kept.iter().flat_map(|kept| &kept.geometry);
+                let mut geometry = geometry.map(|g| g.as_ref().map(GeometryJson::geometry));
+                let mut findings = |all: &[MatchJson]| -> Result<Vec<Finding>> {
+                    all.iter().map(|m| finding(m, geometry.next().flatten())).collect()
+                };
+                Outcome::Compared {
+                    matches: findings(&self.matches)?,
+                    related: findings(&self.related)?,
+                }
+            }
+        })
+    }
+}
+
+/// The finding that a line tells of.
+fn finding(json: &MatchJson, geometry: Option<Geometry>) -> Result<Finding> {
+    let work: ContentId = json.work.parse().context("the id of a work")?;
+    let method: Method = json.method.parse().map_err(anyhow::Error::msg)?;
+    let overlap = json.overlap.zip(json.overlap_suspect);
+    Ok(Finding {
+        work,
+        index: json.index,
+        file: json.file.clone(),
+        title: json.title.clone(),
+        claimant: json.claimant.clone(),
+        score: json.score,
+        method,
+        distance: json.distance,
+        transform: json.transform.clone(),
+        inliers: json.inliers,
+        overlap: overlap.map(|(work, suspect)| Overlap { work, suspect }),
+        alike: json.alike,
+        alike_between: json.alike_between,
+        geometry,
+    })
+}
+
+impl GeometryJson {
+    fn of(geometry: &Geometry) -> GeometryJson {
+        let step = geometry.joined.len().div_ceil(JOINED_MAX).max(1);
+        GeometryJson {
+            map: geometry.map.map(four_places),
+            work_size: geometry.work_size,
+            suspect_size: geometry.suspect_size,
+            joined: geometry.joined.iter().step_by(step).copied().collect(),
+        }
+    }
+
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            map: self.map,
+            work_size: self.work_size,
+            suspect_size: self.suspect_size,
+            joined: self.joined.clone(),
+        }
+    }
+}
+
+/// Places that are kept of a match: of these those are chosen that are drawn.
+const JOINED_MAX: usize = 120;
