@@ -15,6 +15,7 @@ mod output;
 mod receipts;
 mod renewal;
 mod samples;
+mod scanning;
 mod support;
 mod tidy;
 mod timestamps;

@@ -12,6 +12,7 @@ use std::array;
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
+use multiversion::multiversion;
 use timemark_verify::Fingerprint;
 
 /// The codes of one picture, and how much there is to see in it.
@@ -30,13 +31,13 @@ impl Pdq {
     /// `None` if a side is shorter than 5 pixels, or the buffer is not exactly that long. Needs
     /// some 300 bytes for each column and each row, and a byte for every 32 pixels.
     pub fn of_rgb(rgb: &[u8], width: u32, height: u32) -> Option<Pdq> {
-        Picture::new::<Rgb, _>(rgb, width, height).map(|picture| picture.pdq::<Rgb, _>())
+        Picture::new::<Rgb, _>(rgb, width, height).map(|picture| pdq_of_rgb(&picture))
     }
 
     /// The codes of `height` rows of `width` pixels of one byte, black 0 to white 255; the same
     /// as those of the picture with three equal channels, and the same conditions as `of_rgb`.
     pub fn of_luma8(gray: &[u8], width: u32, height: u32) -> Option<Pdq> {
-        Picture::new::<Gray, _>(gray, width, height).map(|picture| picture.pdq::<Gray, _>())
+        Picture::new::<Gray, _>(gray, width, height).map(|picture| pdq_of_gray(&picture))
     }
 }
 
@@ -92,6 +93,17 @@ impl Dihedral {
     }
 }
 
+// Wider registers hold more sums side by side, each of which is still taken in its order.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+fn pdq_of_rgb(picture: &Picture<'_>) -> Pdq {
+    picture.pdq::<Rgb, _>()
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+fn pdq_of_gray(picture: &Picture<'_>) -> Pdq {
+    picture.pdq::<Gray, _>()
+}
+
 /// Pixels whose sides and length have been checked.
 struct Picture<'a> {
     bytes: &'a [u8],
@@ -111,6 +123,7 @@ impl<'a> Picture<'a> {
         fits.then_some(Picture { bytes, width, height })
     }
 
+    #[inline(always)]
     fn pdq<P: Pixel<N>, const N: usize>(&self) -> Pdq {
         // The reference takes 64 x 64 pixels as they are, without the blur.
         let small = if (self.width, self.height) == (SMALL, SMALL) {
@@ -121,6 +134,7 @@ impl<'a> Picture<'a> {
         Pdq { codes: codes(&waves(&small)), quality: quality(&small) }
     }
 
+    #[inline(always)]
     fn as_it_is<P: Pixel<N>, const N: usize>(&self) -> Small {
         let mut small = [[0.0; SMALL]; SMALL];
         let mut strip = [ZEROS; SMALL];
@@ -142,6 +156,7 @@ impl<'a> Picture<'a> {
     /// all passes while they are in the cache, and each pass slides windows that lie side by
     /// side, so that one instruction serves four: the row passes work on strips stored column by
     /// column, the column passes on rows, and each hands its results over turned for the next.
+    #[inline(always)]
     fn shrink<P: Pixel<N>, const N: usize>(&self) -> Small {
         let (across, down) = (BoxFilter::new(self.width), BoxFilter::new(self.height));
         let quads = self.width.div_ceil(4);
@@ -178,6 +193,7 @@ impl<'a> Picture<'a> {
     }
 
     /// Writes the luma of the 16 rows from `y` as columns; below the picture its last row repeats.
+    #[inline(always)]
     fn luma<P: Pixel<N>, const N: usize>(&self, y: usize, strip: &mut [Column]) {
         let stride = self.width * (N / 4);
         let rows: [&[u8]; LANES] = array::from_fn(|lane| {
@@ -213,10 +229,7 @@ fn luma_of_fours<P: Pixel<N>, const N: usize>(
     let rows = [P::four(a), P::four(b), P::four(c), P::four(d)];
     for (x, column) in columns.iter_mut().enumerate() {
         for (luma, row) in column[band].iter_mut().zip(&rows) {
-            // pdqhash computes (0.299 r + 0.587 g) + 0.114 b in double precision and rounds to
-            // single. Its error is too small to ever round differently than this exact integer,
-            // below 2^24, divided once.
-            *luma = P::thousandths(row[x]) as f32 / 1000.0;
+            *luma = P::luma(row[x]);
         }
     }
 }
@@ -227,8 +240,8 @@ trait Pixel<const N: usize> {
     /// pixel's own mean nothing.
     fn four(bytes: &[u8; N]) -> [u32; 4];
 
-    /// The luma of a pixel times 1000.
-    fn thousandths(pixel: u32) -> i32;
+    /// The luma of a pixel.
+    fn luma(pixel: u32) -> f32;
 }
 
 struct Rgb;
@@ -245,9 +258,12 @@ impl Pixel<12> for Rgb {
     }
 
     #[inline(always)]
-    fn thousandths(pixel: u32) -> i32 {
+    fn luma(pixel: u32) -> f32 {
         let channel = |shift: u32| (pixel >> shift & 0xff) as i32;
-        299 * channel(0) + 587 * channel(8) + 114 * channel(16)
+        // pdqhash computes (0.299 r + 0.587 g) + 0.114 b in double precision and rounds to
+        // single. Its error is too small to ever round differently than this exact integer,
+        // below 2^24, divided once.
+        (299 * channel(0) + 587 * channel(8) + 114 * channel(16)) as f32 / 1000.0
     }
 }
 
@@ -260,8 +276,8 @@ impl Pixel<4> for Gray {
     }
 
     #[inline(always)]
-    fn thousandths(pixel: u32) -> i32 {
-        1000 * (pixel & 0xff) as i32
+    fn luma(pixel: u32) -> f32 {
+        (pixel & 0xff) as i32 as f32
     }
 }
 
@@ -304,6 +320,7 @@ impl BoxFilter {
     }
 
     /// First row pass: filters along a strip, and writes it as 16 rows.
+    #[inline(always)]
     fn rows(&self, strip: &[Column], rows: &mut [Quad]) {
         let quads = strip.len().div_ceil(4);
         let mut rows = rows.chunks_exact_mut(quads);
@@ -325,6 +342,7 @@ impl BoxFilter {
     }
 
     /// First column pass: filters down the 16 rows from `y`, and writes them as a strip.
+    #[inline(always)]
     fn columns<'a>(
         &self,
         y: usize,
@@ -349,6 +367,7 @@ impl BoxFilter {
     }
 
     /// Second row pass: filters along a strip, and keeps only the sampled columns of its 16 rows.
+    #[inline(always)]
     fn rows_sampled(&self, strip: &[Column], rows: &mut [[f32; SMALL]]) {
         let mut wanted = self.samples.iter().enumerate().peekable();
         let mut sums = self.sums_before(strip);
@@ -367,6 +386,7 @@ impl BoxFilter {
     }
 
     /// Second column pass: filters down the sampled columns, and keeps only the sampled rows.
+    #[inline(always)]
     fn columns_sampled(&self, rows: &[[f32; SMALL]]) -> Small {
         let mut small = [[0.0; SMALL]; SMALL];
         let mut wanted = small.iter_mut().zip(&self.samples).peekable();
@@ -383,6 +403,7 @@ impl BoxFilter {
     }
 
     /// The sums of the windows just before their first step.
+    #[inline(always)]
     fn sums_before(&self, strip: &[Column]) -> Column {
         let mut sums = ZEROS;
         for column in &strip[..self.ahead] {
@@ -426,6 +447,7 @@ fn sub(sums: &mut [f32], values: &[f32]) {
 }
 
 /// How strong the gradients of the small picture are, from 0 to 100, with the reference's scale.
+#[inline(always)]
 fn quality(small: &Small) -> u8 {
     let mut totals = [0.0; SMALL]; // at most 126 · 100 each: exact
     let mut count = |above: &[f32], below: &[f32]| {
@@ -443,6 +465,7 @@ fn quality(small: &Small) -> u8 {
 }
 
 /// The 16 x 16 slowest waves of the small picture, constants left out; row by row downwards.
+#[inline(always)]
 fn waves(small: &Small) -> Waves {
     let mut half = [[0.0; SMALL]; WAVES];
     for (wave, half) in half.iter_mut().enumerate() {
@@ -469,6 +492,7 @@ fn waves(small: &Small) -> Waves {
 
 /// The eight codes, from one transform: mirroring a picture only changes the sign of every other
 /// wave, and exchanging its rows and columns exchanges those of the code.
+#[inline(always)]
 fn codes(waves: &Waves) -> [Fingerprint; 8] {
     let (original, flip_plus1) = code_and_transposed(waves, false, false);
     let (rotate180, flip_minus1) = code_and_transposed(waves, true, true);
@@ -479,6 +503,7 @@ fn codes(waves: &Waves) -> [Fingerprint; 8] {
 
 /// The code of the picture mirrored top to bottom, left to right, both or neither, and that code
 /// with rows and columns exchanged.
+#[inline(always)]
 fn code_and_transposed(
     waves: &Waves,
     top_bottom: bool,
@@ -629,7 +654,7 @@ mod tests {
         for r in (0..=255).step_by(5) {
             for g in (0..=255).step_by(3) {
                 for b in 0..=255 {
-                    let exact = Rgb::thousandths(u32::from_le_bytes([r, g, b, 99])) as f32 / 1000.0;
+                    let exact = Rgb::luma(u32::from_le_bytes([r, g, b, 99]));
                     assert_eq!(exact, luma_of_pdqhash([r, g, b]), "{r} {g} {b}");
                 }
             }

@@ -1,6 +1,8 @@
 //! Pictures inside pictures: which rectangles of a picture may be pictures of their own, by what a straight
 //! cut leaves behind. What is in them, and whether anybody registered it, is not known here.
 
+use std::borrow::Cow;
+
 use multiversion::multiversion;
 
 use crate::picture::{Luma, Picture, Rectangle};
@@ -326,11 +328,11 @@ fn edges(reduced: &Reduced) -> (Vec<i8>, Vec<i8>) {
     let mut steps_across = vec![0_u8; width * height];
     let mut steps_down = vec![0_u8; width * height];
     for plane in &reduced.planes {
-        let across = steps_across[1..].iter_mut().zip(&plane[1..]).zip(plane);
+        let across = steps_across[1..].iter_mut().zip(&plane[1..]).zip(&plane[..]);
         for ((step, value), before) in across {
             *step = (*step).max(value.abs_diff(*before));
         }
-        let down = steps_down[width..].iter_mut().zip(&plane[width..]).zip(plane);
+        let down = steps_down[width..].iter_mut().zip(&plane[width..]).zip(&plane[..]);
         for ((step, value), above) in down {
             *step = (*step).max(value.abs_diff(*above));
         }
@@ -375,21 +377,24 @@ fn block_sums(edges: &[i8], width: usize, height: usize, upright: bool) -> Vec<i
 }
 
 /// The three channels of a picture apart, reduced by averaging whole squares of pixels.
-struct Reduced {
+struct Reduced<'a> {
     width: usize,
     height: usize,
     /// How many pixels of the picture one of these is, each way.
     factor: usize,
     /// One for each channel.
-    planes: Vec<Vec<u8>>,
+    planes: Vec<Cow<'a, [u8]>>,
 }
 
-impl Reduced {
+impl<'a> Reduced<'a> {
     /// `N` channels, pixel by pixel.
-    fn new<const N: usize>(pixels: &[u8], width: u32, height: u32) -> Reduced {
+    fn new<const N: usize>(pixels: &'a [u8], width: u32, height: u32) -> Reduced<'a> {
         let (width, height) = (width as usize, height as usize);
         let factor = width.max(height).div_ceil(SIDE_PIXELS_MAX).clamp(1, width.min(height).max(1));
         let (reduced_width, reduced_height) = (width / factor, height / factor);
+        if N == 1 && factor == 1 {
+            return Reduced { width, height, factor, planes: vec![Cow::Borrowed(pixels)] };
+        }
         let mut planes = vec![Vec::with_capacity(reduced_width * reduced_height); N];
         let area = (factor * factor) as u64;
         let mut sums = vec![[0_u64; N]; reduced_width];
@@ -419,6 +424,7 @@ impl Reduced {
                 plane.extend(sums.iter().map(|sum| (sum[channel] / area) as u8));
             }
         }
+        let planes = planes.into_iter().map(Cow::Owned).collect();
         Reduced { width: reduced_width, height: reduced_height, factor, planes }
     }
 

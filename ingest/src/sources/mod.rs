@@ -37,7 +37,7 @@ pub use name::{Captured, SuspectName};
 pub use stream::{UNPACKED_BYTES_FREE, UNPACKED_RATIO_MAX};
 pub use unpack::ZSTD_WINDOW_BYTES_MAX;
 
-use crate::media::START_BYTES;
+use crate::media::{FILE_BYTES_MAX, START_BYTES, has_picture_signature};
 use crate::walk::{Sighting, walk};
 use archive::{Kind, Visit};
 use stream::{Budget, Counted, FileReader};
@@ -152,7 +152,13 @@ impl OpenFile {
     pub fn read(self) -> io::Result<Content> {
         // A file that grows while it is read must not be read for ever.
         let rest = (self.length + 1).saturating_sub(self.start.len() as u64);
-        let rest = Counted { from: (&self.file).take(rest), budget: Budget::default() };
+        let mut rest = Counted { from: (&self.file).take(rest), budget: Budget::default() };
+        if has_picture_signature(&self.start) && self.length <= FILE_BYTES_MAX {
+            let mut bytes = self.start;
+            bytes.reserve_exact((self.length as usize + 1).saturating_sub(bytes.len()));
+            rest.read_to_end(&mut bytes)?;
+            return Ok(Content::Picture(bytes));
+        }
         let mut rest = io::BufReader::with_capacity(FILE_BUFFER_BYTES, rest);
         Content::read(self.start, &mut rest, Some(self.length))
     }
