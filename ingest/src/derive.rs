@@ -78,21 +78,22 @@ impl Engine {
         let from = self.index.keypoints_len();
         let lacking =
             records.iter().filter(|record| record.index >= from && record.claim.is_some());
-        let found = lacking.collect::<Vec<_>>().into_par_iter().map(|record| {
-            let content = record.leaf.content;
-            if let Some(ready) = self.features.get(&content) {
-                return Ok(Some((record.index, ready)));
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for Record { index, leaf, .. } in lacking {
+            match self.features.get(&leaf.content) {
+                Some(ready) => found.push((*index, ready)),
+                None => missing.push((*index, leaf.content)),
             }
-            match work_picture(&content, self) {
-                Ok(picture) => {
-                    Ok(picture.map(|picture| (record.index, Arc::new(Features::of_work(&picture)))))
-                }
-                // `log audit` reports it; that a work is lost must not keep the others from being found.
-                Err(BlobError::Missing { .. } | BlobError::Altered { .. }) => Ok(None),
-                Err(error) => Err(DeriveError::Store(error)),
-            }
+        }
+        let seen = missing.into_par_iter().map(|(index, work)| match work_picture(&work, self) {
+            Ok(picture) => Ok(picture.map(|seen| (index, Arc::new(Features::of_work(&seen))))),
+            // `log audit` reports it; that a work is lost must not keep the others from being found.
+            Err(BlobError::Missing { .. } | BlobError::Altered { .. }) => Ok(None),
+            Err(error) => Err(DeriveError::Store(error)),
         });
-        found.filter_map(Result::transpose).collect()
+        found.extend(seen.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?);
+        found.sort_unstable_by_key(|(index, _)| *index);
+        Ok(found)
     }
 
     /// As [`Engine::catch_up`], where an entry up to `index` is still missing.

@@ -110,7 +110,8 @@ pub fn register(
         let (status, similar) = (Status::Duplicate, Vec::new());
         return Ok(Registration { status, receipt, similar, not_taken, behind: None });
     }
-    let mut look = work.look(submission)?;
+    // In the pool, whose threads are few: what a picture takes, the allocator keeps a while for the thread that asked.
+    let mut look = rayon::scope(|_| work.look(submission))?;
     let digests = work.store(engine)?;
     let claim = claim(path, submission, digests, work.media_type, look.as_ref(), engine);
     // Many may wait for the log at a time, but not with their works in memory.

@@ -694,6 +694,7 @@ mod tests {
     use timemark_verify::{Policy, WorkDigests, verify};
 
     use super::*;
+    use crate::endorse::Endorsement;
 
     fn key() -> LogKey {
         LogKey::from_seeds("log.example", &[7; 32], &[17; 32]).unwrap()
@@ -780,6 +781,20 @@ mod tests {
                 receipt.to_string()
             );
         }
+    }
+
+    #[test]
+    fn what_a_quorum_says_later_is_in_a_receipt_that_was_asked_for_before() {
+        let (_dir, path) = new_log();
+        let log = open(&path).unwrap();
+        let first = log.append(&claim(0)).unwrap();
+        log.append(&claim(1)).unwrap();
+        for _ in 0..2 {
+            assert_eq!(log.receipt(0).unwrap().to_string(), first.to_string());
+        }
+        let (note, timestamps) = (log.checkpoint(), Vec::new());
+        log.endorsements.keep(Endorsement { size: 2, note, quorum: true, timestamps }).unwrap();
+        assert_eq!(log.receipt(0).unwrap().anchors[0].checkpoint().size, 2);
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl<'t> Visit<'t> {
             let content = Content::read(start, body, expected);
             return self.read(name, content);
         }
-        if Receipt::is_receipt(&start) && name.ends_with(RECEIPT_SUFFIX) {
+        if Receipt::is_receipt(&start) && name.extension() == Some(Receipt::FILE_EXTENSION) {
             return (self.take)(Met::Skipped(name));
         }
         let kind = Kind::of(&start);
@@ -205,4 +205,3 @@ impl<'t> Visit<'t> {
 pub const NESTING_MAX: usize = 3;
 /// The longest zip that is opened where it does not lie on disk.
 pub const ZIP_BYTES_IN_MEMORY_MAX: u64 = 256 << 20;
-const RECEIPT_SUFFIX: &str = ".timemark";

@@ -148,10 +148,10 @@ fn visit_file(path: PathBuf, take: &mut dyn FnMut(Met) -> ControlFlow<()>) -> Co
 }
 
 impl OpenFile {
-    /// Reads it to its end.
+    /// Reads it to where its end was when it was opened.
     pub fn read(self) -> io::Result<Content> {
-        // A file that grows while it is read must not be read for ever.
-        let rest = (self.length + 1).saturating_sub(self.start.len() as u64);
+        // What is appended meanwhile is not read, as in an archive.
+        let rest = self.length.saturating_sub(self.start.len() as u64);
         let mut rest = Counted { from: (&self.file).take(rest), budget: Budget::default() };
         if has_picture_signature(&self.start) && self.length <= FILE_BYTES_MAX {
             let mut bytes = self.start;

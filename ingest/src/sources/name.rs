@@ -1,7 +1,7 @@
 //! How a suspect is called: by its file, by its place within an archive, by where it was captured.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use timemark_verify::escape;
 
@@ -67,11 +67,10 @@ impl SuspectName {
         self.member(bare.filter(|bare| !bare.is_empty()).unwrap_or(&name).as_bytes())
     }
 
-    pub(super) fn ends_with(&self, suffix: &str) -> bool {
-        match &self.within {
-            Some(within) => within.ends_with(suffix),
-            None => self.file.to_string_lossy().ends_with(suffix),
-        }
+    /// What stands behind the last dot of its name.
+    pub(super) fn extension(&self) -> Option<&str> {
+        let name = self.within.as_deref().map_or(&*self.file, Path::new);
+        name.extension()?.to_str()
     }
 }
 
