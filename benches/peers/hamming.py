@@ -17,7 +17,7 @@ BITS = 256
 # Hashes × bits of each, and how many bits of a hash may be flipped. The first is the one that cannot miss anything
 # within 31 bits; the others trade that for speed.
 MULTI_HASHES = [(16, 16, 1), (16, 16, 0), (10, 22, 0), (10, 22, 1), (10, 25, 1), (12, 21, 1), (8, 24, 1)]
-USEARCH_CODES_MAX = 1_000_000
+USEARCH_CODES_MAX = 100_000
 USEARCH_NEAREST = 10
 
 

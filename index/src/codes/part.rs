@@ -380,7 +380,7 @@ fn near_portably<const N: usize>(
 }
 
 /// Signatures that are compared at a time, and readable ones beyond the last bucket.
-pub(super) const PADDING: usize = 16;
+pub(super) const PADDING: usize = 32;
 /// Codes compared with a code at once; as many as a picture has ways to be turned and mirrored.
 const LANES: usize = 8;
 /// Buckets, and then codes, that are asked for at a time.

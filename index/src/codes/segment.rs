@@ -6,7 +6,7 @@
 //!           · SHA-256 of the removed works and of each part · SHA-256 of the head so far · zeros up to 4096
 //! removed = work u64 *                                                   works of earlier segments that count no more
 //! part    = code 32 bytes * · work u64 * · quality u8 * and, from 4,096 rows on, the tables:
-//! tables  = 16 × 65,537 starts u32 · 16 × rows signatures u16, 16 more · 16 × rows places u32
+//! tables  = 16 × 65,537 starts u32 · 16 × rows signatures u16, 32 more · 16 × rows places u32
 //! ```
 //!
 //! It takes in the log entries `from..to`, and is called `codes-<from>-<to>`. Its head is checked when it is opened, the
