@@ -16,7 +16,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use measure::{Report, quantile};
 use timemark_index::Index;
 use timemark_ingest::media::{self, Limits};
-use timemark_ingest::sources::Source;
+use timemark_ingest::sources::{Progress, Source};
 use timemark_ingest::{
     Engine, Method, Outcome, Salter, ScanOptions, Scanned, Status, Submission, Summary, register,
     scan,
@@ -151,7 +151,7 @@ fn scan_each(
 ) -> Result<Summary> {
     let sources: Vec<Source> = suspects.iter().cloned().map(Source::Path).collect();
     let options = ScanOptions::default();
-    Ok(scan(&sources, engine, options, &mut |_| false, &mut |scanned| {
+    Ok(scan(&sources, engine, options, &Progress::default(), &mut |_| false, &mut |scanned| {
         each(scanned);
         ControlFlow::Continue(())
     })?)

@@ -17,16 +17,19 @@ pub(crate) fn counter(what: &str, count: u64) -> ProgressBar {
 /// A bar for a file whose rows are pieces of work: how far it is goes by the bytes, and how many rows that are stands in
 /// the message.
 pub(crate) fn by_bytes(what: &str, bytes: u64) -> ProgressBar {
-    with_template(ProgressBar::new(bytes), what, "{prefix} {wide_bar:.cyan/blue} {msg} ETA {eta}")
+    with_template(ProgressBar::new(bytes), what, BYTES_TEMPLATE)
 }
 
-/// A bar for a scan, which says how far it is, how fast, and what it found so far.
+/// A bar for a scan, which says how fast it is and what it found; how far once somebody knows how long it is, and gives
+/// it the [`bytes_style`].
 pub(crate) fn scanning() -> ProgressBar {
-    with_template(
-        ProgressBar::no_length(),
-        "scanning",
-        "{prefix} {spinner} {pos} suspects, {per_sec} {msg} {elapsed}",
-    )
+    with_template(ProgressBar::no_length(), "scanning", "{prefix} {spinner} {msg} {elapsed}")
+}
+
+/// How a bar looks that counts bytes of a known number.
+pub(crate) fn bytes_style() -> ProgressStyle {
+    let template = ProgressStyle::with_template(BYTES_TEMPLATE);
+    template.unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 /// Lets rows pass and says on the bar how many did, how fast, and how many failed so far.
@@ -56,3 +59,5 @@ fn with_template(bar: ProgressBar, what: &str, template: &str) -> ProgressBar {
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
+
+const BYTES_TEMPLATE: &str = "{prefix} {wide_bar:.cyan/blue} {msg} ETA {eta}";

@@ -152,6 +152,11 @@ impl Index {
         near.into_iter().map(Match::from).collect()
     }
 
+    /// Reads what is mapped rather than read when the index is opened, and compares it with its digests.
+    pub fn check(&self) -> Result<(), IndexError> {
+        self.codes.check()
+    }
+
     /// How many works have a code of this kind.
     pub fn codes(&self, kind: Kind) -> usize {
         self.codes.rows(kind)

@@ -15,7 +15,7 @@ pub struct ArchiveAudit {
     pub log: AuditReport,
     /// Works read and hashed; one that is registered twice is read twice.
     pub works: u64,
-    /// Works that are missing or altered, one sentence each.
+    /// Works that are missing or altered, and damage to the index, one sentence each.
     pub findings: Vec<String>,
 }
 
@@ -38,5 +38,6 @@ pub fn audit(engine: &Engine, progress: &dyn Fn(u64)) -> Result<ArchiveAudit, Lo
             findings.push(format!("entry {}: {error}", entry.index));
         }
     })?;
+    findings.extend(engine.index.check().err().map(|error| error.to_string()));
     Ok(ArchiveAudit { log, works, findings })
 }

@@ -21,7 +21,7 @@ use crate::judge::PLACES_MIN;
 use crate::media::{self, Limits};
 use crate::queue::Queue;
 use crate::repeats::Repeats;
-use crate::sources::{Content, Met, OpenFile, Source, SuspectName, visit};
+use crate::sources::{Content, Met, OpenFile, Progress, Source, SuspectName, visit};
 
 /// Two PDQ codes within this Hamming distance may be of the same picture. How it was chosen is written in
 /// docs/accuracy.md.
@@ -191,6 +191,7 @@ pub fn scan(
     sources: &[Source],
     engine: &Engine,
     options: ScanOptions,
+    progress: &Progress,
     is_done: &mut (dyn FnMut(&SuspectName) -> bool + Send),
     report: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError> {
@@ -200,7 +201,7 @@ pub fn scan(
     let (done, results) = mpsc::sync_channel(RESULTS_MAX);
     thread::scope(|scope| {
         scope.spawn(|| {
-            find(sources, is_done, &queue);
+            find(sources, progress, is_done, &queue);
             queue.close();
         });
         for _ in 0..cores + READERS_MORE {
@@ -226,6 +227,7 @@ pub fn scan(
 /// Puts everything that is to be compared in line.
 fn find(
     sources: &[Source],
+    progress: &Progress,
     is_done: &mut (dyn FnMut(&SuspectName) -> bool + Send),
     queue: &Queue<Met>,
 ) {
@@ -246,7 +248,7 @@ fn find(
         }
     };
     for source in sources {
-        if visit(source, &mut take).is_break() {
+        if visit(source, progress, &mut take).is_break() {
             return;
         }
     }

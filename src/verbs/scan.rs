@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use indicatif::ProgressBar;
-use timemark_ingest::sources::{Source, SuspectName};
+use timemark_ingest::sources::{Progress, Source, SuspectName};
 use timemark_ingest::{
     Depth, Engine, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned,
     Stages, Summary, scan,
@@ -92,20 +93,37 @@ impl Scan {
         let report =
             self.report.as_deref().map(|dir| Report::open(dir, &about, self.resume)).transpose()?;
         let started = Instant::now();
-        let bar = progress::scanning();
-        let mut telling = Telling { scan: self, report, bar: &bar, told: Summary::default() };
+        let (bar, progress) = (progress::scanning(), Progress::default());
+        let length = sources.clone();
+        // How long it takes is told once it is known how much there is, which must hold nothing up.
+        let lengthy = bar.clone();
+        thread::spawn(move || {
+            if let Some(length) = length.iter().map(Source::length).sum() {
+                lengthy.set_length(length);
+                lengthy.set_style(progress::bytes_style());
+            }
+        });
+        let mut telling = Telling {
+            scan: self,
+            report,
+            bar: &bar,
+            progress: progress.clone(),
+            started,
+            told: Summary::default(),
+        };
         let mut is_done = telling.earlier()?;
         let mut failure = None;
         let options = self.options();
-        let scanned = scan(&sources, &engine, options, &mut is_done, &mut |scanned| match telling
-            .tell(&scanned)
-        {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        });
+        let scanned =
+            scan(&sources, &engine, options, &progress, &mut is_done, &mut |scanned| match telling
+                .tell(&scanned)
+            {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    failure = Some(error);
+                    ControlFlow::Break(())
+                }
+            });
         let Telling { report, told, .. } = telling;
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
@@ -217,6 +235,8 @@ struct Telling<'a> {
     scan: &'a Scan,
     report: Option<Report>,
     bar: &'a ProgressBar,
+    progress: Progress,
+    started: Instant,
     told: Summary,
 }
 
@@ -248,11 +268,12 @@ impl Telling<'_> {
 
     fn say_outcome(&mut self, result: ResultJson, outcome: &Outcome) -> Result<()> {
         self.told.count(outcome);
-        self.bar.inc(1);
-        let Summary { matches, errors, .. } = self.told;
-        if matches + errors > 0 {
-            self.bar.set_message(format!("{matches} matches, {errors} errors"));
-        }
+        self.bar.set_position(self.progress.bytes());
+        let Summary { suspects, matches, errors, .. } = self.told;
+        let rate = suspects as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let counts =
+            format!("{suspects} suspects, {rate:.0}/s, {matches} matches, {errors} errors");
+        self.bar.set_message(counts);
         self.bar.suspend(|| self.scan.print(result, outcome))
     }
 }

@@ -395,3 +395,47 @@ const QUERIES_MAX: usize = 1 << 16;
 const PROBE_COST: f64 = 4.0;
 /// What comparing a signature costs beside it.
 const SIGNATURE_COST: f64 = 0.15;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What the machine's widest registers find is what the plain loop finds, which other machines take.
+        #[test]
+        fn every_way_to_compare_finds_the_same(
+            codes in proptest::collection::vec(any::<[u64; 4]>(), 1..200),
+            flips in proptest::collection::vec((0usize..200, 0usize..256), 0..400),
+            radius in 0u32..110,
+        ) {
+            let mut near = codes.clone();
+            for (code, bit) in flips {
+                near[code % codes.len()][bit / 64] ^= 1 << (bit % 64);
+            }
+            let owned = OwnedTables::new(&codes);
+            let (reach, mut probes) = (Reach::new(radius.min(48)), Vec::new());
+            let queries: Vec<Query> = near.iter().take(9).map(|&code| Query { code }).collect();
+            (0..CHUNKS).for_each(|table| push_probes(table, &queries, &reach, &mut probes));
+            let (mut wide, mut plain) = (Vec::new(), Vec::new());
+            sweep(&owned.view(), &probes, &mut wide);
+            sweep_portably(&owned.view(), &probes, &mut plain);
+            let places = |hits: &[Hit]| hits.iter().map(|h| (h.at, h.query)).collect::<Vec<_>>();
+            prop_assert_eq!(places(&wide), places(&plain));
+
+            let lanes: [Spread; LANES] = array::from_fn(|lane| near[lane % near.len()]);
+            let (mut wide, mut plain) = (Vec::new(), Vec::new());
+            near_many(&codes, &lanes, radius, &mut |place, bits, lane| wide.push((place, bits, lane)));
+            near_portably(&codes, &lanes, radius, &mut |place, bits, lane| {
+                plain.push((place, bits, lane));
+            });
+            prop_assert_eq!(&wide, &plain);
+            for (place, code) in codes.iter().enumerate() {
+                for (lane, other) in lanes.iter().enumerate() {
+                    let bits = distance(code, other);
+                    prop_assert_eq!(wide.contains(&(place, bits, lane)), bits <= radius);
+                }
+            }
+        }
+    }
+}

@@ -14,8 +14,7 @@ use super::{Limits, contained, turned_pixels};
 /// The brightness of a JPEG, upright, within limits. `None` if it is none, or has no brightness of its own, or the
 /// limits or the decoder are against it: [`decode`](super::decode) says what is the matter, or does better.
 ///
-/// Codes of it differ from those of the whole picture in a few bits, as the brightness of a picture in RGB was rounded
-/// three times; docs/accuracy.md tells in how many.
+/// Codes of it differ from those of the whole picture in a few bits: colours that no screen shows were cut off there.
 pub fn luma(bytes: &[u8], limits: &Limits) -> Option<Luma> {
     contained("image/jpeg", || Ok(luma_within(bytes, limits))).ok().flatten()
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 
 use super::content::read_start;
 use super::stream::{Begun, Budget, Counted, Plain, damaged};
-use super::{Met, SuspectName, visit_path};
+use super::{Met, Progress, SuspectName, visit_path};
 
 /// Hands out what is at or below each path of a list. Paths stand one a line, or are each ended by a NUL if
 /// there is one in what the list begins with.
 pub(super) fn visit(
     list: &Path,
     from: impl Read,
+    progress: &Progress,
     take: &mut dyn FnMut(Met) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut from = BufReader::new(Counted { from, budget: Budget::default() });
@@ -38,7 +39,7 @@ pub(super) fn visit(
         }
         match str::from_utf8(&line) {
             Ok("") => {}
-            Ok(path) => visit_path(Path::new(path), take)?,
+            Ok(path) => visit_path(Path::new(path), progress, take)?,
             Err(_) => take(failed(list, format!("line {number} is not UTF-8")))?,
         }
     }
@@ -89,7 +90,7 @@ mod tests {
 
     fn check(list: &[u8], expected: &[&str]) {
         let mut met = Vec::new();
-        let _ = visit(Path::new("list"), list, &mut |found| {
+        let _ = visit(Path::new("list"), list, &Progress::default(), &mut |found| {
             met.push(match found {
                 Met::File(file) => file.path.file_name().unwrap().to_str().unwrap().to_owned(),
                 Met::Failed { name, reason } => format!("{name}: {reason}"),

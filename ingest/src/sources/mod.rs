@@ -30,6 +30,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use archive::{NESTING_MAX, ZIP_BYTES_IN_MEMORY_MAX};
 pub use content::Content;
@@ -53,6 +55,34 @@ pub enum Source {
     ListFromStdin,
     /// Standard input itself: an archive, or a single file.
     Stdin,
+}
+
+impl Source {
+    /// How many bytes there are to be read, if that can be told: so much is counted by [`Progress`] when all is read, but
+    /// for files that change meanwhile.
+    pub fn length(&self) -> Option<u64> {
+        let Source::Path(path) = self else { return None };
+        let files = walk(path).filter_map(|sighting| match sighting {
+            Ok(Sighting::File(found)) => found.path.metadata().ok(),
+            _ => None,
+        });
+        Some(files.map(|metadata| metadata.len()).sum())
+    }
+}
+
+/// How many bytes of the sources a visit has come past; copies count together.
+#[derive(Clone, Debug, Default)]
+pub struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// So many until now.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
 }
 
 /// What a visit comes upon.
@@ -92,14 +122,20 @@ pub struct OpenFile {
 ///
 /// A file that is an archive is handed out first, and then what is within it. Standard input is handed out
 /// as a member after all that is within it, since its digest is known only then.
-pub fn visit(source: &Source, take: &mut dyn FnMut(Met) -> ControlFlow<()>) -> ControlFlow<()> {
+pub fn visit(
+    source: &Source,
+    progress: &Progress,
+    take: &mut dyn FnMut(Met) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     match source {
-        Source::Path(path) => visit_path(path, take),
+        Source::Path(path) => visit_path(path, progress, take),
         Source::List(path) => match File::open(path) {
-            Ok(file) => list::visit(path, file, take),
+            Ok(file) => list::visit(path, file, progress, take),
             Err(error) => take(failed(path, &error)),
         },
-        Source::ListFromStdin => list::visit(Path::new(STDIN_NAME), io::stdin().lock(), take),
+        Source::ListFromStdin => {
+            list::visit(Path::new(STDIN_NAME), io::stdin().lock(), progress, take)
+        }
         Source::Stdin => visit_stream(Path::new(STDIN_NAME), io::stdin().lock(), take),
     }
 }
@@ -113,10 +149,14 @@ pub fn visit_stream(
     Visit::new(take).stream(SuspectName::of_file(path), from)
 }
 
-fn visit_path(path: &Path, take: &mut dyn FnMut(Met) -> ControlFlow<()>) -> ControlFlow<()> {
+fn visit_path(
+    path: &Path,
+    progress: &Progress,
+    take: &mut dyn FnMut(Met) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     for sighting in walk(path) {
         match sighting {
-            Ok(Sighting::File(found)) => visit_file(found.path, take)?,
+            Ok(Sighting::File(found)) => visit_file(found.path, progress, take)?,
             Ok(Sighting::Receipt(path) | Sighting::Archive(path)) => {
                 take(Met::Skipped(SuspectName::of_file(path)))?;
             }
@@ -129,7 +169,11 @@ fn visit_path(path: &Path, take: &mut dyn FnMut(Met) -> ControlFlow<()>) -> Cont
     ControlFlow::Continue(())
 }
 
-fn visit_file(path: PathBuf, take: &mut dyn FnMut(Met) -> ControlFlow<()>) -> ControlFlow<()> {
+fn visit_file(
+    path: PathBuf,
+    progress: &Progress,
+    take: &mut dyn FnMut(Met) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let opened = OpenFile::open(&path).and_then(|open| {
         // The file that was begun and no other, whatever bears its name by now; read beside whoever takes it.
         let archive = Kind::of(&open.start).map(|kind| open.file.try_clone().map(|f| (kind, f)));
@@ -137,11 +181,14 @@ fn visit_file(path: PathBuf, take: &mut dyn FnMut(Met) -> ControlFlow<()>) -> Co
     });
     match opened {
         Err(error) => take(failed(&path, &error)),
-        Ok((None, open)) => take(Met::File(open)),
+        Ok((None, open)) => {
+            progress.add(open.length);
+            take(Met::File(open))
+        }
         Ok((Some((kind, file)), open)) => {
             let length = open.length;
             take(Met::File(open))?;
-            let file = FileReader::new(file, length);
+            let file = FileReader::new(file, length, progress.clone());
             Visit::new(take).file(kind, &SuspectName::of_file(path), file)
         }
     }
@@ -627,7 +674,8 @@ mod tests {
         fs::write(path("d"), [b"x".repeat(257), b"ustar is no tar".repeat(40)].concat()).unwrap();
         let mut all = Vec::new();
         let source = Source::Path(dir.path().to_owned());
-        let _ = visit(&source, &mut |met| {
+        let progress = Progress::default();
+        let _ = visit(&source, &progress, &mut |met| {
             // Whoever takes a file may read it while its members are read.
             if let Met::File(file) = met {
                 let (path, bytes) = (file.path.clone(), fs::read(&file.path).unwrap());
@@ -654,10 +702,12 @@ mod tests {
                 ("d", "file"),
             ]
         );
+        let length = source.length().unwrap();
+        assert!((length / 2..2 * length).contains(&progress.bytes()), "{progress:?} of {length}");
         // Breaking off is heard on every level.
         for stop in 1..=all.len() {
             let mut met = 0;
-            let flow = visit(&source, &mut |_| {
+            let flow = visit(&source, &Progress::default(), &mut |_| {
                 met += 1;
                 if met == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });

@@ -12,6 +12,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use timemark_verify::ContentId;
 
+use super::Progress;
+
 /// The bytes of a layer.
 pub(super) trait Layer: BufRead {
     /// After an error or an early end: goes on at the next place where the layer can be read again, if
@@ -292,11 +294,12 @@ pub(super) struct FileReader {
     at: u64,
     /// How long the file was when it was opened; what is appended meanwhile is not read.
     pub(super) length: u64,
+    progress: Progress,
 }
 
 impl FileReader {
-    pub(super) fn new(file: File, length: u64) -> FileReader {
-        FileReader { file: Arc::new(file), at: 0, length }
+    pub(super) fn new(file: File, length: u64, progress: Progress) -> FileReader {
+        FileReader { file: Arc::new(file), at: 0, length, progress }
     }
 }
 
@@ -306,6 +309,7 @@ impl Read for FileReader {
         let wanted = buffer.len().min(left);
         let length = retried(|| self.file.read_at(&mut buffer[..wanted], self.at))?;
         self.at += length as u64;
+        self.progress.add(length as u64);
         Ok(length)
     }
 }
