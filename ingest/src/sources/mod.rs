@@ -70,7 +70,8 @@ impl Source {
     }
 }
 
-/// How many bytes of the sources a visit has come past; copies count together.
+/// About how many bytes of the sources a visit has come past; what it reads twice, as it does of a zip, counts twice.
+/// Copies count together.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Arc<AtomicU64>);
 
@@ -703,7 +704,7 @@ mod tests {
             ]
         );
         let length = source.length().unwrap();
-        assert!((length / 2..2 * length).contains(&progress.bytes()), "{progress:?} of {length}");
+        assert!((length..4 * length).contains(&progress.bytes()), "{progress:?} of {length}");
         // Breaking off is heard on every level.
         for stop in 1..=all.len() {
             let mut met = 0;
