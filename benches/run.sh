@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs all benchmarks, writes benches/results/<machine>/<date>.csv, and prints it as a table.
 #
-#   benches/run.sh                  run (about ten minutes once everything is compiled)
+#   benches/run.sh                  run (about fifteen minutes once everything is compiled)
 #   benches/run.sh --table FILE     print the table of an earlier run, in Markdown
 #
 # TIMEMARK_BENCH_MACHINE names the machine's folder; by default the processor does.
@@ -24,7 +24,7 @@ fi
 started=$SECONDS
 bench_dir=${TIMEMARK_BENCH_DIR:-target/bench-data} # as the benchmarks have it: from where they run
 cd "$(dirname "$0")/.."
-benches=(--bench hash --bench verify --bench log --bench million --bench append --bench scan)
+benches=(--bench hash --bench glance --bench codes --bench verify --bench log --bench million --bench append --bench scan)
 # The release profile by its name, so that these are the very artefacts of `cargo test --release`.
 cargo bench --profile release "${benches[@]}" --no-run
 

@@ -34,4 +34,4 @@ pub use scan::{
     Depth, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages, Summary, compare, scan,
 };
 pub use strength::Strength;
-pub use walk::{Found, Sighting, WalkError, named, walk};
+pub use walk::{Found, REPORT_MARKER, Sighting, WalkError, named, walk};

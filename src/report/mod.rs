@@ -1,7 +1,7 @@
 //! The report of a scan: a folder that is written while the scan goes on, so that a killed one can go on from it.
 //!
 //! ```text
-//! scan.json             of what the results are, so that nothing else goes on from them
+//! timemark-report       of what the results are (JSON), so that nothing else goes on from them, and no scan goes through it
 //! results.jsonl         a line for each suspect, as `scan --json` prints it and with what the pages need
 //! thumbnails/<id>.jpg   suspects in which works were found, small
 //! results.csv           the same for spreadsheets: a row for each suspect and work; written at the end
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use timemark_ingest::sources::SuspectName;
-use timemark_ingest::{Engine, Scanned, Summary};
+use timemark_ingest::{Engine, REPORT_MARKER, Scanned, Summary};
 use timemark_verify::ContentId;
 
 use crate::results::ResultJson;
@@ -119,11 +119,18 @@ impl Report {
     }
 
     /// Writes the table and the pages, each whole or not at all, and returns the path of the first page.
-    pub fn finish(self, engine: &Engine, summary: &Summary, seconds: f64) -> Result<PathBuf> {
+    /// So many suspects a second were compared in this run.
+    pub fn finish(
+        self,
+        engine: &Engine,
+        summary: &Summary,
+        seconds: f64,
+        per_second: f64,
+    ) -> Result<PathBuf> {
         let failed = || format!("the report in {} failed", self.dir.display());
         self.results.sync_data().with_context(failed)?;
         table::write(&self).with_context(failed)?;
-        page::write(&self, engine, summary, seconds).with_context(failed)
+        page::write(&self, engine, summary, [seconds, per_second]).with_context(failed)
     }
 
     /// Goes through the results, each with where its line begins.
@@ -195,7 +202,7 @@ fn digest(suspect: &str, date: Option<&str>) -> ContentId {
     ContentId::of(format!("{suspect}\0{}", date.unwrap_or_default()).as_bytes())
 }
 
-const ABOUT: &str = "scan.json";
+const ABOUT: &str = REPORT_MARKER;
 const RESULTS: &str = "results.jsonl";
 const THUMBNAILS: &str = "thumbnails";
 /// How much is looked at at a time for the end of the last whole line.

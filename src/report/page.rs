@@ -29,7 +29,7 @@ pub(super) fn write(
     report: &Report,
     engine: &Engine,
     summary: &Summary,
-    seconds: f64,
+    [seconds, per_second]: [f64; 2],
 ) -> Result<PathBuf> {
     let mut listed = Listed::of(report)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
@@ -40,7 +40,7 @@ pub(super) fn write(
         let thumbnails = draw(&seen.pictures(), &report.dir, engine);
         let written = utc(now);
         let (seen, thumbnails) = (&seen, &thumbnails);
-        let page = Page { seen, thumbnails, summary, seconds, written, number, pages };
+        let page = Page { seen, thumbnails, summary, seconds, per_second, written, number, pages };
         let path = report.save(&file_name(&number), |file| {
             let mut file = BufWriter::new(file);
             page.write_into(&mut file)?;
@@ -257,6 +257,7 @@ struct Page<'a> {
     thumbnails: &'a Thumbnails,
     summary: &'a Summary,
     seconds: f64,
+    per_second: f64,
     written: String,
     /// Which of how many pages.
     number: usize,
@@ -267,10 +268,6 @@ impl Page<'_> {
     fn clear(&self) -> u64 {
         let Summary { suspects, matches, undecidable, errors, .. } = self.summary;
         suspects.saturating_sub(matches + undecidable + errors)
-    }
-
-    fn per_second(&self) -> f64 {
-        self.summary.suspects as f64 / self.seconds.max(1e-9)
     }
 
     /// Made one after the other: drawings of all would fill the memory.
@@ -452,7 +449,9 @@ mod tests {
     fn render(seen: &Seen, thumbnails: &Thumbnails, summary: &Summary, written: &str) -> String {
         let written = written.to_owned();
         let (number, pages) = (1, 1);
-        Page { seen, thumbnails, summary, seconds: 0.5, written, number, pages }.render().unwrap()
+        Page { seen, thumbnails, summary, seconds: 0.5, per_second: 2468.0, written, number, pages }
+            .render()
+            .unwrap()
     }
 
     /// A page over two matches, one undecidable and one error, with all names hostile.
@@ -623,7 +622,16 @@ mod tests {
                 let seen = listed.page(number, &report).unwrap();
                 let (seen, thumbnails, summary) = (&seen, &HashMap::new(), &summary);
                 let written = utc(0);
-                let page = Page { seen, thumbnails, summary, seconds: 1.0, written, number, pages };
+                let page = Page {
+                    seen,
+                    thumbnails,
+                    summary,
+                    seconds: 1.0,
+                    per_second: 1.0,
+                    written,
+                    number,
+                    pages,
+                };
                 page.render().unwrap()
             })
             .collect();

@@ -110,6 +110,7 @@ impl Scan {
             progress: progress.clone(),
             started,
             told: Summary::default(),
+            before: 0,
         };
         let mut is_done = telling.earlier()?;
         let mut failure = None;
@@ -124,13 +125,14 @@ impl Scan {
                     ControlFlow::Break(())
                 }
             });
+        let per_second = telling.per_second();
         let Telling { report, told, .. } = telling;
         bar.finish_and_clear();
         let seconds = started.elapsed().as_secs_f64();
         let (summary, written) = match (scanned, failure) {
             (Ok(Summary { skipped, .. }), _) => {
                 let summary = Summary { skipped, ..told };
-                let written = report.map(|report| report.finish(&engine, &summary, seconds));
+                let written = report.map(|r| r.finish(&engine, &summary, seconds, per_second));
                 (summary, written.transpose())
             }
             (Err(ScanError::Stopped), Some(failure)) => (told, Err(failure)),
@@ -150,13 +152,8 @@ impl Scan {
         };
         // The last line, whatever happened.
         remark(&format!(
-            "{} suspects, {} matches, {} undecidable, {} errors, {} skipped, {seconds:.2} seconds, {:.0} suspects per second",
-            summary.suspects,
-            summary.matches,
-            summary.undecidable,
-            summary.errors,
-            summary.skipped,
-            summary.suspects as f64 / seconds.max(1e-9),
+            "{} suspects, {} matches, {} undecidable, {} errors, {} skipped, {seconds:.2} seconds, {per_second:.0} suspects per second",
+            summary.suspects, summary.matches, summary.undecidable, summary.errors, summary.skipped,
         ));
         Ok(answer)
     }
@@ -238,6 +235,8 @@ struct Telling<'a> {
     progress: Progress,
     started: Instant,
     told: Summary,
+    /// How many of those an earlier run compared.
+    before: u64,
 }
 
 impl Telling<'_> {
@@ -247,10 +246,17 @@ impl Telling<'_> {
         report.earlier(|result| self.say(result))?;
         let is_done = report.done();
         self.report = Some(report);
-        if self.told.suspects > 0 {
-            remark(&format!("{} suspects were compared before", self.told.suspects));
+        self.before = self.told.suspects;
+        if self.before > 0 {
+            remark(&format!("{} suspects were compared before", self.before));
         }
         Ok(Box::new(is_done))
+    }
+
+    /// Suspects a second, without those of an earlier run.
+    fn per_second(&self) -> f64 {
+        let seconds = self.started.elapsed().as_secs_f64();
+        (self.told.suspects - self.before) as f64 / seconds.max(1e-9)
     }
 
     fn tell(&mut self, scanned: &Scanned) -> Result<()> {
@@ -270,7 +276,7 @@ impl Telling<'_> {
         self.told.count(outcome);
         self.bar.set_position(self.progress.bytes());
         let Summary { suspects, matches, errors, .. } = self.told;
-        let rate = suspects as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+        let rate = self.per_second();
         let counts =
             format!("{suspects} suspects, {rate:.0}/s, {matches} matches, {errors} errors");
         self.bar.set_message(counts);

@@ -177,6 +177,11 @@ fn a_scan_killed_ten_times_tells_what_an_uninterrupted_one_does() {
         lines
     };
     assert_eq!(table("killed"), table("whole"));
+    // A report among the suspects is none of them.
+    for _ in 0..2 {
+        let within = expect_json(0, desk.timemark(arguments).arg("in/report"));
+        assert_eq!(sorted(within), expected);
+    }
     let other = desk.timemark(["scan", "in", "--report", "killed", "--resume"]).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&other.stderr).contains("was another"), "{other:?}");

@@ -150,6 +150,7 @@ fn documents_name_only_files_that_exist() {
         "docs/formats.md",
         "docs/accuracy.md",
         "docs/operations.md",
+        "docs/performance.md",
     ] {
         let text = fs::read_to_string(repository(document)).unwrap();
         let mut named = BTreeSet::new();

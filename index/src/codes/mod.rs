@@ -112,7 +112,8 @@ struct Columns {
 }
 
 impl Codes {
-    /// Opens the codes in a folder, which must exist, or begins them. Nothing is written before there is something new.
+    /// Opens the codes in a folder, which must exist, or begins them. Nothing is written before there is something new; of
+    /// all that have it open, one may take in more.
     pub fn open(dir: &Path) -> Result<Codes, IndexError> {
         let segments = open_segments(dir)?;
         let covered = segments.last().map_or(0, |segment| segment.entries().end);
