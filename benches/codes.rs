@@ -89,7 +89,7 @@ fn measure_one(
     let note = format!("{segments} segments");
     report.row(&format!("{name}_disk"), bytes as f64 / size as f64, "bytes/code", &note)?;
 
-    // Codes of nothing: real ones are those that real pictures turned upside down might have.
+    // Codes of nothing: thrown, whatever the table holds.
     let far = (0..PLANTED).map(|number| (thrown(!number), None));
     queries.extend(far.collect::<Vec<_>>());
     let asked: Vec<Fingerprint> = queries.iter().map(|(code, _)| *code).collect();

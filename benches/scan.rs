@@ -151,7 +151,7 @@ fn scan_each(
 ) -> Result<Summary> {
     let sources: Vec<Source> = suspects.iter().cloned().map(Source::Path).collect();
     let options = ScanOptions::default();
-    Ok(scan(&sources, engine, options, &Progress::default(), &mut |_| false, &mut |scanned| {
+    Ok(scan(&sources, engine, options, &Progress::default(), &mut |_, _| false, &mut |scanned| {
         each(scanned);
         ControlFlow::Continue(())
     })?)

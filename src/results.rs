@@ -32,6 +32,8 @@ pub(crate) struct ResultJson {
 pub(crate) struct Kept {
     /// The id of its bytes, if they could be read.
     pub content: Option<String>,
+    /// Whether it lies within an archive.
+    pub member: bool,
     /// Why there is no thumbnail of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_picture: Option<String>,
@@ -72,6 +74,7 @@ impl ResultJson {
         let no_picture = scanned.thumbnail.as_ref().and_then(|thumbnail| thumbnail.as_ref().err());
         let kept = Kept {
             content: scanned.content.map(|content| content.to_string()),
+            member: scanned.name.within.is_some(),
             no_picture: no_picture.cloned(),
             geometry: findings.map(|f| f.geometry.as_ref().map(GeometryJson::of)).collect(),
         };

@@ -31,8 +31,8 @@ use text::{Text, TextWriter};
 
 /// What the registered works look like and what they are called.
 ///
-/// What is found by keypoints is read from the disk; everything else is in memory, and waits for the disk only while many
-/// keypoints that came together are written. Additions are seen by [`Index::matches`] at once and by [`Index::search`]
+/// Keypoints are read from the disk, and codes mapped from it; nothing else waits for the disk, but for additions while
+/// many that came together are written. Additions are seen by [`Index::matches`] at once and by [`Index::search`]
 /// after [`Index::flush`]; until then a crash loses them, to be replayed.
 pub struct Index {
     codes: Codes,
@@ -157,7 +157,7 @@ impl Index {
         self.codes.check()
     }
 
-    /// How many works have a code of this kind.
+    /// How many codes of this kind there are.
     pub fn codes(&self, kind: Kind) -> usize {
         self.codes.rows(kind)
     }

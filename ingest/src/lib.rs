@@ -31,7 +31,8 @@ pub use judge::PLACES_MIN;
 pub use neural::{Neural, NeuralError};
 pub use register::{RegisterError, Registration, Status, Submission, check, check_texts, register};
 pub use scan::{
-    Depth, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages, Summary, compare, scan,
+    Asked, Depth, IsDone, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages,
+    Summary, compare, scan,
 };
 pub use strength::Strength;
-pub use walk::{Found, REPORT_MARKER, Sighting, WalkError, named, walk};
+pub use walk::{Found, Sighting, WalkError, named, walk};

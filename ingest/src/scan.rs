@@ -1,5 +1,6 @@
 //! Flow 2: a collection becomes findings.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::engine::Engine;
 use crate::finding::Finding;
 use crate::glance::glance;
 use crate::judge::PLACES_MIN;
-use crate::media::{self, Limits};
+use crate::media::{self, Limits, MediaError};
 use crate::queue::Queue;
 use crate::repeats::Repeats;
 use crate::sources::{Content, Met, OpenFile, Progress, Source, SuspectName, visit};
@@ -181,18 +182,29 @@ pub struct Scanned {
     pub thumbnail: Option<Result<Vec<u8>, String>>,
 }
 
+/// What is asked about before it is compared.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    /// A file, not yet read; no other has its name.
+    File,
+    /// What lies within an archive, as others of the same name may.
+    Member(&'a Content),
+    /// A place that cannot be read.
+    Failed,
+}
+
 /// Compares everything in these sources with the registered works, on all cores, and reports each suspect in any order,
-/// until `report` breaks off. What `is_done` knows already is passed over; it is asked in the order of the sources, which
-/// is the same each time.
+/// until `report` breaks off. What `is_done` knows already is passed over; it is asked in the order of the sources.
 ///
 /// One thread finds suspects and unpacks archives, some read files, as many as there are cores decode and compare, and
-/// the caller's reports. Little lies in between, whatever the sources hold.
+/// the caller's reports. Little lies in between, whatever the sources hold. A source that is silent is waited for, even
+/// after the end.
 pub fn scan(
     sources: &[Source],
     engine: &Engine,
     options: ScanOptions,
     progress: &Progress,
-    is_done: &mut (dyn FnMut(&SuspectName) -> bool + Send),
+    is_done: IsDone<'_>,
     report: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -201,9 +213,12 @@ pub fn scan(
     let (done, results) = mpsc::sync_channel(RESULTS_MAX);
     thread::scope(|scope| {
         scope.spawn(|| {
+            // Should it panic, nobody must wait for more.
+            let _closing = Closing(&queue);
             find(sources, progress, is_done, &queue);
-            queue.close();
         });
+        // After the last nobody is left to be told; after an error, or a panic, everybody is.
+        let _abandoning = Abandoning(&queue);
         for _ in 0..cores + READERS_MORE {
             let done = done.clone();
             scope.spawn(|| {
@@ -217,24 +232,36 @@ pub fn scan(
             });
         }
         drop(done);
-        let reported = report_all(results, report);
-        // After the last nobody is left to be told; after an error everybody is.
-        queue.abandon();
-        reported
+        report_all(results, report)
     })
 }
 
+/// Whether what is asked about was compared by an earlier run.
+pub type IsDone<'a> = &'a mut (dyn FnMut(&SuspectName, Asked<'_>) -> bool + Send);
+
+struct Closing<'a>(&'a Queue<Met>);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+struct Abandoning<'a>(&'a Queue<Met>);
+
+impl Drop for Abandoning<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 /// Puts everything that is to be compared in line.
-fn find(
-    sources: &[Source],
-    progress: &Progress,
-    is_done: &mut (dyn FnMut(&SuspectName) -> bool + Send),
-    queue: &Queue<Met>,
-) {
+fn find(sources: &[Source], progress: &Progress, is_done: IsDone<'_>, queue: &Queue<Met>) {
     let mut take = |met: Met| {
         let is_known = match &met {
-            Met::File(file) => is_done(&SuspectName::of_file(&file.path)),
-            Met::Member { name, .. } | Met::Failed { name, .. } => is_done(name),
+            Met::File(file) => is_done(&SuspectName::of_file(&file.path), Asked::File),
+            Met::Member { name, content } => is_done(name, Asked::Member(content)),
+            Met::Failed { name, .. } => is_done(name, Asked::Failed),
             Met::Skipped(_) => false,
         };
         let weight = match &met {
@@ -343,7 +370,10 @@ fn compare_content(
             });
             return Ok((exact, thumbnail));
         }
-        (_, Some(exact)) => return Ok((exact, None)),
+        (_, Some(exact)) => {
+            let none = options.thumbnail_side.map(|_| Err(MediaError::NotAPicture.to_string()));
+            return Ok((exact, none));
+        }
         (Content::NoPicture(_), None) => return Ok((Outcome::CLEAR, None)),
         (Content::LongPicture(_), None) => {
             let reason = format!("a picture file of more than {} bytes", media::FILE_BYTES_MAX);
@@ -352,6 +382,7 @@ fn compare_content(
     };
     if options.depth == Depth::Fast
         && options.kind == Kind::Pdq
+        && options.radius <= GLANCE_RADIUS_MAX
         && let Some(outcome) = glance(&bytes, engine, options)
     {
         return Ok((outcome, None));
@@ -418,13 +449,13 @@ pub(crate) fn findings_by_code(
     if quality < QUALITY_MIN {
         return Ok(Vec::new());
     }
-    let mut findings: Vec<Finding> = Vec::new();
+    let (mut findings, mut found) = (Vec::new(), HashSet::new());
     for near in engine.index.matches(kind, codes, radius) {
         if near.quality < QUALITY_MIN {
             continue;
         }
         let Some(record) = engine.registry.by_index(near.index)? else { continue };
-        if findings.iter().any(|found| found.work == record.leaf.content) {
+        if !found.insert(record.leaf.content) {
             continue;
         }
         // Only PDQ has a code for each position.
@@ -435,6 +466,8 @@ pub(crate) fn findings_by_code(
     Ok(findings)
 }
 
+/// Beyond this radius so much is near that a glance tells nothing.
+const GLANCE_RADIUS_MAX: u32 = 64;
 /// Suspects that are found and not yet taken up, at most, and the bytes of pictures among them.
 const FOUND_MAX: usize = 256;
 const FOUND_BYTES_MAX: usize = 32 << 20;

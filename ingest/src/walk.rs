@@ -10,9 +10,6 @@ use walkdir::WalkDir;
 /// A file in this folder marks an archive of Timemark, which is never registered or scanned.
 pub(crate) const ARCHIVE_MARKER: &str = "timemark-archive";
 
-/// A file in this folder marks the report of a scan, whose pictures are nobody's submission.
-pub const REPORT_MARKER: &str = "timemark-report";
-
 /// A work, or what else a walk comes upon.
 #[derive(Debug)]
 pub enum Sighting {
@@ -20,7 +17,7 @@ pub enum Sighting {
     File(Found),
     /// A receipt, which is about a work and is none.
     Receipt(PathBuf),
-    /// The folder of an archive, or of the report of a scan.
+    /// The folder of an archive.
     Archive(PathBuf),
 }
 
@@ -70,8 +67,7 @@ pub fn walk(root: &Path) -> impl Iterator<Item = Result<Sighting, WalkError>> + 
                 Err(error) => return Some(Err(walk_error(&root, &error))),
             };
             if entry.file_type().is_dir() {
-                let is_marked = |marker| entry.path().join(marker).is_file();
-                if is_marked(ARCHIVE_MARKER) || is_marked(REPORT_MARKER) {
+                if entry.path().join(ARCHIVE_MARKER).is_file() {
                     entries.skip_current_dir();
                     return Some(Ok(Sighting::Archive(entry.into_path())));
                 }
@@ -171,9 +167,6 @@ mod tests {
         fs::create_dir(root.join("archive")).unwrap();
         fs::write(root.join("archive").join(ARCHIVE_MARKER), "v1").unwrap();
         fs::write(root.join("archive/inside"), "x").unwrap();
-        fs::create_dir(root.join("report")).unwrap();
-        fs::write(root.join("report").join(REPORT_MARKER), "{}").unwrap();
-        fs::write(root.join("report/copy.jpg"), "x").unwrap();
         let odd = root.join(std::ffi::OsStr::from_bytes(b"odd\xFF.txt"));
         fs::write(odd, "odd").unwrap();
 
@@ -188,7 +181,7 @@ mod tests {
             }
         }
         assert_eq!(files, ["b/a.txt", "b/notes.timemark", "z.txt"]);
-        assert_eq!(others, ["archive", "a.txt.timemark", "report"]);
+        assert_eq!(others, ["archive", "a.txt.timemark"]);
         assert_eq!(errors.len(), 3, "{errors:?}");
         for reason in ["leads back", "no such file", "not UTF-8"] {
             assert!(errors.iter().any(|e| e.contains(reason)), "{reason}: {errors:?}");

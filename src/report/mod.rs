@@ -1,14 +1,15 @@
 //! The report of a scan: a folder that is written while the scan goes on, so that a killed one can go on from it.
 //!
 //! ```text
-//! timemark-report       of what the results are (JSON), so that nothing else goes on from them, and no scan goes through it
+//! scan.json             of what the results are, so that nothing else goes on from them
 //! results.jsonl         a line for each suspect, as `scan --json` prints it and with what the pages need
 //! thumbnails/<id>.jpg   suspects in which works were found, small
 //! results.csv           the same for spreadsheets: a row for each suspect and work; written at the end
 //! index.html page-2.html …     the matches side by side, best first; written at the end
 //! ```
 //!
-//! However many suspects there are, memory holds little more than the place of each match in `results.jsonl`.
+//! However many suspects there are, memory holds little more than the place of each match in `results.jsonl`, and, where
+//! a scan goes on, some digests for each suspect that was compared before.
 
 mod page;
 mod table;
@@ -21,9 +22,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use timemark_ingest::sources::SuspectName;
-use timemark_ingest::{Engine, REPORT_MARKER, Scanned, Summary};
+use timemark_ingest::{Asked, Engine, Scanned, Summary};
 use timemark_verify::ContentId;
 
+use crate::outcome::remark;
 use crate::results::ResultJson;
 pub(crate) use page::THUMBNAIL_SIDE_MAX;
 
@@ -31,12 +33,21 @@ pub(crate) use page::THUMBNAIL_SIDE_MAX;
 pub(crate) struct Report {
     dir: PathBuf,
     results: File,
-    /// How many lines that another run wrote are still to be met, by what they are called.
-    earlier: HashMap<ContentId, u32>,
+    /// What another run compared and this one has yet to meet, by what it is called.
+    earlier: HashMap<ContentId, Vec<Compared>>,
+}
+
+/// What a line of results is about; several may be called the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Compared {
+    /// A place that could not be read.
+    Failed,
+    File,
+    Member(ContentId),
 }
 
 /// Of what a report tells.
-#[derive(Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct About {
     /// What is scanned.
     pub sources: Vec<String>,
@@ -44,6 +55,8 @@ pub(crate) struct About {
     pub options: String,
     /// The log of the works.
     pub log: String,
+    /// How many entries it had.
+    pub entries: u64,
 }
 
 impl Report {
@@ -58,14 +71,23 @@ impl Report {
             let text = fs::read(&about_path).with_context(|| about_path.display().to_string())?;
             let earlier: About =
                 serde_json::from_slice(&text).with_context(|| about_path.display().to_string())?;
+            let same = About { entries: earlier.entries, ..about.clone() } == earlier;
             ensure!(
-                earlier == *about,
+                same,
                 "the scan reported in {} was another: it was of {} in {} with {}",
                 dir.display(),
                 earlier.sources.join(", "),
                 earlier.log,
                 earlier.options
             );
+            if earlier.entries < about.entries {
+                let more = about.entries - earlier.entries;
+                remark(&format!(
+                    "{more} entries came to the log since: what was compared before was not compared with them"
+                ));
+            }
+        } else {
+            clear(dir)?;
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(!exists);
@@ -74,13 +96,19 @@ impl Report {
         let mut report = Report { dir: dir.to_owned(), results, earlier: HashMap::new() };
         if !exists {
             // Only now, so that results of another scan are never taken for those of this one.
-            fs::write(&about_path, serde_json::to_vec_pretty(about)?)
+            let text = serde_json::to_vec_pretty(about)?;
+            report
+                .save(ABOUT, |file| Ok(file.write_all(&text)?))
                 .with_context(|| about_path.display().to_string())?;
         }
         report.cut_torn_line()?;
-        let mut earlier: HashMap<ContentId, u32> = HashMap::new();
+        let mut earlier: HashMap<ContentId, Vec<Compared>> = HashMap::new();
         report.each(|result, _| {
-            *earlier.entry(digest(&result.suspect, result.date.as_deref())).or_default() += 1;
+            let compared = Compared::of(&result);
+            earlier
+                .entry(digest(&result.suspect, result.date.as_deref()))
+                .or_default()
+                .push(compared);
             Ok(())
         })?;
         Ok(Report { earlier, ..report })
@@ -92,17 +120,21 @@ impl Report {
     }
 
     /// What another run has found already, each time it is met.
-    pub fn done(&mut self) -> impl FnMut(&SuspectName) -> bool + Send + use<> {
+    pub fn done(&mut self) -> impl FnMut(&SuspectName, Asked<'_>) -> bool + Send + use<> {
         let mut earlier = std::mem::take(&mut self.earlier);
-        move |name| {
+        move |name, asked| {
             let (suspect, date) = ResultJson::key(name);
-            match earlier.get_mut(&digest(&suspect, date.as_deref())) {
-                Some(left @ 1..) => {
-                    *left -= 1;
-                    true
-                }
-                _ => false,
-            }
+            let Some(known) = earlier.get_mut(&digest(&suspect, date.as_deref())) else {
+                return false;
+            };
+            let wanted = match asked {
+                Asked::Failed => Compared::Failed,
+                Asked::File => Compared::File,
+                Asked::Member(_) if name.within.is_none() => Compared::File,
+                Asked::Member(content) => Compared::Member(content.id()),
+            };
+            let place = known.iter().position(|known| *known == wanted);
+            place.map(|place| known.swap_remove(place)).is_some()
         }
     }
 
@@ -197,12 +229,51 @@ impl Report {
     }
 }
 
+impl Compared {
+    fn of(result: &ResultJson) -> Compared {
+        let kept = result.kept.as_ref();
+        match kept.and_then(|kept| kept.content.as_deref()?.parse().ok()) {
+            None => Compared::Failed,
+            Some(_) if kept.is_some_and(|kept| !kept.member) => Compared::File,
+            Some(content) => Compared::Member(content),
+        }
+    }
+}
+
+/// Deletes what an earlier report left, unless its scan was never finished: hours of work may lie in it.
+fn clear(dir: &Path) -> Result<()> {
+    let is_begun = fs::metadata(dir.join(RESULTS)).is_ok_and(|results| results.len() > 0);
+    ensure!(
+        !is_begun || dir.join(page::FIRST).exists(),
+        "{} holds the results of a scan that was never finished: --resume goes on with it; to begin anew, delete the folder",
+        dir.display()
+    );
+    let failed = || format!("cannot clear {}", dir.display());
+    for entry in fs::read_dir(dir).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_page = name.starts_with("page-") && name.ends_with(".html");
+        let is_ours = is_page || [page::FIRST, table::NAME, RESULTS, ABOUT].contains(&&*name);
+        if is_ours && entry.path().is_file() {
+            fs::remove_file(entry.path()).with_context(failed)?;
+        }
+    }
+    for entry in fs::read_dir(dir.join(THUMBNAILS)).with_context(failed)? {
+        let path = entry.with_context(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "jpg") {
+            fs::remove_file(path).with_context(failed)?;
+        }
+    }
+    Ok(())
+}
+
 /// What a suspect is remembered by: a digest takes less memory than its name.
 fn digest(suspect: &str, date: Option<&str>) -> ContentId {
     ContentId::of(format!("{suspect}\0{}", date.unwrap_or_default()).as_bytes())
 }
 
-const ABOUT: &str = REPORT_MARKER;
+const ABOUT: &str = "scan.json";
 const RESULTS: &str = "results.jsonl";
 const THUMBNAILS: &str = "thumbnails";
 /// How much is looked at at a time for the end of the last whole line.
@@ -213,13 +284,13 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use timemark_ingest::Outcome;
-    use timemark_ingest::sources::Captured;
+    use timemark_ingest::sources::{Captured, Content};
 
     use super::*;
 
     pub(super) fn about() -> About {
         let (sources, options) = (vec!["in".to_owned()], "--depth full".to_owned());
-        About { sources, options, log: "log.example/1".to_owned() }
+        About { sources, options, log: "log.example/1".to_owned(), entries: 7 }
     }
 
     /// A suspect whose bytes are its name.
@@ -243,10 +314,19 @@ pub(super) mod tests {
             captured.name.captured = Some(Captured { url, date });
             captured
         };
-        // Two are called the same.
+        // An archive that is damaged, and two members of it that are called the same.
+        let broken = Scanned { content: None, ..scanned("a.tar", Outcome::Error("x".to_owned())) };
+        let member = |bytes: &str, outcome| {
+            let mut member = scanned("a.tar", outcome);
+            member.name.within = Some("b.jpg".to_owned());
+            member.content = Some(ContentId::of(bytes.as_bytes()));
+            member
+        };
         let all = [
-            scanned("a.jpg", Outcome::CLEAR),
-            scanned("a.jpg", Outcome::Undecidable),
+            scanned("a.tar", Outcome::CLEAR),
+            broken,
+            member("one", Outcome::CLEAR),
+            member("other", Outcome::Undecidable),
             scanned("b\nc.jpg", Outcome::Error("cut short".to_owned())),
             captured("2026-01-01T00:00:00Z"),
             captured("2026-01-02T00:00:00Z"),
@@ -271,9 +351,18 @@ pub(super) mod tests {
             let statuses: Vec<_> = all.iter().map(|scanned| scanned.outcome.status()).collect();
             assert_eq!(earlier, statuses[..lines]);
             let mut is_done = report.done();
-            let known: Vec<bool> = all.iter().map(|scanned| is_done(&scanned.name)).collect();
-            assert_eq!(known.iter().filter(|&&known| known).count(), lines);
-            assert!(!all.iter().any(|scanned| is_done(&scanned.name) && lines == 0));
+            let mut ask = |scanned: &Scanned| match (scanned.content, &scanned.name.within) {
+                (None, _) => is_done(&scanned.name, Asked::Failed),
+                (Some(_), None) => is_done(&scanned.name, Asked::File),
+                (Some(id), Some(_)) => {
+                    is_done(&scanned.name, Asked::Member(&Content::NoPicture(id)))
+                }
+            };
+            // Whatever order they come in: those that were told, and once each.
+            let mut known: Vec<bool> = all.iter().rev().map(&mut ask).collect();
+            known.reverse();
+            assert_eq!(known, (0..all.len()).map(|at| at < lines).collect::<Vec<_>>());
+            assert!(!all.iter().any(&mut ask));
             add(&mut report, &all[lines..]);
             assert_eq!(fs::read(&path).unwrap(), whole);
         }
@@ -281,7 +370,12 @@ pub(super) mod tests {
         let refused = Report::open(dir.path(), &other, true).err().unwrap().to_string();
         assert!(refused.contains("was another") && refused.contains("--depth full"), "{refused}");
         assert_eq!(fs::read(&path).unwrap(), whole);
+        let unfinished = Report::open(dir.path(), &other, false).err().unwrap().to_string();
+        assert!(unfinished.contains("never finished"), "{unfinished}");
+        fs::write(dir.path().join(page::FIRST), "done").unwrap();
+        fs::write(dir.path().join("page-2.html"), "done").unwrap();
         Report::open(dir.path(), &other, false).unwrap();
         assert!(fs::read(&path).unwrap().is_empty(), "a new scan begins anew");
+        assert!(!dir.path().join(page::FIRST).exists() && !dir.path().join("page-2.html").exists());
     }
 }

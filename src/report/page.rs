@@ -4,7 +4,6 @@
 //! What counts as a match is decided before; this only shows it, whatever the files are called.
 
 use std::collections::{BTreeSet, HashMap};
-use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,7 +54,7 @@ pub(super) fn write(
 }
 
 fn file_name(number: &usize) -> String {
-    if *number == 1 { "index.html".to_owned() } else { format!("page-{number}.html") }
+    if *number == 1 { FIRST.to_owned() } else { format!("page-{number}.html") }
 }
 
 /// Where in the results everything is that pages show, in the order in which they show it.
@@ -231,9 +230,10 @@ fn draw(pictures: &[Picture], dir: &Path, engine: &Engine) -> Thumbnails {
 }
 
 fn drawn_before(dir: &Path, suspect: &ContentId) -> Result<String> {
-    let mut jpeg = Vec::new();
-    File::open(dir.join(THUMBNAILS).join(format!("{suspect}.jpg")))?.read_to_end(&mut jpeg)?;
-    Ok(BASE64.encode(&jpeg))
+    let path = dir.join(THUMBNAILS).join(format!("{suspect}.jpg"));
+    // A suspect that came before and could not be drawn has none either.
+    ensure!(path.exists(), "it could not be drawn");
+    Ok(BASE64.encode(&std::fs::read(path)?))
 }
 
 fn thumbnail(mut file: impl Read) -> Result<String> {
@@ -422,6 +422,8 @@ fn grouped(number: &u64) -> String {
     groups.collect::<Vec<_>>().join("\u{202F}") // a narrow space that does not break
 }
 
+/// What the first page is called.
+pub(super) const FIRST: &str = "index.html";
 /// Longer side of a thumbnail: some 15 to 30 KB.
 pub(crate) const THUMBNAIL_SIDE_MAX: u32 = drawing::SIDE_MAX as u32;
 /// Suspects shown on a page.

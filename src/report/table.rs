@@ -10,7 +10,7 @@ use crate::results::ResultJson;
 
 /// Writes `results.csv` (RFC 4180, UTF-8) into the folder of a report.
 pub(super) fn write(report: &Report) -> Result<()> {
-    report.save("results.csv", |file| {
+    report.save(NAME, |file| {
         let mut out = BufWriter::new(file);
         row(&mut out, &HEADINGS.map(str::to_owned))?;
         report.each(|result, _| {
@@ -68,16 +68,20 @@ fn row(out: &mut impl Write, cells: &[String]) -> Result<()> {
 /// A cell in quotes where it needs them. Names are hostile: what a spreadsheet would compute gets an apostrophe before it
 /// (OWASP, CSV injection).
 fn spelled(cell: &str) -> String {
-    let computed =
-        cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    let computed = cell.starts_with(COMPUTED) && cell.parse::<f64>().is_err();
     let cell = if computed { format!("'{cell}") } else { cell.to_owned() };
-    if cell.contains(['"', ',', '\n', '\r']) {
+    // Some split at semicolons and tabs as well.
+    if cell.contains(['"', ',', ';', '\t', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {
         cell
     }
 }
 
+/// What the table is called.
+pub(super) const NAME: &str = "results.csv";
+/// What makes a spreadsheet compute a cell that begins with it.
+const COMPUTED: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
 const HEADINGS: [&str; 19] = [
     "suspect",
     "url",
@@ -112,6 +116,8 @@ mod tests {
             ("say \"so\"", "\"say \"\"so\"\"\""),
             ("two\nlines", "\"two\nlines\""),
             ("=1+1", "'=1+1"),
+            ("a;=1+1", "\"a;=1+1\""),
+            ("＝1+1", "'＝1+1"),
             ("@SUM(A1)", "'@SUM(A1)"),
             ("-", "'-"),
             ("-0.5", "-0.5"),

@@ -10,8 +10,8 @@ use clap::ValueEnum;
 use indicatif::ProgressBar;
 use timemark_ingest::sources::{Progress, Source, SuspectName};
 use timemark_ingest::{
-    Depth, Engine, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned,
-    Stages, Summary, scan,
+    Asked, Depth, Engine, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions,
+    Scanned, Stages, Summary, scan,
 };
 use timemark_vision::Kind;
 
@@ -94,15 +94,9 @@ impl Scan {
             self.report.as_deref().map(|dir| Report::open(dir, &about, self.resume)).transpose()?;
         let started = Instant::now();
         let (bar, progress) = (progress::scanning(), Progress::default());
-        let length = sources.clone();
-        // How long it takes is told once it is known how much there is, which must hold nothing up.
-        let lengthy = bar.clone();
-        thread::spawn(move || {
-            if let Some(length) = length.iter().map(Source::length).sum() {
-                lengthy.set_length(length);
-                lengthy.set_style(progress::bytes_style());
-            }
-        });
+        if !bar.is_hidden() {
+            measure(sources.clone(), bar.clone());
+        }
         let mut telling = Telling {
             scan: self,
             report,
@@ -209,7 +203,8 @@ impl Scan {
         if let Some(model) = &self.model {
             options.push_str(&format!(" --model {}", text(model)));
         }
-        About { sources: named.collect(), options, log: engine.log.verifier().name().to_owned() }
+        let (log, entries) = (engine.log.verifier().name().to_owned(), engine.log.size());
+        About { sources: named.collect(), options, log, entries }
     }
 
     fn print(&self, result: ResultJson, outcome: &Outcome) -> Result<()> {
@@ -225,7 +220,39 @@ impl Scan {
     }
 }
 
-type IsDone = Box<dyn FnMut(&SuspectName) -> bool + Send>;
+/// Has the bar tell how long it takes once it is known how much there is, which holds nothing up.
+fn measure(sources: Vec<Source>, bar: ProgressBar) {
+    thread::spawn(move || {
+        let lengths: Option<Vec<u64>> = sources.iter().map(Source::length).collect();
+        if let Some(lengths) = lengths
+            && !bar.is_finished()
+        {
+            bar.set_length(lengths.into_iter().fold(0, u64::saturating_add));
+            bar.set_style(progress::bytes_style());
+        }
+    });
+}
+
+/// Whether this file is part of the report that is being written.
+fn is_of_report(report: Option<&Path>) -> impl FnMut(&SuspectName) -> bool + Send + use<> {
+    let report = report.and_then(|report| report.canonicalize().ok());
+    // Files of a folder come together.
+    let mut last: Option<(PathBuf, bool)> = None;
+    move |name| {
+        let (Some(report), Some(folder)) = (&report, name.file.parent()) else { return false };
+        match &last {
+            Some((known, answer)) if known == folder => *answer,
+            _ => {
+                let whole = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+                let answer = whole.canonicalize().is_ok_and(|whole| whole.starts_with(report));
+                last = Some((folder.to_owned(), answer));
+                answer
+            }
+        }
+    }
+}
+
+type Done = Box<dyn FnMut(&SuspectName, Asked<'_>) -> bool + Send>;
 
 /// A scan that goes on, and who is told of it.
 struct Telling<'a> {
@@ -241,10 +268,14 @@ struct Telling<'a> {
 
 impl Telling<'_> {
     /// Tells again what an earlier run found, and returns what knows it.
-    fn earlier(&mut self) -> Result<IsDone> {
-        let Some(mut report) = self.report.take() else { return Ok(Box::new(|_| false)) };
+    fn earlier(&mut self) -> Result<Done> {
+        let Some(mut report) = self.report.take() else { return Ok(Box::new(|_, _| false)) };
         report.earlier(|result| self.say(result))?;
-        let is_done = report.done();
+        let mut was_compared = report.done();
+        let mut is_of_report = is_of_report(self.scan.report.as_deref());
+        let is_done = move |name: &SuspectName, asked: Asked<'_>| {
+            was_compared(name, asked) || is_of_report(name)
+        };
         self.report = Some(report);
         self.before = self.told.suspects;
         if self.before > 0 {

@@ -274,8 +274,5 @@ fn a_report_stands_alone() {
     let names = fs::read_dir(desk.path("report")).unwrap().map(|file| file.unwrap().file_name());
     let mut names: Vec<_> = names.collect();
     names.sort();
-    assert_eq!(
-        names,
-        ["index.html", "results.csv", "results.jsonl", "thumbnails", "timemark-report"]
-    );
+    assert_eq!(names, ["index.html", "results.csv", "results.jsonl", "scan.json", "thumbnails"]);
 }

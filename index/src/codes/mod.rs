@@ -77,6 +77,8 @@ pub struct Codes {
     shared: Arc<Shared>,
     writing: Mutex<Tail>,
     merging: Mutex<Option<JoinHandle<Result<(), IndexError>>>>,
+    /// Why the last merge failed, until somebody is told.
+    failure: Mutex<Option<IndexError>>,
 }
 
 /// What the thread that merges knows as well.
@@ -129,7 +131,8 @@ impl Codes {
         state.collect_removed();
         let (dir, state) = (dir.to_owned(), RwLock::new(state));
         let shared = Arc::new(Shared { dir, state, resting: AtomicBool::new(false) });
-        Ok(Codes { shared, writing: Mutex::new(tail), merging: Mutex::default() })
+        let (writing, merging, failure) = (Mutex::new(tail), Mutex::default(), Mutex::default());
+        Ok(Codes { shared, writing, merging, failure })
     }
 
     /// Log entries below this are taken in.
@@ -194,12 +197,12 @@ impl Codes {
     /// Takes the rows of removed works off the disk.
     pub fn purge(&self) -> Result<(), IndexError> {
         let mut tail = self.write_tail();
-        self.finish_merging()?;
+        self.join_merge()?;
         if self.shared.read().removed.is_empty() {
             return Ok(());
         }
         self.seal(&mut tail)?;
-        self.finish_merging()?;
+        self.join_merge()?;
         let oldest = {
             let state = self.shared.read();
             let oldest = state.removed.first().copied().unwrap_or_default();
@@ -218,17 +221,21 @@ impl Codes {
             self.seal(&mut tail)?;
         }
         tail.flush()?;
+        self.delete_others()?;
         self.shared.resting.store(true, Ordering::Relaxed);
-        self.merge_in_background()
+        self.merge_in_background();
+        lock(&self.failure).take().map_or(Ok(()), Err)
     }
 
     /// Waits for a merge that is under way.
     pub fn finish_merging(&self) -> Result<(), IndexError> {
-        lock(&self.merging).take().map_or(Ok(()), joined)
+        // Whoever seals asks whether a merge is under way, and must not do so while it is waited for.
+        let _tail = self.write_tail();
+        self.join_merge()
     }
 
-    /// Every row of this kind whose code is within `radius` of one of these, for each of them that is; in any order.
-    /// Exact. A batch costs less for each code than one at a time.
+    /// The rows of this kind whose codes are within `radius` of one of these, for each of them that is; rows that are
+    /// equal as one. Exact. A batch costs less for each code than one at a time.
     pub fn near(&self, kind: Kind, codes: &[Fingerprint], radius: u32) -> Vec<Near> {
         let queries: Vec<Query> = codes.iter().map(Query::new).collect();
         let state = self.shared.read();
@@ -259,6 +266,7 @@ impl Codes {
 
     /// Makes the head a segment.
     fn seal(&self, tail: &mut Tail) -> Result<(), IndexError> {
+        self.delete_others()?;
         let dir = &self.shared.dir;
         let segment = {
             let state = self.shared.read();
@@ -266,11 +274,6 @@ impl Codes {
             if tail.len() <= from {
                 // Only removals are new, and a segment is of entries: they stay in the tail.
                 return Ok(());
-            }
-            let kept: Vec<_> = state.segments.iter().map(|segment| segment.entries()).collect();
-            if lock(&self.merging).is_none() {
-                segment::delete_others(dir, &kept)
-                    .map_err(|source| IndexError::file(dir, source))?;
             }
             let source = Source { parts: state.head.whole(), removed: &state.head.removed };
             segment::write(dir, &(from..tail.len()), &[source], &state.removed)?
@@ -282,20 +285,37 @@ impl Codes {
             state.collect_removed();
         }
         tail.restart()?;
-        self.merge_in_background()
+        self.merge_in_background();
+        Ok(())
     }
 
-    /// Begins to merge what is due, unless a merge is under way.
-    fn merge_in_background(&self) -> Result<(), IndexError> {
+    /// Deletes what a crash left of segments, unless a merge is under way and writing some.
+    fn delete_others(&self) -> Result<(), IndexError> {
+        let merging = lock(&self.merging);
+        if merging.is_some() {
+            return Ok(());
+        }
+        let segments = self.shared.read().segments.clone();
+        let kept: Vec<_> = segments.iter().map(|segment| segment.entries()).collect();
+        let dir = &self.shared.dir;
+        segment::delete_others(dir, &kept).map_err(|source| IndexError::file(dir, source))
+    }
+
+    /// Begins to merge what is due, unless a merge is under way. One that failed lost nothing, and stops nobody.
+    fn merge_in_background(&self) {
         let mut merging = lock(&self.merging);
         if let Some(finished) = merging.take_if(|merging| merging.is_finished()) {
-            joined(finished)?;
+            *lock(&self.failure) = joined(finished).err();
         }
         if merging.is_none() && self.shared.due().is_some() {
             let shared = Arc::clone(&self.shared);
             *merging = Some(thread::spawn(move || shared.merge_what_is_due()));
         }
-        Ok(())
+    }
+
+    fn join_merge(&self) -> Result<(), IndexError> {
+        let merging = lock(&self.merging).take();
+        merging.map_or(Ok(()), joined)
     }
 
     fn write_tail(&self) -> MutexGuard<'_, Tail> {
@@ -307,7 +327,7 @@ impl Drop for Codes {
     fn drop(&mut self) {
         // What was begun is finished: begun anew each time, a long merge would never be done. If it fails, what it
         // was to merge is still there.
-        let _ = self.finish_merging();
+        let _ = self.join_merge();
     }
 }
 

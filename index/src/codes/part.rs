@@ -1,7 +1,7 @@
 //! Codes of one kind side by side, and the two ways to find those near a code: one after the other, or by 16 tables.
 //!
 //! A table has the codes in the order of one of their chunks, as buckets: for each the place of the code and, beside it,
-//! the next chunk, which tells in one instruction for 16 codes that nearly all of them are too far away; see
+//! the next chunk, which tells in a few instructions for 32 codes that nearly all of them are too far away; see
 //! [`spread`](super::spread). What remains is compared in full, so that nothing is reported that is not near, and nothing
 //! near is missed.
 //!

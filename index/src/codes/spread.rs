@@ -65,6 +65,7 @@ pub(super) struct Reach {
 impl Reach {
     /// Everything within `radius` bits.
     pub fn new(radius: u32) -> Reach {
+        let radius = radius.min(Fingerprint::BITS);
         let (each, rest) = ((radius + 1) / CHUNKS as u32, (radius + 1) % CHUNKS as u32);
         let shares =
             std::array::from_fn(|i| each + u32::from(i as u32 * rest % (CHUNKS as u32) < rest));

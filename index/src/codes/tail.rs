@@ -60,10 +60,11 @@ impl Tail {
             let source = Box::new(FormatError::new("codes", reason));
             return Err(IndexError::Unreadable { path: tail.path, source });
         };
-        let (mut entries, mut expected) = (Vec::new(), None);
+        let (mut entries, mut expected) = (Vec::new(), None::<u64>);
         while let Some(block) = Block::parse(rest) {
             let follows = match expected {
-                Some(expected) => block.from == expected,
+                // Behind blocks that a crash kept, the next begins where the segment ended.
+                Some(expected) => block.from == expected || block.from == expected.max(covered),
                 // A crash may have kept what is in a segment since.
                 None => block.from <= covered,
             };
@@ -280,6 +281,12 @@ mod tests {
         assert_eq!(rows(8), (9, 2));
         assert_eq!(rows(9), (9, 1), "a removal is told again rather than lost");
         assert_eq!(rows(4), (4, 0), "a gap ends it");
+        // A segment up to 12 was written, and a crash kept what it has: what is appended behind it is found.
+        let (mut behind, _) = Tail::open(&path, 12).unwrap();
+        behind.advance(&[row(13)], 14);
+        behind.flush().unwrap();
+        assert_eq!(rows(12), (14, 2));
+        assert_eq!(rows(9), (9, 1), "without the segment there is a gap");
         tail.restart().unwrap();
         assert_eq!(rows(9), (9, 0));
         tail.advance(&[row(9)], 10);

@@ -58,15 +58,14 @@ pub enum Source {
 }
 
 impl Source {
-    /// How many bytes there are to be read, if that can be told: so much is counted by [`Progress`] when all is read, but
-    /// for files that change meanwhile.
+    /// How many bytes there are to be read, if that can be told; about so much is counted by [`Progress`] in the end.
     pub fn length(&self) -> Option<u64> {
         let Source::Path(path) = self else { return None };
         let files = walk(path).filter_map(|sighting| match sighting {
             Ok(Sighting::File(found)) => found.path.metadata().ok(),
             _ => None,
         });
-        Some(files.map(|metadata| metadata.len()).sum())
+        Some(files.fold(0, |sum: u64, metadata| sum.saturating_add(metadata.len())))
     }
 }
 
