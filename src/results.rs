@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
-use timemark_ingest::sources::{Captured, SuspectName};
+use timemark_ingest::sources::SuspectName;
 use timemark_ingest::{Finding, Method, Outcome, Scanned};
 use timemark_verify::ContentId;
 use timemark_vision::{Geometry, Overlap};
@@ -83,11 +83,7 @@ impl ResultJson {
 
     /// What tells it from other suspects of the same sources, but for those that are called the same.
     pub fn key(name: &SuspectName) -> (String, Option<String>) {
-        let Captured { date, .. } = match &name.captured {
-            Some(captured) => captured.clone(),
-            None => return (name.text(), None),
-        };
-        (name.text(), Some(date))
+        (name.text(), name.captured.as_ref().map(|captured| captured.date.clone()))
     }
 
     /// What became of it.

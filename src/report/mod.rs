@@ -34,12 +34,12 @@ pub(crate) struct Report {
     dir: PathBuf,
     results: File,
     /// What another run compared and this one has yet to meet, by what it is called.
-    earlier: HashMap<ContentId, Vec<Compared>>,
+    earlier: HashMap<ContentId, Vec<Subject>>,
 }
 
 /// What a line of results is about; several may be called the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Compared {
+enum Subject {
     /// A place that could not be read.
     Failed,
     File,
@@ -102,13 +102,13 @@ impl Report {
                 .with_context(|| about_path.display().to_string())?;
         }
         report.cut_torn_line()?;
-        let mut earlier: HashMap<ContentId, Vec<Compared>> = HashMap::new();
+        let mut earlier: HashMap<ContentId, Vec<Subject>> = HashMap::new();
         report.each(|result, _| {
-            let compared = Compared::of(&result);
+            let subject = Subject::of(&result);
             earlier
                 .entry(digest(&result.suspect, result.date.as_deref()))
                 .or_default()
-                .push(compared);
+                .push(subject);
             Ok(())
         })?;
         Ok(Report { earlier, ..report })
@@ -128,10 +128,10 @@ impl Report {
                 return false;
             };
             let wanted = match asked {
-                Asked::Failed => Compared::Failed,
-                Asked::File => Compared::File,
-                Asked::Member(_) if name.within.is_none() => Compared::File,
-                Asked::Member(content) => Compared::Member(content.id()),
+                Asked::Failed => Subject::Failed,
+                Asked::File => Subject::File,
+                Asked::Member(_) if name.within.is_none() => Subject::File,
+                Asked::Member(content) => Subject::Member(content.id()),
             };
             let place = known.iter().position(|known| *known == wanted);
             place.map(|place| known.swap_remove(place)).is_some()
@@ -229,13 +229,13 @@ impl Report {
     }
 }
 
-impl Compared {
-    fn of(result: &ResultJson) -> Compared {
+impl Subject {
+    fn of(result: &ResultJson) -> Subject {
         let kept = result.kept.as_ref();
         match kept.and_then(|kept| kept.content.as_deref()?.parse().ok()) {
-            None => Compared::Failed,
-            Some(_) if kept.is_some_and(|kept| !kept.member) => Compared::File,
-            Some(content) => Compared::Member(content),
+            None => Subject::Failed,
+            Some(_) if kept.is_some_and(|kept| !kept.member) => Subject::File,
+            Some(content) => Subject::Member(content),
         }
     }
 }

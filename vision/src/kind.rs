@@ -17,7 +17,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds; a kind's place here is its number in the codes file.
+    /// All kinds; a kind's place here is its number in files of codes.
     pub const ALL: [Kind; 3] = [Kind::Pdq, Kind::Gradient, Kind::Dct];
 }
 
