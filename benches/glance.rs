@@ -64,7 +64,7 @@ fn distances(report: &mut Report, files: &[Vec<u8>]) -> Result<()> {
 }
 
 fn code(luma: &Luma) -> Option<Pdq> {
-    Pdq::of_luma8(&luma.values, luma.width, luma.height)
+    Pdq::of_luma(luma, luma.frame())
 }
 
 const FILES_MAX: usize = 4000;

@@ -21,6 +21,7 @@ fi
 echo "== format and lints"
 cargo fmt --all --check
 cargo clippy --release --locked --workspace --all-targets --quiet -- -D warnings
+cargo check --quiet --locked --manifest-path fuzz/Cargo.toml --target-dir target/fuzz # a workspace of its own
 if command -v cargo-deny >/dev/null; then
     cargo deny --offline check bans licenses sources
 fi

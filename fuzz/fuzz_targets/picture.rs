@@ -5,14 +5,19 @@
 use libfuzzer_sys::fuzz_target;
 use peak_alloc::PeakAlloc;
 use timemark_fuzz::media::{self, Limits, MediaError};
-use timemark_vision::{Features, regions};
+use timemark_vision::{Features, Pdq, regions, trim_luma};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
 fuzz_target!(
-    // `decode` answers for panics inside the decoders; only those that leave it count.
-    init: drop(std::panic::take_hook()),
+    // `decode` answers for panics inside the decoders; only those that leave it count, and those of our own.
+    init: std::panic::set_hook(Box::new(|panic| {
+        if panic.location().is_some_and(|at| at.file().contains("ingest/src")) {
+            eprintln!("{panic}");
+            std::process::abort();
+        }
+    })),
     |bytes: &[u8]| {
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();
@@ -20,6 +25,17 @@ fuzz_target!(
         let used = MEMORY.peak_usage() - before;
         let allowed = LIMITS.decoded_bytes_max as usize + overhead_bytes(bytes);
         assert!(used <= allowed, "{used} bytes used, {allowed} allowed, {result:?}");
+
+        if let Some(luma) = media::luma(bytes, &LIMITS) {
+            let values = u64::from(luma.width) * u64::from(luma.height);
+            assert!((1..=LIMITS.pixels_max).contains(&values));
+            assert_eq!(luma.values.len() as u64, values);
+            if let Some(inner) = trim_luma(&luma) {
+                assert!(inner.x + inner.width <= luma.width && inner.width > 0);
+                assert!(inner.y + inner.height <= luma.height && inner.height > 0);
+            }
+            assert!(Pdq::of_luma(&luma, luma.frame()).is_some() || luma.width.min(luma.height) < 5);
+        }
 
         let is_picture = media::has_picture_signature(bytes);
         assert_eq!(is_picture, !matches!(result, Err(MediaError::NotAPicture)));

@@ -3,7 +3,7 @@
 //!
 //! Where anything is near, or nearly, the picture is decoded whole and compared as any other.
 
-use timemark_vision::{Kind, Luma, Pdq, trim_luma};
+use timemark_vision::{Kind, Pdq, trim_luma};
 
 use crate::engine::Engine;
 use crate::media::{self, Limits};
@@ -12,13 +12,10 @@ use crate::scan::{Outcome, QUALITY_MIN, ScanOptions};
 /// What is certain without colours; `None` if the picture has to be looked at whole.
 pub(crate) fn glance(bytes: &[u8], engine: &Engine, options: &ScanOptions) -> Option<Outcome> {
     let luma = media::luma(bytes, &Limits::default())?;
-    let whole = Pdq::of_luma8(&luma.values, luma.width, luma.height)?;
+    let whole = Pdq::of_luma(&luma, luma.frame())?;
     let is_decidable = is_certain(&whole, engine, options)?;
-    if let Some(inner) = trim_luma(&luma) {
-        let Luma { width, height, values } = luma.part(inner);
-        if let Some(inner) = Pdq::of_luma8(&values, width, height) {
-            is_certain(&inner, engine, options)?;
-        }
+    if let Some(inner) = trim_luma(&luma).and_then(|inner| Pdq::of_luma(&luma, inner)) {
+        is_certain(&inner, engine, options)?;
     }
     Some(if is_decidable { Outcome::CLEAR } else { Outcome::Undecidable })
 }

@@ -1,15 +1,18 @@
 //! What lies between the one who finds suspects and those who compare them: never more than fits in memory.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Things that wait in line, each of some weight. Who brings one too many waits.
+use crate::exclusive::Bell;
+
+/// Things that wait in line, each of some weight. Who brings one too many waits, until half of them are taken: threads
+/// that wake each other for every single one would do little else.
 pub(crate) struct Queue<T> {
     line: Mutex<Line<T>>,
-    /// Something was taken, or nothing more is wanted.
-    taken: Condvar,
+    /// There is room again, or nothing more is wanted.
+    has_room: Bell,
     /// Something came, or nothing more will.
-    came: Condvar,
+    came: Bell,
     things_max: usize,
     weight_max: usize,
 }
@@ -23,8 +26,8 @@ struct Line<T> {
 impl<T> Queue<T> {
     pub fn new(things_max: usize, weight_max: usize) -> Queue<T> {
         let line = Line { things: VecDeque::new(), weight: 0, closed: false };
-        let (taken, came) = (Condvar::new(), Condvar::new());
-        Queue { line: Mutex::new(line), taken, came, things_max, weight_max }
+        let (has_room, came) = (Bell::default(), Bell::default());
+        Queue { line: Mutex::new(line), has_room, came, things_max, weight_max }
     }
 
     /// Waits for room and gets in line; one thing goes in whatever it weighs. `false` if nothing more is wanted.
@@ -34,7 +37,7 @@ impl<T> Queue<T> {
             && !line.things.is_empty()
             && (line.things.len() >= self.things_max || line.weight + weight > self.weight_max)
         {
-            line = self.taken.wait(line).unwrap_or_else(PoisonError::into_inner);
+            line = self.has_room.wait(line);
         }
         if line.closed {
             return false;
@@ -42,7 +45,7 @@ impl<T> Queue<T> {
         line.weight += weight;
         line.things.push_back((thing, weight));
         drop(line);
-        self.came.notify_one();
+        self.came.wake_one();
         true
     }
 
@@ -52,22 +55,26 @@ impl<T> Queue<T> {
         loop {
             if let Some((thing, weight)) = line.things.pop_front() {
                 line.weight -= weight;
+                let has_room =
+                    line.things.len() <= self.things_max / 2 && line.weight <= self.weight_max / 2;
                 drop(line);
-                self.taken.notify_one();
+                if has_room {
+                    self.has_room.wake_all();
+                }
                 return Some(thing);
             }
             if line.closed {
                 return None;
             }
-            line = self.came.wait(line).unwrap_or_else(PoisonError::into_inner);
+            line = self.came.wait(line);
         }
     }
 
     /// Nothing more will come; what is in line is still taken.
     pub fn close(&self) {
         self.lock().closed = true;
-        self.taken.notify_all();
-        self.came.notify_all();
+        self.has_room.wake_all();
+        self.came.wake_all();
     }
 
     /// Nothing more is wanted, not even what is in line.

@@ -1,12 +1,13 @@
 //! Flow 2: a collection becomes findings.
 
 use std::collections::HashSet;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::time::Duration;
+use std::{io, iter, thread};
 
 use timemark_index::IndexError;
 use timemark_neural::EmbedError;
@@ -208,23 +209,31 @@ pub fn scan(
     report: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let queue = Queue::new(FOUND_MAX, FOUND_BYTES_MAX);
+    let found = Queue::new(FOUND_MAX, WAITING_BYTES_MAX);
+    let read = Queue::new(READ_MAX, WAITING_BYTES_MAX);
+    let (readers, skipped) = (AtomicUsize::new(READERS), AtomicU64::new(0));
     let repeats = Repeats::default();
     let (done, results) = mpsc::sync_channel(RESULTS_MAX);
     thread::scope(|scope| {
+        // Should a thread panic, nobody must wait for more of it.
         scope.spawn(|| {
-            // Should it panic, nobody must wait for more.
-            let _closing = Closing(&queue);
-            find(sources, progress, is_done, &queue);
+            let _closing = Closing { queue: &found, threads: &AtomicUsize::new(1) };
+            find(sources, progress, is_done, &found, &skipped);
         });
+        for _ in 0..READERS {
+            scope.spawn(|| {
+                let _closing = Closing { queue: &read, threads: &readers };
+                read_all(&found, &read);
+            });
+        }
         // After the last nobody is left to be told; after an error, or a panic, everybody is.
-        let _abandoning = Abandoning(&queue);
-        for _ in 0..cores + READERS_MORE {
+        let _abandoning = (Abandoning(&found), Abandoning(&read));
+        for _ in 0..cores {
             let done = done.clone();
             scope.spawn(|| {
                 let done = done; // ends with this thread
-                while let Some(met) = queue.pop() {
-                    let compared = compare_met(met, engine, &options, &repeats);
+                while let Some(suspect) = read.pop() {
+                    let compared = compare_suspect(suspect, engine, &options, &repeats);
                     if done.send(compared).is_err() {
                         return;
                     }
@@ -232,43 +241,59 @@ pub fn scan(
             });
         }
         drop(done);
-        report_all(results, report)
+        let summary = report_all(results, report)?;
+        Ok(Summary { skipped: skipped.load(Ordering::Relaxed), ..summary })
     })
 }
 
 /// Whether what is asked about was compared by an earlier run.
 pub type IsDone<'a> = &'a mut (dyn FnMut(&SuspectName, Asked<'_>) -> bool + Send);
 
-struct Closing<'a>(&'a Queue<Met>);
+/// Closes a queue with the last of the threads that fill it.
+struct Closing<'a, T> {
+    queue: &'a Queue<T>,
+    threads: &'a AtomicUsize,
+}
 
-impl Drop for Closing<'_> {
+impl<T> Drop for Closing<'_, T> {
     fn drop(&mut self) {
-        self.0.close();
+        if self.threads.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.queue.close();
+        }
     }
 }
 
-struct Abandoning<'a>(&'a Queue<Met>);
+struct Abandoning<'a, T>(&'a Queue<T>);
 
-impl Drop for Abandoning<'_> {
+impl<T> Drop for Abandoning<'_, T> {
     fn drop(&mut self) {
         self.0.abandon();
     }
 }
 
 /// Puts everything that is to be compared in line.
-fn find(sources: &[Source], progress: &Progress, is_done: IsDone<'_>, queue: &Queue<Met>) {
+fn find(
+    sources: &[Source],
+    progress: &Progress,
+    is_done: IsDone<'_>,
+    found: &Queue<Met>,
+    skipped: &AtomicU64,
+) {
     let mut take = |met: Met| {
         let is_known = match &met {
             Met::File(file) => is_done(&SuspectName::of_file(&file.path), Asked::File),
             Met::Member { name, content } => is_done(name, Asked::Member(content)),
             Met::Failed { name, .. } => is_done(name, Asked::Failed),
-            Met::Skipped(_) => false,
+            Met::Skipped(_) => {
+                skipped.fetch_add(1, Ordering::Relaxed);
+                true
+            }
         };
         let weight = match &met {
-            Met::Member { content: Content::Picture(bytes), .. } => bytes.len(),
+            Met::Member { content, .. } => content.bytes_held(),
             _ => 0,
         };
-        if is_known || queue.push(met, weight) {
+        if is_known || found.push(met, weight) {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
@@ -281,58 +306,75 @@ fn find(sources: &[Source], progress: &Progress, is_done: IsDone<'_>, queue: &Qu
     }
 }
 
-/// Tells of each, until all are told of, or somebody breaks off or fails. `None` among the results is something that was
-/// passed over.
+/// A suspect in memory, or why it is not.
+struct Suspect {
+    name: SuspectName,
+    content: Result<Content, String>,
+}
+
+/// Reads what was found.
+fn read_all(found: &Queue<Met>, read: &Queue<Suspect>) {
+    while let Some(met) = found.pop() {
+        let suspect = match met {
+            Met::Skipped(_) => continue,
+            Met::Failed { name, reason } => Suspect { name, content: Err(reason) },
+            Met::Member { name, content } => Suspect { name, content: Ok(content) },
+            Met::File(file) => {
+                let name = SuspectName::of_file(&file.path);
+                Suspect { name, content: file.read().map_err(|error| unreadable(&error)) }
+            }
+        };
+        let weight = suspect.content.as_ref().map_or(0, Content::bytes_held);
+        if !read.push(suspect, weight) {
+            return;
+        }
+    }
+}
+
+/// Tells of each, until all are told of, or somebody breaks off or fails.
 fn report_all(
-    results: Receiver<Result<Option<Scanned>, ScanError>>,
+    results: Receiver<Result<Scanned, ScanError>>,
     report: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError> {
     let mut summary = Summary::default();
-    for result in results {
-        let Some(scanned) = result? else {
-            summary.skipped += 1;
-            continue;
-        };
-        summary.count(&scanned.outcome);
-        if report(scanned).is_break() {
-            return Err(ScanError::Stopped);
+    while let Ok(first) = results.recv() {
+        for result in iter::once(first).chain(results.try_iter()) {
+            let scanned = result?;
+            summary.count(&scanned.outcome);
+            if report(scanned).is_break() {
+                return Err(ScanError::Stopped);
+            }
         }
+        // Or each result would wake this thread, and take the core of one that compares.
+        thread::sleep(REPORT_PAUSE);
     }
     Ok(summary)
 }
 
-fn compare_met(
-    met: Met,
+fn compare_suspect(
+    suspect: Suspect,
     engine: &Engine,
     options: &ScanOptions,
     repeats: &Repeats,
-) -> Result<Option<Scanned>, ScanError> {
-    let failed = |name, reason| {
-        let outcome = Arc::new(Outcome::Error(reason));
-        Ok(Some(Scanned { name, content: None, outcome, thumbnail: None }))
-    };
-    let (name, content) = match met {
-        Met::Skipped(_) => return Ok(None),
-        Met::Failed { name, reason } => return failed(name, reason),
-        Met::Member { name, content } => (name, content),
-        Met::File(file) => {
-            let name = SuspectName::of_file(&file.path);
-            match file.read() {
-                Ok(content) => (name, content),
-                Err(error) => return failed(name, unreadable(&error)),
-            }
+) -> Result<Scanned, ScanError> {
+    let Suspect { name, content } = suspect;
+    let content = match content {
+        Ok(content) => content,
+        Err(reason) => {
+            let outcome = Arc::new(Outcome::Error(reason));
+            return Ok(Scanned { name, content: None, outcome, thumbnail: None });
         }
     };
     let _decoder = engine.decoders.take();
     let id = content.id();
     let _turn = repeats.wait_for(id);
     if let Some(outcome) = repeats.outcome(&id) {
-        return Ok(Some(Scanned { name, content: Some(id), outcome, thumbnail: None }));
+        return Ok(Scanned { name, content: Some(id), outcome, thumbnail: None });
     }
     let (outcome, thumbnail) = compare_content(content, &id, engine, options)?;
     let outcome = Arc::new(outcome);
     repeats.keep(id, Arc::clone(&outcome));
-    Ok(Some(Scanned { name, content: Some(id), outcome, thumbnail }))
+    Ok(Scanned { name, content: Some(id), outcome, thumbnail })
 }
 
 /// Compares one file with the registered works.
@@ -468,10 +510,12 @@ pub(crate) fn findings_by_code(
 
 /// Beyond this radius so much is near that a glance tells nothing.
 const GLANCE_RADIUS_MAX: u32 = 64;
-/// Suspects that are found and not yet taken up, at most, and the bytes of pictures among them.
+/// Suspects that are found and not yet read, at most, those that are read and not yet compared, and the bytes of each.
 const FOUND_MAX: usize = 256;
-const FOUND_BYTES_MAX: usize = 32 << 20;
-/// Outcomes that are not yet reported, at most.
+const READ_MAX: usize = 64;
+const WAITING_BYTES_MAX: usize = 32 << 20;
+/// Threads that read files, while others decode.
+const READERS: usize = 2;
+/// Outcomes that are not yet reported, at most, and how long they may wait.
 const RESULTS_MAX: usize = 256;
-/// Threads beyond one a core, which read while others decode.
-const READERS_MORE: usize = 2;
+const REPORT_PAUSE: Duration = Duration::from_millis(2);

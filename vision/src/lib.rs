@@ -13,6 +13,7 @@ mod pdq;
 mod picture;
 mod plane;
 pub mod polygon;
+mod reduced;
 mod regions;
 pub mod second;
 
@@ -23,4 +24,5 @@ pub use geometry::{Geometry, Overlap};
 pub use kind::Kind;
 pub use pdq::{Dihedral, Pdq};
 pub use picture::{Luma, Picture, Rectangle};
-pub use regions::{regions, trim, trim_luma};
+pub use reduced::{trim, trim_luma};
+pub use regions::regions;

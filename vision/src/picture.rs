@@ -16,15 +16,21 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
-/// The brightness of a picture alone: upright, black 0 to white 255.
+/// The brightness of a picture alone, upright, and maybe reduced: the mean of `scale` × `scale` pixels is one value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Luma {
-    /// Pixels in a row.
+    /// Values in a row: `picture_width` ÷ `scale`, rounded up.
     pub width: u32,
-    /// Rows.
+    /// Rows of values.
     pub height: u32,
-    /// `width` × `height` bytes, row by row from the top left.
+    /// `width` × `height` bytes, black 0 to white 255, row by row from the top left.
     pub values: Vec<u8>,
+    /// How many pixels of the picture one value is, each way; 1 at least.
+    pub scale: u32,
+    /// Pixels in a row of the picture.
+    pub picture_width: u32,
+    /// Rows of the picture.
+    pub picture_height: u32,
 }
 
 /// A part of a picture, in its pixels from the top left.
@@ -55,27 +61,35 @@ impl Picture {
 
     /// A copy of a part, which lies within the picture.
     pub fn part(&self, part: Rectangle) -> Picture {
-        let rgb = cut::<3>(&self.rgb, self.width, part);
+        let row_bytes = part.width as usize * 3;
+        let rows = (part.y..part.y + part.height).map(|y| {
+            let start = (y as usize * self.width as usize + part.x as usize) * 3;
+            &self.rgb[start..start + row_bytes]
+        });
+        let rgb = rows.collect::<Vec<_>>().concat();
         Picture { width: part.width, height: part.height, rgb }
     }
 }
 
 impl Luma {
-    /// A copy of a part, which lies within the picture.
-    pub fn part(&self, part: Rectangle) -> Luma {
-        let values = cut::<1>(&self.values, self.width, part);
-        Luma { width: part.width, height: part.height, values }
+    /// Of a picture that is not reduced.
+    pub fn new(width: u32, height: u32, values: Vec<u8>) -> Luma {
+        let (picture_width, picture_height) = (width, height);
+        Luma { width, height, values, scale: 1, picture_width, picture_height }
     }
-}
 
-/// A part of what has `N` bytes a pixel and rows of `width` pixels.
-fn cut<const N: usize>(pixels: &[u8], width: u32, part: Rectangle) -> Vec<u8> {
-    let row_bytes = part.width as usize * N;
-    let rows = (part.y..part.y + part.height).map(|y| {
-        let start = (y as usize * width as usize + part.x as usize) * N;
-        &pixels[start..start + row_bytes]
-    });
-    rows.collect::<Vec<_>>().concat()
+    /// Whether all numbers agree with each other.
+    pub(crate) fn is_sound(&self) -> bool {
+        let sides = [(self.width, self.picture_width), (self.height, self.picture_height)];
+        self.scale > 0
+            && sides.iter().all(|(side, of)| *side == of.div_ceil(self.scale))
+            && self.values.len() as u64 == u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// The whole of it.
+    pub fn frame(&self) -> Rectangle {
+        Rectangle { x: 0, y: 0, width: self.width, height: self.height }
+    }
 }
 
 impl fmt::Debug for Picture {

@@ -1,25 +1,24 @@
 //! Pictures inside pictures: which rectangles of a picture may be pictures of their own, by what a straight
 //! cut leaves behind. What is in them, and whether anybody registered it, is not known here.
 
-use std::borrow::Cow;
-
 use multiversion::multiversion;
 
-use crate::picture::{Luma, Picture, Rectangle};
+use crate::picture::{Picture, Rectangle};
+use crate::reduced::{Area, CHANNEL_DISTANCE_MAX, Framed, Reduced};
 
 /// The rectangles of a picture that may be pictures of their own, best first: what lies inside a plain
 /// frame, a post in a screenshot, what a caption stands above, the tiles of a collage, a patch. At most
 /// [`REGIONS_MAX`], none of them all of the picture.
 ///
 /// Sides are found to within one or two of the pixels that are left when the picture is reduced to
-/// [`SIDE_PIXELS_MAX`] a side; pictures up to that size are looked at as they are.
+/// 420 a side; pictures up to that size are looked at as they are.
 pub fn regions(picture: &Picture) -> Vec<Rectangle> {
     let shorter = picture.width.min(picture.height);
     if shorter < REGION_SIDE_PIXELS_MIN {
         return Vec::new();
     }
-    let reduced = Reduced::new::<3>(&picture.rgb, picture.width, picture.height);
-    let whole = reduced.frame();
+    let reduced = Reduced::new(picture);
+    let whole = reduced.scale.frame();
     let mut found = Vec::new();
     let framed = reduced.trim(whole);
     found.extend(framed);
@@ -51,30 +50,12 @@ pub fn regions(picture: &Picture) -> Vec<Rectangle> {
             kept.push(area);
         }
     }
-    kept.iter().map(|area| reduced.in_picture(area, picture.width, picture.height)).collect()
-}
-
-/// The picture without its plain frame; `None` where it has none, or is nothing but plain.
-pub fn trim(picture: &Picture) -> Option<Rectangle> {
-    let (width, height) = (picture.width, picture.height);
-    trimmed(&Reduced::new::<3>(&picture.rgb, width, height), width, height)
-}
-
-/// As [`trim`], where only the brightness is known.
-pub fn trim_luma(luma: &Luma) -> Option<Rectangle> {
-    trimmed(&Reduced::new::<1>(&luma.values, luma.width, luma.height), luma.width, luma.height)
-}
-
-fn trimmed(reduced: &Reduced, width: u32, height: u32) -> Option<Rectangle> {
-    if reduced.width.min(reduced.height) == 0 {
-        return None;
-    }
-    Some(reduced.in_picture(&reduced.trim(reduced.frame())?, width, height))
+    kept.iter().map(|area| reduced.scale.in_picture(area)).collect()
 }
 
 /// The rectangles that straight edges bound on all sides that are not the picture's own, best first.
 fn cut_out(reduced: &Reduced, within: Area) -> Vec<Area> {
-    let (width, height) = (reduced.width, reduced.height);
+    let (width, height) = (reduced.scale.width, reduced.scale.height);
     if width.min(height) < LINES_SIDE_MIN {
         return Vec::new();
     }
@@ -85,7 +66,7 @@ fn cut_out(reduced: &Reduced, within: Area) -> Vec<Area> {
     let blocks = block_sums(&level, width, height, false);
     let rows =
         lines(height, width, (within.y, within.bottom), &blocks, |y, x| level[y * width + x]);
-    let side_min = (REGION_SIDE_PIXELS_MIN as usize).div_ceil(reduced.factor);
+    let side_min = (REGION_SIDE_PIXELS_MIN as usize).div_ceil(reduced.scale.factor);
     let mut rated: Vec<(f32, Area)> = Vec::new();
     for (left, right) in pairs(&columns, side_min) {
         for (top, bottom) in pairs(&rows, side_min) {
@@ -324,7 +305,7 @@ fn lines(
 /// above it. A cut is one step; texture and soft edges are steps everywhere.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
 fn edges(reduced: &Reduced) -> (Vec<i8>, Vec<i8>) {
-    let (width, height) = (reduced.width, reduced.height);
+    let (width, height) = (reduced.scale.width, reduced.scale.height);
     let mut steps_across = vec![0_u8; width * height];
     let mut steps_down = vec![0_u8; width * height];
     for plane in &reduced.planes {
@@ -376,135 +357,11 @@ fn block_sums(edges: &[i8], width: usize, height: usize, upright: bool) -> Vec<i
     sums
 }
 
-/// The three channels of a picture apart, reduced by averaging whole squares of pixels.
-struct Reduced<'a> {
-    width: usize,
-    height: usize,
-    /// How many pixels of the picture one of these is, each way.
-    factor: usize,
-    /// One for each channel.
-    planes: Vec<Cow<'a, [u8]>>,
-}
-
-impl<'a> Reduced<'a> {
-    /// `N` channels, pixel by pixel.
-    fn new<const N: usize>(pixels: &'a [u8], width: u32, height: u32) -> Reduced<'a> {
-        let (width, height) = (width as usize, height as usize);
-        let factor = width.max(height).div_ceil(SIDE_PIXELS_MAX).clamp(1, width.min(height).max(1));
-        let (reduced_width, reduced_height) = (width / factor, height / factor);
-        if N == 1 && factor == 1 {
-            return Reduced { width, height, factor, planes: vec![Cow::Borrowed(pixels)] };
-        }
-        let mut planes = vec![Vec::with_capacity(reduced_width * reduced_height); N];
-        let area = (factor * factor) as u64;
-        let mut sums = vec![[0_u64; N]; reduced_width];
-        for rows in pixels.chunks_exact((width * N * factor).max(1)).take(reduced_height) {
-            if factor == 1 {
-                let pixels = rows.as_chunks::<N>().0;
-                for (channel, plane) in planes.iter_mut().enumerate() {
-                    plane.extend(pixels.iter().map(|pixel| pixel[channel]));
-                }
-                continue;
-            }
-            sums.fill([0; N]);
-            for row in rows.chunks_exact(width * N) {
-                for (sum, pixels) in sums.iter_mut().zip(row.chunks_exact(N * factor)) {
-                    let mut part = [0_u32; N];
-                    for pixel in pixels.as_chunks::<N>().0 {
-                        for (part, value) in part.iter_mut().zip(pixel) {
-                            *part += u32::from(*value);
-                        }
-                    }
-                    for (sum, part) in sum.iter_mut().zip(part) {
-                        *sum += u64::from(part);
-                    }
-                }
-            }
-            for (channel, plane) in planes.iter_mut().enumerate() {
-                plane.extend(sums.iter().map(|sum| (sum[channel] / area) as u8));
-            }
-        }
-        let planes = planes.into_iter().map(Cow::Owned).collect();
-        Reduced { width: reduced_width, height: reduced_height, factor, planes }
-    }
-
-    fn frame(&self) -> Area {
-        Area { x: 0, y: 0, right: self.width, bottom: self.height }
-    }
-
+impl Reduced {
     fn is_large_enough(&self, area: &Area) -> bool {
         let (width, height) = (area.right - area.x, area.bottom - area.y);
-        width.min(height) * self.factor >= REGION_SIDE_PIXELS_MIN as usize
-            && width * height * REGION_SHARE >= self.width * self.height
-    }
-
-    /// The same area in the pixels of the picture; what reaches the last pixel here reaches it there.
-    fn in_picture(&self, area: &Area, width: u32, height: u32) -> Rectangle {
-        let end = |at: usize, side: usize, last: u32| {
-            if at == side { last } else { (at * self.factor) as u32 }
-        };
-        let (x, y) = ((area.x * self.factor) as u32, (area.y * self.factor) as u32);
-        let right = end(area.right, self.width, width);
-        let bottom = end(area.bottom, self.height, height);
-        Rectangle { x, y, width: right - x, height: bottom - y }
-    }
-
-    /// An area without its plain frame; `None` where it has none, or only a detail would be left.
-    fn trim(&self, area: Area) -> Option<Area> {
-        let large = |inner: &Area| {
-            (inner.right - inner.x) * SIDE_LEFT >= area.right - area.x
-                && (inner.bottom - inner.y) * SIDE_LEFT >= area.bottom - area.y
-        };
-        self.bare(area).filter(|inner| inner.pixels() > 0 && large(inner))
-    }
-
-    /// What is left of an area without its plain frame, if it has one: nothing where all of it is plain.
-    fn bare(&self, area: Area) -> Option<Area> {
-        let Area { mut x, mut y, mut right, mut bottom } = area;
-        let columns = (area.x, area.right);
-        while y < bottom && self.is_plain(columns, (y, y + 1)) {
-            y += 1;
-        }
-        while bottom > y && self.is_plain(columns, (bottom - 1, bottom)) {
-            bottom -= 1;
-        }
-        if y == bottom {
-            return Some(Area { x, y, right: x, bottom });
-        }
-        // Within the rows that are left, so that bars above do not hide bars beside.
-        while x < right && self.is_plain((x, x + 1), (y, bottom)) {
-            x += 1;
-        }
-        while right > x && self.is_plain((right - 1, right), (y, bottom)) {
-            right -= 1;
-        }
-        let inner = Area { x, y, right, bottom };
-        (inner != area).then_some(inner)
-    }
-
-    /// Whether a row or a column of pixels is of one colour, but for a few: recompression ripples near the
-    /// inner picture.
-    fn is_plain(&self, columns: (usize, usize), rows: (usize, usize)) -> bool {
-        let pixels = (rows.0..rows.1).flat_map(|y| (columns.0..columns.1).map(move |x| (x, y)));
-        let middle = ((columns.0 + columns.1) / 2, (rows.0 + rows.1) / 2);
-        let first = self.colour((columns.0, rows.0));
-        let length = (columns.1 - columns.0) * (rows.1 - rows.0);
-        let differs = |pixel: [u8; 3]| {
-            pixel.iter().zip(first).any(|(a, b)| a.abs_diff(b) > CHANNEL_DISTANCE_MAX)
-        };
-        // Most lines are not plain and show it early.
-        if length > STRAY_SHARE && differs(self.colour(middle)) {
-            return false;
-        }
-        let strays_max = length / STRAY_SHARE;
-        let mut strays = 0;
-        for at in pixels {
-            strays += usize::from(differs(self.colour(at)));
-            if strays > strays_max {
-                return false;
-            }
-        }
-        true
+        width.min(height) * self.scale.factor >= REGION_SIDE_PIXELS_MIN as usize
+            && width * height * REGION_SHARE >= self.scale.width * self.scale.height
     }
 
     /// Whether an area has the colour of its corners but for some lettering.
@@ -526,75 +383,10 @@ impl<'a> Reduced<'a> {
         let least = seen.div_ceil(LETTERING_SHARE_MIN);
         (least..=seen / LETTERING_SHARE_MAX).contains(&lettering)
     }
-
-    fn colour(&self, (x, y): (usize, usize)) -> [u8; 3] {
-        let at = y * self.width + x;
-        // Grey has three channels alike.
-        [0, 1, 2].map(|channel| self.planes[channel.min(self.planes.len() - 1)][at])
-    }
-}
-
-/// A rectangle of the reduced picture.
-#[derive(Clone, Copy, PartialEq)]
-struct Area {
-    x: usize,
-    y: usize,
-    /// The first column that is not of it.
-    right: usize,
-    /// The first row that is not of it.
-    bottom: usize,
-}
-
-impl Area {
-    fn pixels(&self) -> usize {
-        (self.right - self.x) * (self.bottom - self.y)
-    }
-
-    fn inset(&self, by: usize) -> Option<Area> {
-        let inner = Area {
-            x: self.x + by,
-            y: self.y + by,
-            right: self.right.checked_sub(by)?,
-            bottom: self.bottom.checked_sub(by)?,
-        };
-        (inner.right > inner.x && inner.bottom > inner.y).then_some(inner)
-    }
-
-    /// Whether there is as much of the outer area on the left as on the right, and more than a line of it,
-    /// and the same above and below.
-    fn bars(&self, outer: &Area) -> [bool; 2] {
-        let even = |before: usize, after: usize, length: usize| {
-            before.min(after) * BAR_SHARE >= length && before.abs_diff(after) <= 2 + length / 50
-        };
-        [
-            even(self.x - outer.x, outer.right - self.right, outer.right - outer.x),
-            even(self.y - outer.y, outer.bottom - self.bottom, outer.bottom - outer.y),
-        ]
-    }
-
-    /// How many sides both have.
-    fn sides_shared(&self, other: &Area) -> usize {
-        let sides = |area: &Area| [area.x, area.y, area.right, area.bottom];
-        sides(self)
-            .iter()
-            .zip(sides(other))
-            .filter(|(a, b)| a.abs_diff(*b) <= SIDE_DISTANCE_MAX)
-            .count()
-    }
-
-    /// What both cover, of what either covers.
-    fn overlap(&self, other: &Area) -> f32 {
-        let width = self.right.min(other.right).saturating_sub(self.x.max(other.x));
-        let height = self.bottom.min(other.bottom).saturating_sub(self.y.max(other.y));
-        let both = width * height;
-        both as f32 / (self.pixels() + other.pixels() - both).max(1) as f32
-    }
 }
 
 /// The most regions of a picture.
 const REGIONS_MAX: usize = 6;
-/// The longer side of what is looked at, at the most.
-const SIDE_PIXELS_MAX: usize = 420;
 /// The shorter side of a region at the least, in pixels of the picture.
 const REGION_SIDE_PIXELS_MIN: u32 = 40;
 /// The least part of the picture that is a region, as a divisor.
@@ -603,21 +395,10 @@ const REGION_SHARE: usize = 20;
 const OVERLAP_MAX: f32 = 0.8;
 /// The same after bars were taken off: what was framed is worth a look with and without.
 const SAME_OVERLAP_MIN: f32 = 0.93;
-/// How far from each other two sides are the same.
-const SIDE_DISTANCE_MAX: usize = 3;
-/// The least part of a side that is a bar, as a divisor.
-const BAR_SHARE: usize = 25;
 /// What overlaps the picture by more is the picture.
 const WHOLE_OVERLAP_MAX: f32 = 0.97;
 /// How far from its sides a rectangle is looked at for bars.
 const INSET_PIXELS: usize = 2;
-
-/// A line belongs to a frame if no channel of its pixels is further than this from the line's first
-/// pixel, but for one pixel in [`STRAY_SHARE`].
-const CHANNEL_DISTANCE_MAX: u8 = 24;
-const STRAY_SHARE: usize = 64;
-/// What is left of each side at the least, as a divisor: less is a detail, not a framed picture.
-const SIDE_LEFT: usize = 4;
 
 /// Shorter sides of the reduced picture hold no lines to speak of.
 const LINES_SIDE_MIN: usize = 2 * BORDER_PIXELS + BLOCK;
@@ -666,6 +447,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{Luma, trim, trim_luma};
 
     fn picture(width: u32, height: u32, at: impl Fn(u32, u32) -> [u8; 3]) -> Picture {
         let rgb =
@@ -769,23 +551,6 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_comes_off_and_nothing_else() {
-        let framed = picture(120, 90, |x, y| {
-            let inside = (10..110).contains(&x) && (5..80).contains(&y);
-            if inside { noise(x, y) } else { [250, 250 - (x % 3) as u8, 250] }
-        });
-        assert_eq!(trim(&framed), Some(Rectangle { x: 10, y: 5, width: 100, height: 75 }));
-        assert_eq!(trim(&picture(100, 75, noise)), None);
-        assert_eq!(trim(&picture(100, 75, |_, _| [9; 3])), None);
-        let detail = picture(100, 100, |x, y| if x.max(y) < 10 { noise(x, y) } else { [0; 3] });
-        assert_eq!(trim(&detail), None);
-        for (width, height) in [(0, 0), (1, 1), (2, 100), (3, 200), (100, 2)] {
-            let stripes = picture(width, height, |x, _| [(x as u8).wrapping_mul(90); 3]);
-            assert_eq!(trim(&stripes), None);
-        }
-    }
-
-    #[test]
     fn extreme_shapes_are_borne() {
         for (width, height) in [(0, 0), (1, 1), (1, 10_000), (5, 5), (40, 20_000), (9_000, 41)] {
             let picture =
@@ -806,7 +571,7 @@ mod tests {
                 if tile[0] < 60 { noise(x, y) } else { tile }
             });
             let luma = picture.rgb.as_chunks::<3>().0.iter().map(|pixel| pixel[1]).collect();
-            let luma = Luma { width, height, values: luma };
+            let luma = Luma::new(width, height, luma);
             for region in regions(&picture).into_iter().chain(trim(&picture)).chain(trim_luma(&luma)) {
                 prop_assert!(region.x + region.width <= width && region.y + region.height <= height);
                 prop_assert!(region.width > 0 && region.height > 0);

@@ -1,4 +1,4 @@
-//! The brightness of a JPEG without its colours: about half the work of decoding it whole, and enough to tell most
+//! The brightness of a JPEG without its colours: a fraction of the work of decoding it whole, and enough to tell most
 //! pictures apart.
 
 use image::metadata::Orientation;
@@ -8,11 +8,13 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use super::baseline::Baseline;
 use super::structure::JpegOutline;
 use super::{Limits, contained, turned_pixels};
 
-/// The brightness of a JPEG, upright, within limits. `None` if it is none, or has no brightness of its own, or the
-/// limits or the decoder are against it: [`decode`](super::decode) says what is the matter, or does better.
+/// The brightness of a JPEG, upright, within limits, and reduced as far as its codes are hardly moved by it. `None` if it
+/// is none, or has no brightness of its own, or the limits or the decoder are against it: [`decode`](super::decode) says
+/// what is the matter, or does better.
 ///
 /// Codes of it differ from those of the whole picture in a few bits: colours that no screen shows were cut off there.
 pub fn luma(bytes: &[u8], limits: &Limits) -> Option<Luma> {
@@ -20,6 +22,26 @@ pub fn luma(bytes: &[u8], limits: &Limits) -> Option<Luma> {
 }
 
 fn luma_within(bytes: &[u8], limits: &Limits) -> Option<Luma> {
+    match Baseline::read(bytes) {
+        Some(jpeg) => luma_of_baseline(&jpeg, limits),
+        None => luma_of_other(bytes, limits),
+    }
+}
+
+fn luma_of_baseline(jpeg: &Baseline<'_>, limits: &Limits) -> Option<Luma> {
+    let scale = scale_for(jpeg.width.min(jpeg.height));
+    let pixels = jpeg.width as u64 * jpeg.height as u64;
+    let needed = 2 * pixels / (scale * scale) as u64;
+    if pixels > limits.pixels_max || needed > limits.decoded_bytes_max {
+        return None;
+    }
+    let values = jpeg.luma(scale)?;
+    let orientation = jpeg.exif.and_then(Orientation::from_exif_chunk);
+    upright(values, [jpeg.width, jpeg.height], scale, orientation)
+}
+
+/// In several scans, mostly.
+fn luma_of_other(bytes: &[u8], limits: &Limits) -> Option<Luma> {
     let outline = JpegOutline::of(bytes).filter(|_| bytes.starts_with(&[0xFF, 0xD8, 0xFF]))?;
     if !outline.complete || outline.scans > limits.jpeg_scans_max {
         return None;
@@ -40,13 +62,43 @@ fn luma_within(bytes: &[u8], limits: &Limits) -> Option<Luma> {
         return None;
     }
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
-    let values = decoder.decode().ok()?;
-    let [width, height] = [width, height].map(|side| u32::try_from(side).ok());
-    let (width, height) = (width?, height?);
-    if values.len() as u64 != pixels {
+    upright(decoder.decode().ok()?, [width, height], 1, orientation)
+}
+
+/// `values` is a picture of `sides`, reduced.
+fn upright(
+    values: Vec<u8>,
+    sides: [usize; 2],
+    scale: usize,
+    orientation: Option<Orientation>,
+) -> Option<Luma> {
+    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
+    let [width, height] = sides.map(|side| u32::try_from(side).ok());
+    let [mut picture_width, mut picture_height] = [width?, height?];
+    let scale = u32::try_from(scale).ok()?;
+    let [width, height] = [picture_width, picture_height].map(|side| side.div_ceil(scale));
+    if values.len() as u64 != u64::from(width) * u64::from(height) {
         return None;
     }
-    let orientation = orientation.unwrap_or(Orientation::NoTransforms);
-    let (width, height, values) = turned_pixels::<1>(width, height, values, orientation);
-    Some(Luma { width, height, values })
+    let (turned_width, turned_height, values) =
+        turned_pixels::<1>(width, height, values, orientation);
+    if orientation.to_exif() >= 5 {
+        std::mem::swap(&mut picture_width, &mut picture_height);
+    }
+    Some(Luma {
+        width: turned_width,
+        height: turned_height,
+        values,
+        scale,
+        picture_width,
+        picture_height,
+    })
 }
+
+/// How far a picture is reduced: as long as its shorter side keeps so many values.
+fn scale_for(shorter_side: usize) -> usize {
+    let scales = [8, 4, 2];
+    scales.into_iter().find(|scale| shorter_side / scale >= REDUCED_SIDE_MIN).unwrap_or(1)
+}
+
+const REDUCED_SIDE_MIN: usize = 256;

@@ -18,6 +18,7 @@
 //!   hook is left alone, as it belongs to the program: its message on stderr is worth a bug report.
 //!   Needs `panic = "unwind"`, the default. Running out of stack or memory cannot be caught.
 
+mod baseline;
 mod kind;
 mod luma;
 mod structure;

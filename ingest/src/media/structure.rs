@@ -18,7 +18,7 @@ impl JpegOutline {
         let (mut frame_bytes, mut components, mut progressive) = (0, 0, false);
         let mut rest = bytes.get(2..)?;
         // Inside a scan, 0xFF is always followed by 0 or a restart marker, so this skips the data.
-        while let Some(at) = rest.iter().position(|&b| b == 0xFF) {
+        while let Some(at) = memchr::memchr(0xFF, rest) {
             rest = &rest[at + 1..];
             let [marker, after @ ..] = rest else { break };
             match marker {

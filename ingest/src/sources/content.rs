@@ -28,6 +28,11 @@ impl Content {
         }
     }
 
+    /// The bytes of memory that it takes, as far as that matters.
+    pub fn bytes_held(&self) -> usize {
+        if let Content::Picture(bytes) = self { bytes.len() } else { 0 }
+    }
+
     /// Reads what begins with `start` and goes on with `rest`, which is no longer than `expected` as far as
     /// anybody knows. `start` holds [`START_BYTES`] unless there are fewer.
     pub(super) fn read(
