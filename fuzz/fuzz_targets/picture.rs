@@ -13,7 +13,8 @@ static MEMORY: PeakAlloc = PeakAlloc;
 fuzz_target!(
     // `decode` answers for panics inside the decoders; only those that leave it count, and those of our own.
     init: std::panic::set_hook(Box::new(|panic| {
-        if panic.location().is_some_and(|at| at.file().contains("ingest/src")) {
+        let ours = ["ingest/src", "vision/src", "fuzz_targets"];
+        if panic.location().is_some_and(|at| ours.iter().any(|part| at.file().contains(part))) {
             eprintln!("{panic}");
             std::process::abort();
         }
@@ -26,7 +27,11 @@ fuzz_target!(
         let allowed = LIMITS.decoded_bytes_max as usize + overhead_bytes(bytes);
         assert!(used <= allowed, "{used} bytes used, {allowed} allowed, {result:?}");
 
-        if let Some(luma) = media::luma(bytes, &LIMITS) {
+        MEMORY.reset_peak_usage();
+        let luma = media::luma(bytes, &LIMITS);
+        let used = MEMORY.peak_usage() - before;
+        assert!(used <= allowed, "{used} bytes used for brightness, {allowed} allowed");
+        if let Some(luma) = luma {
             let values = u64::from(luma.width) * u64::from(luma.height);
             assert!((1..=LIMITS.pixels_max).contains(&values));
             assert_eq!(luma.values.len() as u64, values);

@@ -70,6 +70,11 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Whether anything more is wanted.
+    pub fn is_open(&self) -> bool {
+        !self.lock().closed
+    }
+
     /// Nothing more will come; what is in line is still taken.
     pub fn close(&self) {
         self.lock().closed = true;

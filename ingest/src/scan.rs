@@ -211,23 +211,24 @@ pub fn scan(
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let found = Queue::new(FOUND_MAX, WAITING_BYTES_MAX);
     let read = Queue::new(READ_MAX, WAITING_BYTES_MAX);
-    let (readers, skipped) = (AtomicUsize::new(READERS), AtomicU64::new(0));
+    let readers = cores.max(READERS_MIN);
+    let (reading, skipped) = (AtomicUsize::new(readers), AtomicU64::new(0));
     let repeats = Repeats::default();
     let (done, results) = mpsc::sync_channel(RESULTS_MAX);
     thread::scope(|scope| {
+        // After the last nobody is left to be told; after an error, or a panic, everybody is.
+        let _abandoning = (Abandoning(&found), Abandoning(&read));
         // Should a thread panic, nobody must wait for more of it.
         scope.spawn(|| {
             let _closing = Closing { queue: &found, threads: &AtomicUsize::new(1) };
             find(sources, progress, is_done, &found, &skipped);
         });
-        for _ in 0..READERS {
+        for _ in 0..readers {
             scope.spawn(|| {
-                let _closing = Closing { queue: &read, threads: &readers };
+                let _closing = Closing { queue: &read, threads: &reading };
                 read_all(&found, &read);
             });
         }
-        // After the last nobody is left to be told; after an error, or a panic, everybody is.
-        let _abandoning = (Abandoning(&found), Abandoning(&read));
         for _ in 0..cores {
             let done = done.clone();
             scope.spawn(|| {
@@ -276,24 +277,33 @@ fn find(
     sources: &[Source],
     progress: &Progress,
     is_done: IsDone<'_>,
-    found: &Queue<Met>,
+    found: &Queue<Found>,
     skipped: &AtomicU64,
 ) {
     let mut take = |met: Met| {
-        let is_known = match &met {
-            Met::File(file) => is_done(&SuspectName::of_file(&file.path), Asked::File),
-            Met::Member { name, content } => is_done(name, Asked::Member(content)),
-            Met::Failed { name, .. } => is_done(name, Asked::Failed),
+        let (is_known, thing) = match met {
+            Met::File(file) => {
+                (is_done(&SuspectName::of_file(&file.path), Asked::File), Found::File(file))
+            }
+            Met::Member { name, content } => {
+                let is_known = is_done(&name, Asked::Member(&content));
+                (is_known, Found::Read(Suspect { name, content: Ok(content) }))
+            }
+            Met::Failed { name, reason } => {
+                let is_known = is_done(&name, Asked::Failed);
+                (is_known, Found::Read(Suspect { name, content: Err(reason) }))
+            }
             Met::Skipped(_) => {
                 skipped.fetch_add(1, Ordering::Relaxed);
-                true
+                return if found.is_open() {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                };
             }
         };
-        let weight = match &met {
-            Met::Member { content, .. } => content.bytes_held(),
-            _ => 0,
-        };
-        if is_known || found.push(met, weight) {
+        let weight = if let Found::Read(suspect) = &thing { suspect.bytes_held() } else { 0 };
+        if is_known || found.push(thing, weight) {
             ControlFlow::Continue(())
         } else {
             ControlFlow::Break(())
@@ -306,25 +316,35 @@ fn find(
     }
 }
 
+/// What is to be compared.
+enum Found {
+    File(OpenFile),
+    Read(Suspect),
+}
+
 /// A suspect in memory, or why it is not.
 struct Suspect {
     name: SuspectName,
     content: Result<Content, String>,
 }
 
+impl Suspect {
+    fn bytes_held(&self) -> usize {
+        self.content.as_ref().map_or(0, Content::bytes_held)
+    }
+}
+
 /// Reads what was found.
-fn read_all(found: &Queue<Met>, read: &Queue<Suspect>) {
-    while let Some(met) = found.pop() {
-        let suspect = match met {
-            Met::Skipped(_) => continue,
-            Met::Failed { name, reason } => Suspect { name, content: Err(reason) },
-            Met::Member { name, content } => Suspect { name, content: Ok(content) },
-            Met::File(file) => {
+fn read_all(found: &Queue<Found>, read: &Queue<Suspect>) {
+    while let Some(found) = found.pop() {
+        let suspect = match found {
+            Found::Read(suspect) => suspect,
+            Found::File(file) => {
                 let name = SuspectName::of_file(&file.path);
                 Suspect { name, content: file.read().map_err(|error| unreadable(&error)) }
             }
         };
-        let weight = suspect.content.as_ref().map_or(0, Content::bytes_held);
+        let weight = suspect.bytes_held();
         if !read.push(suspect, weight) {
             return;
         }
@@ -514,8 +534,8 @@ const GLANCE_RADIUS_MAX: u32 = 64;
 const FOUND_MAX: usize = 256;
 const READ_MAX: usize = 64;
 const WAITING_BYTES_MAX: usize = 32 << 20;
-/// Threads that read files, while others decode.
-const READERS: usize = 2;
+/// Threads that read files while others decode, at least; as many as there are cores, where those are more.
+const READERS_MIN: usize = 2;
 /// Outcomes that are not yet reported, at most, and how long they may wait.
 const RESULTS_MAX: usize = 256;
 const REPORT_PAUSE: Duration = Duration::from_millis(2);

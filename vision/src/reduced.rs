@@ -9,7 +9,7 @@ pub fn trim(picture: &Picture) -> Option<Rectangle> {
     Some(reduced.scale.in_picture(&inner))
 }
 
-/// As [`trim`], where only the brightness is known.
+/// As [`trim`], where only the brightness is known. Of what is reduced already, thin frames may look thicker or be missed.
 pub fn trim_luma(luma: &Luma) -> Option<Rectangle> {
     let reduced = ReducedLuma { luma, scale: Scale::new(luma.width, luma.height) };
     let inner = reduced.trim(reduced.scale.frame())?;
@@ -176,6 +176,9 @@ impl Framed<3> for Reduced {
 impl Framed<1> for ReducedLuma<'_> {
     fn colour(&self, (x, y): (usize, usize)) -> [u8; 1] {
         let (width, factor) = (self.luma.width as usize, self.scale.factor);
+        if factor == 1 {
+            return [self.luma.values[y * width + x]];
+        }
         let mut sum = 0;
         for row in y * factor..(y + 1) * factor {
             for value in &self.luma.values[row * width + x * factor..][..factor] {

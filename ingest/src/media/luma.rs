@@ -29,14 +29,20 @@ fn luma_within(bytes: &[u8], limits: &Limits) -> Option<Luma> {
 }
 
 fn luma_of_baseline(jpeg: &Baseline<'_>, limits: &Limits) -> Option<Luma> {
-    let scale = scale_for(jpeg.width.min(jpeg.height));
+    let orientation = jpeg.exif.and_then(Orientation::from_exif_chunk);
+    let is_turned = orientation.is_some_and(|turn| turn != Orientation::NoTransforms);
+    let mut scale = scale_for(jpeg.width.min(jpeg.height));
+    // What is left over at the end must stay there: turned, it would shift all the others.
+    if is_turned && [jpeg.width, jpeg.height].iter().any(|side| !side.is_multiple_of(scale)) {
+        scale = 1;
+    }
     let pixels = jpeg.width as u64 * jpeg.height as u64;
-    let needed = 2 * pixels / (scale * scale) as u64;
+    let turned = if is_turned { pixels / (scale * scale) as u64 } else { 0 };
+    let needed = (jpeg.bytes_needed(scale)? as u64).saturating_add(turned);
     if pixels > limits.pixels_max || needed > limits.decoded_bytes_max {
         return None;
     }
     let values = jpeg.luma(scale)?;
-    let orientation = jpeg.exif.and_then(Orientation::from_exif_chunk);
     upright(values, [jpeg.width, jpeg.height], scale, orientation)
 }
 

@@ -6,11 +6,13 @@
 //! only stepped over. Whatever is out of the ordinary, or damaged, gives no brightness here: a decoder for everything says
 //! what is the matter.
 
-use std::cmp::Ordering;
-use std::f32::consts::PI;
+mod codes;
+mod waves;
 
-use memchr::memchr;
 use multiversion::multiversion;
+
+use codes::{Bits, Codes, Segments};
+use waves::{Batch, LANES, places};
 
 /// What precedes the coefficients of a JPEG that is decoded here.
 pub(super) struct Baseline<'a> {
@@ -25,6 +27,8 @@ pub(super) struct Baseline<'a> {
     quantisation: [Option<[u16; 64]>; 4],
     dc: [Option<Box<Codes>>; 4],
     ac: [Option<Box<Codes>>; 4],
+    /// How many tables of codes came, used or not: each takes a while to build.
+    tables: usize,
     /// So many units lie between two restarts; 0 if there are none.
     restart_interval: usize,
     /// What comes after the header of the scan.
@@ -52,6 +56,7 @@ impl<'a> Baseline<'a> {
             quantisation: [None; 4],
             dc: [const { None }; 4],
             ac: [const { None }; 4],
+            tables: 0,
             restart_interval: 0,
             coefficients: &[],
         };
@@ -143,7 +148,11 @@ impl<'a> Baseline<'a> {
         while let [head, rest @ ..] = segment {
             let (counts, rest) = rest.split_first_chunk::<16>()?;
             let symbols = rest.get(..counts.iter().map(|count| usize::from(*count)).sum())?;
+            self.tables += 1;
             let is_ac = head >> 4 == 1;
+            if head >> 4 > 1 || self.tables > TABLES_MAX {
+                return None;
+            }
             let tables = if is_ac { &mut self.ac } else { &mut self.dc };
             *tables.get_mut(usize::from(head & 15))? = Some(Codes::new(counts, symbols, is_ac)?);
             segment = &rest[symbols.len()..];
@@ -170,46 +179,27 @@ impl<'a> Baseline<'a> {
     /// The brightness, `scale` × `scale` pixels (1, 2, 4 or 8 each way) as one; what lies beyond the last pixel as the file
     /// has it. `None` if the coefficients are damaged, or anything but the end of the picture follows.
     pub fn luma(&self, scale: usize) -> Option<Vec<u8>> {
-        decode(self, &Segments::of(self)?, scale)
+        decode(self, &Segments::of(self.coefficients, self.segments()?)?, scale)
     }
-}
 
-/// The scan, without the bytes that keep markers apart from coefficients, and cut at its restarts.
-struct Segments {
-    bytes: Vec<u8>,
-    /// Where each begins, and where its coefficients end; zeros follow.
-    ranges: Vec<(usize, usize)>,
-}
+    /// The bytes that decoding takes at the most, pixels included.
+    pub fn bytes_needed(&self, scale: usize) -> Option<usize> {
+        let values = self.width.div_ceil(scale).checked_mul(self.height.div_ceil(scale))?;
+        let segments = self.segments()?.checked_mul(SEGMENT_BYTES)?;
+        values.checked_add(segments)?.checked_add(self.coefficients.len())
+    }
 
-impl Segments {
-    fn of(jpeg: &Baseline<'_>) -> Option<Segments> {
-        let mut rest = jpeg.coefficients;
-        let mut bytes = Vec::with_capacity(rest.len() + PADDING);
-        let mut ranges = Vec::new();
-        let mut start = 0;
-        loop {
-            let at = memchr(0xFF, rest)?;
-            bytes.extend_from_slice(&rest[..at]);
-            let marker = *rest.get(at + 1)?;
-            rest = &rest[at + 1..];
-            match marker {
-                0x00 => {
-                    bytes.push(0xFF);
-                    rest = &rest[1..];
-                }
-                0xFF => {}
-                0xD0..=0xD7 | 0xD9 => {
-                    ranges.push((start, bytes.len()));
-                    bytes.extend_from_slice(&[0; PADDING]);
-                    start = bytes.len();
-                    if marker == 0xD9 {
-                        return Some(Segments { bytes, ranges });
-                    }
-                    rest = &rest[1..];
-                }
-                _ => return None,
-            }
-        }
+    /// Units in a row, and rows of units.
+    fn units(&self) -> Option<(usize, usize)> {
+        let luma = self.components.first()?;
+        Some((self.width.div_ceil(8 * luma.across), self.height.div_ceil(8 * luma.down)))
+    }
+
+    /// Into how many the restarts cut the scan.
+    fn segments(&self) -> Option<usize> {
+        let (across, down) = self.units()?;
+        let units = across.checked_mul(down)?;
+        Some(if self.restart_interval > 0 { units.div_ceil(self.restart_interval) } else { 1 })
     }
 }
 
@@ -236,8 +226,7 @@ fn decode_blocks<const N: usize>(jpeg: &Baseline<'_>, segments: &Segments) -> Op
     let colours: Vec<_> = colours.iter().map(tables).collect::<Option<_>>()?;
     let places = places::<N>(jpeg.quantisation.get(luma.quantisation)?.as_ref()?);
 
-    let (units_across, units_down) =
-        (jpeg.width.div_ceil(8 * luma.across), jpeg.height.div_ceil(8 * luma.down));
+    let (units_across, units_down) = jpeg.units()?;
     let (width, height) = (jpeg.width.div_ceil(8 / N), jpeg.height.div_ceil(8 / N));
     let mut values = Vec::with_capacity(width * height);
     // A batch for each row of blocks in a unit; the strip of pixels has room for whole batches.
@@ -252,7 +241,7 @@ fn decode_blocks<const N: usize>(jpeg: &Baseline<'_>, segments: &Segments) -> Op
         for unit in 0..units_across {
             if jpeg.restart_interval > 0 {
                 if until_restart == 0 {
-                    if !bits.are_sound() {
+                    if !bits.have_ended() {
                         return None;
                     }
                     bits = Bits::new(segments, ranges.next()?);
@@ -283,409 +272,13 @@ fn decode_blocks<const N: usize>(jpeg: &Baseline<'_>, segments: &Segments) -> Op
         rows.for_each(|row| values.extend_from_slice(&row[..width]));
     }
     // More, or less, than the frame has room for is no picture as it should be.
-    ranges.next().is_none().then_some(values)
+    (bits.have_ended() && ranges.next().is_none()).then_some(values)
 }
 
-/// For each coefficient in its order in the file: to which wave of the smaller block it adds, by waves down and then across,
-/// and how much. What lies beyond the last adds nothing.
-fn places<const N: usize>(quantisation: &[u16; 64]) -> [(u32, f32); 128] {
-    // Of each wave along a line: which of the smaller block's it looks like, and how strong it is.
-    let line: [(usize, f32); 8] = std::array::from_fn(|wave| {
-        let mut strength = if wave == 0 { 8_f32.sqrt().recip() } else { 0.5 };
-        let mut apart = 8;
-        while apart > N {
-            // The mean of two values that far apart.
-            strength *= (wave as f32 * PI / (2 * apart) as f32).cos();
-            apart /= 2;
-        }
-        let folded = wave % (4 * N);
-        let folded = if folded > 2 * N { 4 * N - folded } else { folded };
-        match folded.cmp(&N) {
-            Ordering::Less => (folded, strength),
-            Ordering::Equal => (0, 0.0),
-            Ordering::Greater => (2 * N - folded, -strength),
-        }
-    });
-    let mut places = [(0, 0.0); 128];
-    for ((place, at), step) in places.iter_mut().zip(ZIGZAG).zip(quantisation) {
-        let ((u, across), (v, down)) = (line[at % 8], line[at / 8]);
-        *place = ((v * N + u) as u32, across * down * f32::from(*step));
-    }
-    places
-}
-
-/// The waves of blocks side by side, each in its lane, so that one instruction works on all of them.
-#[derive(Clone)]
-struct Batch<const N: usize> {
-    /// By waves down, then across.
-    waves: [[Lanes; N]; N],
-}
-
-impl<const N: usize> Batch<N> {
-    fn new() -> Batch<N> {
-        Batch { waves: [[[0.0; LANES]; N]; N] }
-    }
-
-    /// Reads the next block of brightness; `before` is the constant of the block before, and then of this one.
-    #[inline(always)]
-    fn read_block(
-        &mut self,
-        lane: usize,
-        bits: &mut Bits<'_>,
-        dc: &Codes,
-        ac: &Codes,
-        places: &[(u32, f32); 128],
-        before: &mut i32,
-    ) {
-        let waves = self.waves.as_flattened_mut();
-        // Sums that a damaged file lets grow without end mean nothing anyway.
-        *before = before.wrapping_add(bits.next_constant(dc));
-        waves[0][lane] = *before as f32 * places[0].1;
-        bits.each_wave(ac, |at, value| {
-            let (place, factor) = places[at % 128];
-            waves[place as usize % (N * N)][lane] += value as f32 * factor;
-        });
-    }
-
-    /// Adds up the waves to pixels, in rows of `stride`, and leaves none behind.
-    #[inline(always)]
-    fn draw(&mut self, pixels: &mut [u8], stride: usize) {
-        for across in 0..N {
-            let mut line = [[0.0; LANES]; N];
-            for (of_line, waves) in line.iter_mut().zip(&self.waves) {
-                *of_line = waves[across];
-            }
-            add_up(&mut line);
-            for (waves, of_line) in self.waves.iter_mut().zip(&line) {
-                waves[across] = *of_line;
-            }
-        }
-        for (line, pixels) in self.waves.iter_mut().zip(pixels.chunks_mut(stride)) {
-            add_up(line);
-            // Up to four pixels of a block are a number, in the order in which they lie in the row.
-            for (part, values) in line.chunks(4).enumerate() {
-                let mut numbers = [0_u32; LANES];
-                for (at, values) in values.iter().enumerate() {
-                    for (number, value) in numbers.iter_mut().zip(values) {
-                        *number |= level(*value) << (8 * at);
-                    }
-                }
-                for (block, number) in pixels.chunks_exact_mut(N).zip(numbers) {
-                    let length = N.min(4);
-                    block[4 * part..][..length].copy_from_slice(&number.to_le_bytes()[..length]);
-                }
-            }
-        }
-        self.waves = [[[0.0; LANES]; N]; N];
-    }
-}
-
-/// Waves become the sums of their cosines at `N` places, by halves: the waves of even number are those of a line of half as
-/// many places, and those of odd number change their sign in the other half.
-#[inline(always)]
-fn add_up<const N: usize>(line: &mut [Lanes; N]) {
-    match line.as_mut_slice() {
-        [a, b] => [*a, *b] = two([*a, *b]),
-        [a, b, c, d] => [*a, *b, *c, *d] = four([*a, *b, *c, *d]),
-        [a, b, c, d, e, f, g, h] => {
-            let [_, c1, _, c3, _, c5, _, c7] = COSINES;
-            let [p, q, r, s] = four([*a, *c, *e, *g]);
-            let waves = [*b, *d, *f, *h];
-            let (p, z) = sum_and_difference(p, weighted(&waves, [c1, c3, c5, c7]));
-            let (q, y) = sum_and_difference(q, weighted(&waves, [c3, -c7, -c1, -c5]));
-            let (r, x) = sum_and_difference(r, weighted(&waves, [c5, -c1, c7, c3]));
-            let (s, w) = sum_and_difference(s, weighted(&waves, [c7, -c5, c3, -c1]));
-            [*a, *b, *c, *d, *e, *f, *g, *h] = [p, q, r, s, w, x, y, z];
-        }
-        _ => {}
-    }
-}
-
-#[inline(always)]
-fn four([a, b, c, d]: [Lanes; 4]) -> [Lanes; 4] {
-    let [p, q] = two([a, c]);
-    let (p, z) = sum_and_difference(p, weighted(&[b, d], [COSINES[2], COSINES[6]]));
-    let (q, y) = sum_and_difference(q, weighted(&[b, d], [COSINES[6], -COSINES[2]]));
-    [p, q, y, z]
-}
-
-#[inline(always)]
-fn two([a, b]: [Lanes; 2]) -> [Lanes; 2] {
-    let (p, z) = sum_and_difference(a, weighted(&[b], [COSINES[4]]));
-    [p, z]
-}
-
-#[inline(always)]
-fn weighted<const M: usize>(waves: &[Lanes; M], weights: [f32; M]) -> Lanes {
-    let mut sum = [0.0; LANES];
-    for (wave, weight) in waves.iter().zip(weights) {
-        for (sum, value) in sum.iter_mut().zip(wave) {
-            *sum += value * weight;
-        }
-    }
-    sum
-}
-
-#[inline(always)]
-fn sum_and_difference(mut a: Lanes, b: Lanes) -> (Lanes, Lanes) {
-    let mut difference = a;
-    for lane in 0..LANES {
-        a[lane] += b[lane];
-        difference[lane] -= b[lane];
-    }
-    (a, difference)
-}
-
-/// Blocks are stored around the middle of what a byte holds. Out of range is cut off.
-#[inline(always)]
-fn level(value: f32) -> u32 {
-    // Beyond 2^23 a float has no room for a fraction, and its lowest bits are the number: a cast would be slower.
-    ((value + 128.0).clamp(0.0, 255.0) + 8_388_608.0).to_bits() & 0xFF
-}
-
-/// Prefix codes of one kind (T.81, annex C), with what follows them.
-struct Codes {
-    /// By the next bits: a step, if code and value fit in; and where there is still room the one after it, or none.
-    steps: [[Step; 2]; 1 << FAST_BITS],
-    /// For each length, 1 to 16: codes aligned to 16 bits below this are no longer, and where their symbols are, less the
-    /// code itself.
-    longer: [(u32, i32); 17],
-    symbols: [u8; 256],
-    is_ac: bool,
-}
-
-/// What is next in a block.
-#[derive(Clone, Copy, Default)]
-struct Step {
-    /// The coefficient, 0 where none comes.
-    value: i16,
-    /// How many coefficients on it is; 64 after the last. 0 where there is more to read than the table shows: `value` is
-    /// then the symbol, and `length` that of its code, or 0 if that is longer still.
-    advance: u8,
-    /// Bits.
-    length: u8,
-}
-
-impl Codes {
-    fn new(counts: &[u8; 16], symbols: &[u8], is_ac: bool) -> Option<Box<Codes>> {
-        let mut codes = Box::new(Codes {
-            steps: [[Step::default(); 2]; 1 << FAST_BITS],
-            longer: [(0, 0); 17],
-            symbols: [0; 256],
-            is_ac,
-        });
-        codes.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);
-        let (mut code, mut index) = (0_u32, 0);
-        for (length, count) in (1..).zip(counts) {
-            let count = u32::from(*count);
-            if code + count > 1 << length {
-                return None;
-            }
-            codes.longer[length as usize] =
-                ((code + count) << (16 - length), index as i32 - code as i32);
-            for _ in 0..count {
-                if length <= FAST_BITS {
-                    codes.fill(code, length, symbols[index]);
-                }
-                code += 1;
-                index += 1;
-            }
-            code <<= 1;
-        }
-        if is_ac {
-            codes.pair();
-        }
-        Some(codes)
-    }
-
-    /// Finds what comes after each step, as far as the table shows it.
-    fn pair(&mut self) {
-        for bits in 0..self.steps.len() {
-            let [first, _] = self.steps[bits];
-            // After the last of a block comes a constant, which has codes of its own.
-            if first.advance == 0 || first.advance >= 64 {
-                continue;
-            }
-            let [second, _] = self.steps[(bits << first.length) % self.steps.len()];
-            if second.advance > 0 && u32::from(first.length + second.length) <= FAST_BITS {
-                self.steps[bits][1] = second;
-            }
-        }
-    }
-
-    /// All steps that begin with this code.
-    fn fill(&mut self, code: u32, length: u32, symbol: u8) {
-        let (size, advance) = self.meaning(symbol);
-        let spare = FAST_BITS - length;
-        let steps = &mut self.steps[(code << spare) as usize..][..1 << spare];
-        if size > spare {
-            let slow = Step { value: symbol.into(), advance: 0, length: length as u8 };
-            steps.fill([slow, Step::default()]);
-            return;
-        }
-        for (bits, steps) in (0..).zip(steps.chunks_exact_mut(1 << (spare - size))) {
-            let length = (length + size) as u8;
-            let value = extended(bits, size) as i16;
-            steps.fill([Step { value, advance: advance as u8, length }, Step::default()]);
-        }
-    }
-
-    /// The bits of the value that follows, and how many coefficients on that is.
-    #[inline(always)]
-    fn meaning(&self, symbol: u8) -> (u32, usize) {
-        let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
-        match (self.is_ac, run, size) {
-            // More than a coefficient of 8 bits can have is refused by its size.
-            (false, ..) => (u32::from(symbol).min(16), 1),
-            (true, 15, 0) => (0, 16),
-            (true, _, 0) => (0, 64),
-            (true, run, size) => (size, run + 1),
-        }
-    }
-}
-
-/// The value that so many bits stand for (T.81, F.2.2.1): those that begin with 0 are negative.
-#[inline(always)]
-fn extended(bits: u32, size: u32) -> i32 {
-    let (bits, half) = (bits as i32, 1_i32 << size >> 1);
-    if bits < half { bits - 2 * half + 1 } else { bits }
-}
-
-/// A value, and how many coefficients on it is.
-struct Coefficient {
-    value: i32,
-    advance: usize,
-}
-
-/// The bits of a segment, from the first.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-    /// Where the coefficients end.
-    end: usize,
-    /// The next ones, from the highest; below them nothing that counts.
-    next: u64,
-    /// How many of them there are.
-    have: u32,
-    is_damaged: bool,
-}
-
-impl<'a> Bits<'a> {
-    fn new(segments: &'a Segments, &(start, end): &(usize, usize)) -> Bits<'a> {
-        Bits { bytes: &segments.bytes, at: start, end, next: 0, have: 0, is_damaged: false }
-    }
-
-    /// Whether everything so far was there, and meant something.
-    fn are_sound(&self) -> bool {
-        let taken = 8 * self.at - self.have as usize;
-        !self.is_damaged && taken <= 8 * self.end
-    }
-
-    /// At least 56 bits are there afterwards. Past the end zeros are.
-    #[inline(always)]
-    fn refill(&mut self) {
-        let at = self.at.min(self.end);
-        if let Some(bytes) = self.bytes[at..].first_chunk::<8>() {
-            self.next |= u64::from_be_bytes(*bytes) >> self.have;
-        }
-        self.at += ((63 - self.have) / 8) as usize;
-        self.have |= 56;
-    }
-
-    #[inline(always)]
-    fn take(&mut self, bits: u32) {
-        self.next <<= bits;
-        // 56 at least are there at first, and no more than 32 are taken before the next refill.
-        self.have = self.have.wrapping_sub(bits);
-    }
-
-    #[inline(always)]
-    fn next_constant(&mut self, codes: &Codes) -> i32 {
-        self.refill();
-        let [step, _] = codes.steps[(self.next >> (64 - FAST_BITS)) as usize];
-        if step.advance == 0 {
-            return self.next_slowly(codes, step).value;
-        }
-        self.take(step.length.into());
-        step.value.into()
-    }
-
-    /// Hands out what follows the constant of a block: how many coefficients after it, and the value. Some are 0, or beyond
-    /// the block.
-    #[inline(always)]
-    fn each_wave(&mut self, codes: &Codes, mut take: impl FnMut(usize, i32)) {
-        let mut at = 0;
-        while at < 63 {
-            self.refill();
-            let [first, second] = codes.steps[(self.next >> (64 - FAST_BITS)) as usize];
-            if first.advance == 0 {
-                let slow = self.next_slowly(codes, first);
-                at += slow.advance;
-                take(at, slow.value);
-                continue;
-            }
-            at += usize::from(first.advance);
-            self.take(first.length.into());
-            take(at, first.value.into());
-            if at < 63 {
-                at += usize::from(second.advance);
-                self.take(second.length.into());
-                take(at, second.value.into());
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn next_slowly(&mut self, codes: &Codes, step: Step) -> Coefficient {
-        let (symbol, length) = if step.length > 0 {
-            (step.value as u8, step.length.into())
-        } else {
-            let code = (self.next >> 48) as u32;
-            let is_it = |length: &usize| code < codes.longer[*length].0;
-            let Some(length) = (FAST_BITS as usize + 1..=16).find(is_it) else {
-                self.is_damaged = true;
-                return Coefficient { value: 0, advance: 64 };
-            };
-            let at = (code >> (16 - length)) as i32 + codes.longer[length].1;
-            (codes.symbols[at as usize % 256], length as u32)
-        };
-        let (size, advance) = codes.meaning(symbol);
-        self.take(length);
-        // Two shifts, as there may be nothing to take.
-        let value = extended((self.next >> 32 >> (32 - size)) as u32, size);
-        self.take(size);
-        self.is_damaged |= size > SIZE_MAX;
-        Coefficient { value, advance }
-    }
-}
-
-/// Bits that a table of steps shows: most codes, and the values of small coefficients with them.
-const FAST_BITS: u32 = 10;
-/// The most bits of a value in a picture of 8 bits.
-const SIZE_MAX: u32 = 11;
-/// Zeros after a segment, so that there is always a word to read.
-const PADDING: usize = 8;
-/// Blocks whose waves are added up at a time.
-const LANES: usize = 8;
-type Lanes = [f32; LANES];
-/// The cosines of sixteenths of half a turn.
-const COSINES: [f32; 8] = [
-    1.0,
-    0.980_785_3,
-    0.923_879_5,
-    0.831_469_6,
-    0.707_106_77,
-    0.555_570_24,
-    0.382_683_43,
-    0.195_090_32,
-];
-
-/// Where in a block, row by row, the coefficients of a file are (T.81, figure A.6).
-const ZIGZAG: [usize; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
-    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
-    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
+/// Four of each kind can be in use; more than a few sets of them are an attempt to waste time.
+const TABLES_MAX: usize = 32;
+/// What a segment takes beside its coefficients.
+const SEGMENT_BYTES: usize = 24;
 
 #[cfg(test)]
 mod tests {
@@ -820,6 +413,17 @@ mod tests {
         assert!(luma(&colours, 1).is_none());
         assert!(luma(&plain, 3).is_none());
         assert!(luma(b"", 1).is_none() && luma(b"\xFF\xD8\xFF", 1).is_none());
+        // Half of a picture, by the word of its header; a table too many; more restarts than there is room for.
+        let mut half = plain.clone();
+        let frame = half.windows(2).position(|bytes| bytes == [0xFF, 0xC0]).unwrap();
+        half[frame + 6] = 35;
+        assert!(luma(&half, 1).is_none());
+        let table = [&[0xFF, 0xC4, 0, 20, 0, 1][..], &[0; 15], &[3]].concat();
+        let tables = |count| [&plain[..2], &table.repeat(count), &plain[2..]].concat();
+        assert_eq!(luma(&tables(20), 1), luma(&plain, 1));
+        assert!(luma(&tables(40), 1).is_none());
+        let restarts = [&plain[..plain.len() - 2], &[0xFF, 0xD0].repeat(9), &[0xFF, 0xD9]].concat();
+        assert!(luma(&restarts, 1).is_none());
         // A picture may be followed by anything, but not by half of itself.
         let followed = [&plain[..], b"a film"].concat();
         assert_eq!(luma(&followed, 1), luma(&plain, 1));
