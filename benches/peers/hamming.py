@@ -1,8 +1,8 @@
 """What Faiss and usearch take to search 256-bit codes, for benches/codes.rs.
 
 Reads from standard input a JSON object: "codes" and "queries" (files of 32 bytes each code), "radius", "single" (how many
-of the queries to ask one at a time), "neighbours" (how many codes are within the radius of each query). Prints a JSON object for each
-setting: "peer", "recall" (share of the pairs that it finds), "batch_us" and "single_us" (microseconds a query, one
+of the queries to ask one at a time), "neighbours" (how many codes are within the radius of each query). Prints a JSON
+object for each setting: "peer", "recall" (share of the pairs that it finds), "batch_us" and "single_us" (microseconds a query, one
 thread, all queries at once and one at a time), "build_s". Every pair that a peer reports must be within the radius, and the
 comparison with all codes must find as many neighbours as were told.
 """

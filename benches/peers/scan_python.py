@@ -3,8 +3,8 @@
     python scan_python.py PROCESSES < PATHS
 
 Opens each file and computes its code, in so many processes, and prints a JSON object for each peer: "peer", "pictures"
-(how many have a code), "seconds" (from the first file to the last) and "cpu_seconds" (of all processes). Their start, and the import of the
-libraries, are not counted.
+(how many have a code), "seconds" (from the first file to the last) and "cpu_seconds" (of all processes). Their start, and
+the import of the libraries, are not counted.
 """
 
 import json
