@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 12] = [
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
     ("timemark-store", &["timemark-verify"]),
@@ -29,6 +29,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ),
     // Until it serves registrations as well: those it reaches through ingest::Engine alone.
     ("timemark-api", &["timemark-tlog", "timemark-verify"]),
+    ("timemark-bundle", &["timemark-verify"]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
     ("timemark-tsa", &["timemark-verify"]),
@@ -36,6 +37,7 @@ const EDGES: [(&str, &[&str]); 11] = [
         "timemark",
         &[
             "timemark-api",
+            "timemark-bundle",
             "timemark-index",
             "timemark-ingest",
             "timemark-neural",
