@@ -6,16 +6,13 @@ const SLICE_BYTES = 4 << 20;
 const PROGRESS_MS = 80;
 
 // The operations of verify/src/wasm.rs.
-const OP = { reset: 0, work: 1, workDone: 2, receipt: 3, policy: 4, bundle: 5, verdict: 6, detail: 7, receiptName: 8, trust: 9, expert: 10 };
+const OP = { work: 1, workDone: 2, receipt: 3, policy: 4, bundle: 5, verdict: 6, detail: 7, receiptName: 8, trust: 9, expert: 10 };
 
 let wasm;
 
 const commands = {
   async start({ module }) {
     wasm = (await WebAssembly.instantiate(module, {})).instance.exports;
-  },
-  async reset() {
-    call(OP.reset);
   },
   async work({ file }, progress) {
     await stream(OP.work, file, progress);
