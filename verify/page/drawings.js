@@ -76,11 +76,11 @@ function proofDrawing(anchor, { name, sha256, fileFits, wide, all }) {
 
   let y = seals(shapes, anchor, width);
   const middle = width / 2;
-  if (y > 0) shapes.push(line(middle, y, middle, y + 70, 'sealed'));
-  y += 24;
+  if (y > 0) shapes.push(line(middle, y, middle, y + 12, 'sealed'), line(middle, y + 56, middle, y + 76, 'sealed'));
+  y += 28;
   shapes.push(label(middle, y, cut(anchor.origin, 15, width - 20), 'strong', 15));
   shapes.push(label(middle, y + 19, `${t('tree_head', number(anchor.size))} · ${short(anchor.root)}`, 'gold', 13));
-  y += 46;
+  y += 48;
 
   const whole = wide && sizes !== null && anchor.size <= WHOLE_TREE_MAX && anchor.size > 1;
   const [leafX, leafY] = whole
@@ -149,6 +149,11 @@ function wholeTree(shapes, anchor, width, top, leads) {
   const [lines, dots] = [[], []];
 
   // Draws what is below a node; returns its place. `level` counts from the root.
+  // A label stands beside its node, away from the line to the parent.
+  function beside(x, y, parentX, text, role) {
+    const side = x < parentX ? -1 : 1;
+    return label(x + side * 16, y + 1, text, role, 11.5, side < 0 ? 'end' : 'start');
+  }
   function draw(from, entries, level, onPath, given) {
     const y = entries === 1 ? bottom : top + level * rowHeight;
     let x;
@@ -163,20 +168,17 @@ function wholeTree(shapes, anchor, width, top, leads) {
       for (const child of below) {
         const role = child.onPath ? 'blue' : child.given ? 'green' : 'grey';
         lines[role === 'grey' ? 'unshift' : 'push'](line(x, y, child.x, child.y, role));
+        if (child.onPath && child.entries > 1) {
+          dots.push(beside(child.x, child.y, x, short(anchor.path[levels - 2 - level].parent), 'blue'));
+        } else if (child.given) {
+          const text = short(anchor.path[levels - 1 - level].sibling);
+          dots.push(child.entries > 1 ? beside(child.x, child.y, x, text, 'green') : label(child.x, child.y + 26, text, 'green', 11.5));
+        }
       }
     }
-    const step = anchor.path[levels - level];
-    if (level === 0) {
-      // the root is drawn by the caller
-    } else if (onPath) {
-      dots.push(node(x, y, 10, 'blue'));
-      if (entries > 1) dots.push(label(x, y - 16, short(anchor.path[levels - 1 - level].parent), 'blue', 11.5));
-    } else if (given) {
-      dots.push(node(x, y, 10, 'green'), label(x, y + 25, short(step.sibling), 'green', 11.5));
-    } else {
-      dots.push(node(x, y, 8, 'grey'));
-    }
-    return { x, y, onPath, given };
+    // The root is drawn by the caller.
+    if (level > 0) dots.push(onPath ? node(x, y, 10, 'blue') : given ? node(x, y, 10, 'green') : node(x, y, 8, 'grey'));
+    return { x, y, entries, onPath, given };
   }
   draw(0, anchor.size, 0, true, false);
   shapes.push(...lines, ...dots);

@@ -276,7 +276,9 @@ function show() {
   for (const element of document.querySelectorAll('[data-t]')) element.textContent = t(element.dataset.t);
   for (const button of document.querySelectorAll('[data-language]')) button.setAttribute('aria-pressed', String(button.dataset.language === language));
   $('intake').hidden = false;
-  $('intake').classList.toggle('compact', Object.values(given).some(Boolean));
+  const empty = !Object.values(given).some(Boolean);
+  $('intake').classList.toggle('compact', !empty);
+  $('guide').hidden = !empty;
   showSlots();
   showNotices();
   const open = new Set([...document.querySelectorAll('details[open][data-key]')].map((details) => details.dataset.key));

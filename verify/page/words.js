@@ -50,6 +50,22 @@ const WORDS = {
   restart: ['重新开始', 'Start again'],
   remove: [(role) => `移除${role}`, (role) => `Remove the ${role}`],
 
+  guide_files: ['文件与回执', 'The file and its receipt'],
+  guide_files_text: [
+    '请使用原始文件：另存、压缩或转换格式后都不再是同一份文件。回执与作品同名，以 .timemark 结尾。',
+    'Use the original: a file that was saved again, compressed or converted is another file. The receipt has its name, with .timemark at the end.',
+  ],
+  guide_trust: ['信任谁', 'Whom to trust'],
+  guide_trust_text: [
+    '信任策略写明日志与见证方的公钥。请直接向日志运营方取得，而非由提交证据的一方提供。',
+    'A policy names the keys of log and witnesses. Get it from the operator of the log, not from the party that submits the evidence.',
+  ],
+  guide_verdict: ['结论与复算', 'A verdict that can be recomputed'],
+  guide_verdict_text: [
+    '已核验、未通过或无法判定，并附证明路径、时间线，以及专家用通用工具复算每一步的命令。',
+    'Verified, refused or undecided, with the proof, a timeline, and for each step the commands by which an expert recomputes it with other tools.',
+  ],
+
   role_work: ['作品文件', 'work'],
   role_receipt: ['回执', 'receipt'],
   role_certificate: ['证书', 'certificate'],
@@ -164,7 +180,7 @@ const WORDS = {
     (sha) => `Judged under the bundle’s policy, whose SHA-256 you confirmed: ${sha}.`,
   ],
   not_authorship: [
-    '谁创作了作品、谁享有权利：名称、申明人、创作日期等均为登记人自述。',
+    '谁创作了作品、谁享有权利：名称、声明人、创作日期等均为登记人自述。',
     'Who created the work or owns rights in it: title, claimant and date of creation are what the registrant said.',
   ],
   not_first: [
@@ -273,7 +289,7 @@ const WORDS = {
   claim: ['登记声明', 'The claim'],
   claim_caption: ['登记人所述；本页核验的是它何时被记录，而非其内容是否属实。', 'What the registrant said. That it was said is proven, not that it is true.'],
   claim_title: ['名称', 'Title'],
-  claim_claimant: ['申明人', 'Claimant'],
+  claim_claimant: ['声明人', 'Claimant'],
   claim_created: ['创作日期', 'Created'],
   claim_rights: ['权利声明', 'Rights'],
   claim_collection: ['所属集合', 'Collection'],
