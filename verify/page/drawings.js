@@ -20,7 +20,7 @@ function svg(name, attributes = {}, ...children) {
 const ICON_PATHS = {
   verified: ['M12 1.5a10.5 10.5 0 1 0 0 21a10.5 10.5 0 0 0 0-21z', 'M7 12.4l3.5 3.5L17.2 8.8'],
   refused: ['M7.6 1.5h8.8l6.1 6.1v8.8l-6.1 6.1H7.6l-6.1-6.1V7.6z', 'M8.2 8.2l7.6 7.6M15.8 8.2l-7.6 7.6'],
-  undecided: ['M12 .8L23.2 12L12 23.2L.8 12z', 'M9.3 9.6c0-3.6 5.5-3.4 5.5-.2c0 2-2.7 2.1-2.7 4.2M12.1 16.8v.2'],
+  undecided: ['M6.5 1.5h11a5 5 0 0 1 5 5v11a5 5 0 0 1-5 5h-11a5 5 0 0 1-5-5v-11a5 5 0 0 1 5-5z', 'M8.3 9.2c0-4.9 7.6-4.6 7.6-.2c0 2.7-3.8 2.8-3.8 5.2M12.1 17.9v.15'],
 };
 
 function icon(verdict, pixels) {
@@ -122,14 +122,14 @@ function seals(shapes, anchor, width) {
     shapes.push(mark);
     if (wide) {
       shapes.push(
-        label(left + 40, y + 5, state, kind, 13, 'start'),
-        label(left + 120, y + 5, seal.role, 'soft', 13, 'start'),
-        label(left + 216, y + 5, cut(`${seal.name} · ${seal.more}`, 13, time ? 250 : 410), '', 13, 'start'),
-        label(left + boxWidth - 14, y + 5, time, 'soft', 12, 'end'));
+        label(left + 40, y + 5, state, `plain ${kind}`, 13, 'start'),
+        label(left + 120, y + 5, seal.role, 'plain soft', 13, 'start'),
+        label(left + 216, y + 5, cut(`${seal.name} · ${seal.more}`, 13, time ? 250 : 410), 'plain', 13, 'start'),
+        label(left + boxWidth - 14, y + 5, time, 'plain soft', 12, 'end'));
     } else {
       shapes.push(
-        label(left + 40, y - 4, cut(`${seal.role} · ${seal.name}`, 13, boxWidth - 56), '', 13, 'start'),
-        label(left + 40, y + 13, [state, seal.more, time].filter(Boolean).join(' · '), kind, 11.5, 'start'));
+        label(left + 40, y - 4, cut(`${seal.role} · ${seal.name}`, 13, boxWidth - 56), 'plain', 13, 'start'),
+        label(left + 40, y + 13, [state, seal.more, time].filter(Boolean).join(' · '), `plain ${kind}`, 11.5, 'start'));
     }
   });
   if (all.length > shown.length) {
@@ -193,7 +193,7 @@ function pathOnly(shapes, anchor, { width, top, leads, sizes, all }) {
   const rowHeight = 72;
   const elided = all ? 0 : levelsElided(anchor);
   const [lines, dots] = [[], []];
-  let [x, y] = [middle, top];
+  let [x, y, side] = [middle, top, 1];
   if (levels === 0) {
     y = top + rowHeight;
     lines.push(line(middle, top, middle, y, leads ? 'blue' : 'red'));
@@ -201,11 +201,11 @@ function pathOnly(shapes, anchor, { width, top, leads, sizes, all }) {
   for (let level = levels - 1; level >= 0; level--) {
     if (elided && level === levels - 1 - LEVELS_TOP) {
       lines.push(line(x, y, middle, y + rowHeight, 'blue dashed'));
-      dots.push(label(middle + 18, y + rowHeight / 2 + 5, t('elided', elided), 'soft', 13, 'start'));
+      dots.push(label(middle - side * 26, y + rowHeight / 2 + 9, t('elided', elided), 'soft', 13, side < 0 ? 'start' : 'end'));
       [x, y, level] = [middle, y + rowHeight, level - elided];
     }
     const step = anchor.path[level];
-    const side = step.side === 'left' ? -1 : 1;
+    side = step.side === 'left' ? -1 : 1;
     const [pathX, siblingX, below] = [middle - side * sway, middle + side * reach, y + rowHeight];
     lines.push(line(x, y, siblingX, below, 'green'), line(x, y, pathX, below, level === levels - 1 && !leads ? 'red dashed' : 'blue'));
     dots.push(node(siblingX, below, 9, 'green'), label(siblingX, below + 24, short(step.sibling), 'green', 12));
@@ -234,11 +234,12 @@ function file(shapes, { leafX, leafY, width, name, sha256, index, leaf, fileFits
   const text = leafX > width - 140 ? [leafX - 12, 'end'] : [leafX + 12, 'start'];
   shapes.push(
     line(leafX, leafY + 10, leafX, top, colour),
-    label(text[0], leafY + 48, `${t('entry', number(index))} · ${t('leaf')} ${short(leaf)}`, 'soft', 12, text[1]),
+    label(text[0], leafY + 40, t('entry', number(index)), 'soft', 12, text[1]),
+    label(text[0], leafY + 56, `${t('leaf')} ${short(leaf)}`, 'soft', 12, text[1]),
     svg('rect', { x: left, y: top, width: boxWidth, height: 58, rx: 8, class: `file ${fileFits ? '' : 'other'}` }),
     label(left + boxWidth / 2, top + 24, cut(name, 15, boxWidth - 24), fileFits ? 'blue strong' : 'red strong', 15),
     label(left + boxWidth / 2, top + 44, `SHA-256 ${short(sha256)}`, fileFits ? 'blue' : 'red', 12));
-  if (!fileFits) shapes.push(cross(leafX, leafY + 40, 7), label(text[0], leafY + 30, t('broken_file'), 'red', 12, text[1]));
+  if (!fileFits) shapes.push(cross(leafX, leafY + 40, 7), label(2 * leafX - text[0], leafY + 45, t('broken_file'), 'red strong', 12.5, text[1] === 'start' ? 'end' : 'start'));
   return top + 62;
 }
 

@@ -164,7 +164,7 @@ function pathTable(anchor, position) {
 function timelineSection(outcome) {
   const events = timelineEvents(outcome);
   if (!events.length) return null;
-  const renew = outcome.renewals.filter((r) => r.renew_before).map((r) => el('p', { class: 'soft' }, `${t('event_renewal', '', r.about)} ${t('renew_before', moment(r.renew_before))}`));
+  const renew = outcome.renewals.filter((r) => r.renew_before).map((r) => el('p', { class: 'soft' }, t('renew_before', r.about, moment(r.renew_before))));
   return el('section', { class: 'card' }, el('h2', {}, t('timeline')), el('p', { class: 'soft' }, t('timeline_caption')),
     el('figure', {}, [true, false].map((wide) => timelineDrawing(outcome, events, wide))), renew);
 }

@@ -227,8 +227,8 @@ const WORDS = {
   drawing: ['证明路径', 'The proof'],
   drawing_of: [(n, of) => `证明路径（锚点 ${n} / ${of}）`, (n, of) => `The proof (anchor ${n} of ${of})`],
   drawing_caption: [
-    '蓝色：由您的文件逐级算出；绿色：回执给出的相邻哈希；金色：经签名的树头。',
-    'Blue is computed from your file, green are hashes that the receipt gives, gold is the signed tree head.',
+    '蓝色：由文件的叶子逐级算出；绿色：回执给出的相邻哈希；金色：经签名的树头。',
+    'Blue is computed upwards from the leaf of the file, green are hashes that the receipt gives, gold is the signed tree head.',
   ],
   drawing_counts: [
     (k, n) => `${k} 个哈希即可证明它是 ${n} 个条目之一。`,
@@ -284,7 +284,10 @@ const WORDS = {
   event_unchecked: [(name) => `${name} 签名（未核验）`, (name) => `Signed by ${name}, not checked`],
   event_existed: ['已证明存在', 'existence proven'],
   event_unreadable: ['无法读作日期', 'not a date that can be placed'],
-  renew_before: [(time) => `须在 ${time} 前再次续期`, (time) => `to be renewed before ${time}`],
+  renew_before: [
+    (about, time) => `${about === 'receipt' ? '整份回执' : '树头'}的证明须在 ${time} 前再次续期。`,
+    (about, time) => `What renews the ${about === 'receipt' ? 'receipt' : 'tree head'} is to be renewed again before ${time}.`,
+  ],
 
   claim: ['登记声明', 'The claim'],
   claim_caption: ['登记人所述；本页核验的是它何时被记录，而非其内容是否属实。', 'What the registrant said. That it was said is proven, not that it is true.'],
