@@ -64,7 +64,7 @@ fn claim(i: u32) -> Claim {
 }
 
 fn new_log(dir: &Path) -> (Log, LogKey) {
-    let key = || LogKey::from_seeds("log.example", &[1; 32], &[2; 32]).unwrap();
+    let key = || LogKey::from_seeds("log.example", [&[1; 32], &[2; 32], &[2; 32]]).unwrap();
     Log::create(dir, &key()).unwrap();
     (Log::open(dir, key(), Box::new(|| Ok(()))).unwrap(), key())
 }
@@ -252,7 +252,7 @@ const ORIGIN_SHA256: &str = "d7612c54297eaa3e5a7756b17ce3adc5bed251af8059d72bbb8
 #[test]
 fn a_client_is_made_of_keys_that_cosign_and_a_url_that_can_be_asked() {
     let dir = tempfile::tempdir().unwrap();
-    let log_key = LogKey::from_seeds("log.example", &[1; 32], &[2; 32]).unwrap();
+    let log_key = LogKey::from_seeds("log.example", [&[1; 32], &[2; 32], &[2; 32]]).unwrap();
     let (_, keys) = new_witness(dir.path(), "w.example", &log_key);
     for url in [
         "",

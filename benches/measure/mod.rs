@@ -118,7 +118,7 @@ pub fn verifiers() -> Result<[String; 2]> {
 }
 
 fn key() -> Result<LogKey> {
-    Ok(LogKey::from_seeds("timemark.invalid/bench", &[7; 32], &[8; 32])?)
+    Ok(LogKey::from_seeds("timemark.invalid/bench", [&[7; 32], &[8; 32], &[8; 32]])?)
 }
 
 /// A claim as `register` makes it of a picture, with a code unlike that of any other number.

@@ -10,8 +10,10 @@ use std::str::FromStr;
 
 use data_encoding::{BASE64, HEXLOWER};
 use ml_dsa::{Keypair, MlDsa44};
+use sm2::dsa::signature::Signer as _;
 use timemark_verify::{
-    Checkpoint, FormatError, KeyKind, Note, NoteSignature, Policy, VerifierKey, cosigned_message,
+    Checkpoint, FormatError, KeyKind, Note, NoteSignature, Policy, SM2_IDENTITY, VerifierKey,
+    cosigned_message,
 };
 
 use crate::LogError;
@@ -27,6 +29,7 @@ pub struct SigningKey {
 enum Secret {
     Ed25519(Box<ed25519_dalek::SigningKey>),
     MlDsa44(Box<ml_dsa::SigningKey<MlDsa44>>),
+    Sm2(Box<sm2::dsa::SigningKey>),
 }
 
 impl SigningKey {
@@ -37,7 +40,8 @@ impl SigningKey {
         Ok(SigningKey::from_seed(name, kind, &seed)?)
     }
 
-    /// The key of this name, kind and 32-byte seed.
+    /// The key of this name, kind and 32-byte seed. Of SM2 the seed is the secret number itself; one in four thousand
+    /// million is too great to be one.
     pub fn from_seed(
         name: &str,
         kind: KeyKind,
@@ -54,6 +58,12 @@ impl SigningKey {
                 let public = secret.verifying_key().encode().to_vec();
                 (Secret::MlDsa44(Box::new(secret)), public)
             }
+            KeyKind::Sm2 => {
+                let secret = sm2::dsa::SigningKey::from_slice(SM2_IDENTITY, seed)
+                    .map_err(|_| FormatError::new("signing key", "it is no secret key of SM2"))?;
+                let public = secret.verifying_key().to_sec1_bytes().to_vec();
+                (Secret::Sm2(Box::new(secret)), public)
+            }
         };
         Ok(SigningKey { verifier: VerifierKey::new(name, kind, &public)?, seed: *seed, secret })
     }
@@ -63,8 +73,8 @@ impl SigningKey {
         &self.verifier
     }
 
-    /// Signs a checkpoint. `time` is what a cosignature states, in seconds since 1970; 0 states none, and a
-    /// signature of type 0x01 never states one.
+    /// Signs a checkpoint. `time` is what a cosignature states, in seconds since 1970; 0 states none, and
+    /// Ed25519 of type 0x01 and SM2 never state one.
     pub(crate) fn sign(
         &self,
         checkpoint: &Checkpoint,
@@ -80,10 +90,13 @@ impl SigningKey {
             }
             // Deterministic (FIPS 204 section 3.4), so that the same checkpoint has one signature.
             Secret::MlDsa44(secret) => ml_dsa::Signer::sign(&**secret, &message).encode().to_vec(),
+            // Deterministic as well: its random number is derived (RFC 6979).
+            Secret::Sm2(secret) => secret.sign(&message).to_vec(),
         };
-        let bytes = match kind {
-            KeyKind::Ed25519 => signature,
-            _ => [&time.to_be_bytes()[..], &signature].concat(),
+        let bytes = if kind.states_time() {
+            [&time.to_be_bytes()[..], &signature].concat()
+        } else {
+            signature
         };
         Ok(NoteSignature { name: name.to_owned(), key_id: self.verifier.key_id(), bytes })
     }
@@ -105,7 +118,7 @@ impl SigningKey {
     }
 
     fn line(&self) -> String {
-        let seed = [&[self.verifier.kind().byte()], &self.seed[..]].concat();
+        let seed = [self.verifier.kind().identifier(), &self.seed].concat();
         format!("PRIVATE+KEY+{}+{}\n", self.verifier.short(), BASE64.encode(&seed))
     }
 }
@@ -128,8 +141,7 @@ impl FromStr for SigningKey {
             return Err(bad());
         };
         let bytes = BASE64.decode(base64.as_bytes()).map_err(|_| bad())?;
-        let (&kind, seed) = bytes.split_first().ok_or_else(bad)?;
-        let kind = KeyKind::of_byte(kind).ok_or_else(bad)?;
+        let (kind, seed) = KeyKind::split(&bytes).ok_or_else(bad)?;
         let key = SigningKey::from_seed(name, kind, seed.try_into().map_err(|_| bad())?)?;
         let same = HEXLOWER.encode(&key.verifier.key_id()) == id && BASE64.encode(&bytes) == base64;
         if same { Ok(key) } else { Err(bad()) }
@@ -142,13 +154,14 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// The keys of one log: Ed25519, which every public log must sign with, and ML-DSA-44, because evidence
-/// outlives Ed25519. Both bear the log's name, its origin. Keys that they replaced are remembered by their
-/// public halves. Of a backup there may be no more than the public halves of all of them.
+/// The keys of one log: Ed25519, which every public log must sign with, ML-DSA-44, because evidence outlives
+/// Ed25519, and SM2, because courts in China ask for it. All bear the log's name, its origin. Keys that they
+/// replaced are remembered by their public halves. Of a backup there may be no more than the public halves of all of them.
 #[derive(Debug)]
 pub struct LogKey {
     ed25519: Half,
-    ml_dsa: Option<Half>,
+    /// Those that an archive of an earlier version lacks: ML-DSA-44, then SM2.
+    further: Vec<Half>,
     /// The first tree size that these keys speak for.
     first: u64,
     retired: Vec<RetiredKey>,
@@ -171,27 +184,32 @@ struct RetiredKey {
 impl LogKey {
     /// Fresh keys for the log of this origin.
     pub fn generate(origin: &str) -> Result<LogKey, LogError> {
-        let ed25519 = Half::Private(SigningKey::generate(origin, KeyKind::Ed25519)?);
-        let ml_dsa = Some(Half::Private(SigningKey::generate(origin, KeyKind::MlDsa44)?));
-        Ok(LogKey { ed25519, ml_dsa, first: 0, retired: Vec::new() })
+        let key = |kind| SigningKey::generate(origin, kind).map(Half::Private);
+        let [ed25519, ml_dsa, sm2] = LOG_KINDS.map(key);
+        let (ed25519, further) = (ed25519?, vec![ml_dsa?, sm2?]);
+        Ok(LogKey { ed25519, further, first: 0, retired: Vec::new() })
     }
 
-    /// The log's keys from their seeds.
-    pub fn from_seeds(
-        origin: &str,
-        ed25519: &[u8; 32],
-        ml_dsa: &[u8; 32],
-    ) -> Result<LogKey, FormatError> {
+    /// The log's keys from the seeds of Ed25519, ML-DSA-44 and SM2.
+    pub fn from_seeds(origin: &str, seeds: [&[u8; 32]; 3]) -> Result<LogKey, FormatError> {
         let key = |kind, seed| SigningKey::from_seed(origin, kind, seed).map(Half::Private);
-        let (ed25519, ml_dsa) = (key(KeyKind::Ed25519, ed25519)?, key(KeyKind::MlDsa44, ml_dsa)?);
-        Ok(LogKey { ed25519, ml_dsa: Some(ml_dsa), first: 0, retired: Vec::new() })
+        let [(ed, ed_seed), (ml, ml_seed), (sm2, sm2_seed)] =
+            [0, 1, 2].map(|at| (LOG_KINDS[at], seeds[at]));
+        let ed25519 = key(ed, ed_seed)?;
+        let further = vec![key(ml, ml_seed)?, key(sm2, sm2_seed)?];
+        Ok(LogKey { ed25519, further, first: 0, retired: Vec::new() })
     }
 
     /// A log's key as archives of version 0.1.0 have it.
     #[cfg(test)]
     pub(crate) fn without_ml_dsa(origin: &str, seed: &[u8; 32]) -> Result<LogKey, FormatError> {
         let ed25519 = SigningKey::from_seed(origin, KeyKind::Ed25519, seed)?;
-        Ok(LogKey { ed25519: Half::Private(ed25519), ml_dsa: None, first: 0, retired: Vec::new() })
+        Ok(LogKey {
+            ed25519: Half::Private(ed25519),
+            further: Vec::new(),
+            first: 0,
+            retired: Vec::new(),
+        })
     }
 
     /// Fresh keys in place of these, which spoke for the log up to the tree of `size` entries. The old
@@ -204,8 +222,8 @@ impl LogKey {
         Ok(LogKey { first: size, retired, ..fresh })
     }
 
-    /// Reads a key file: the Ed25519 key, the ML-DSA-44 key, which archives of version 0.1.0 lack, and for
-    /// each key that they replaced a line `retired <verifier key> <first size> <last size>`.
+    /// Reads a key file: the Ed25519 key, those of ML-DSA-44 and SM2, which earlier archives lack, and for each
+    /// key that they replaced a line `retired <verifier key> <first size> <last size>`.
     pub fn read(path: &Path) -> Result<LogKey, LogError> {
         let damaged = |reason: &str| LogError::damaged(path, reason);
         let text = disk::read_to_string(path)?;
@@ -215,12 +233,12 @@ impl LogKey {
         let keys = keys.map_err(|e: FormatError| damaged(&e.to_string()))?;
         let mut keys = keys.into_iter().map(Half::Private);
         let ed25519 = keys.next().ok_or_else(|| damaged("it holds no key"))?;
-        let ml_dsa = keys.next();
+        let further = keys.collect();
         let retired = retired.into_iter().map(RetiredKey::parse).collect::<Option<Vec<_>>>();
         let retired = retired.ok_or_else(|| damaged("a line on a retired key makes no sense"))?;
-        let mut key = LogKey { ed25519, ml_dsa, first: 0, retired };
+        let mut key = LogKey { ed25519, further, first: 0, retired };
         key.first = key.retired_at();
-        if key.is_of_one_log() && keys.next().is_none() {
+        if key.is_of_one_log() {
             Ok(key)
         } else {
             Err(damaged("its keys are not those of one log"))
@@ -236,13 +254,13 @@ impl LogKey {
             policy.logs().iter().partition(|log| *log.sizes.end() == u64::MAX);
         let first = current.first().map(|log| *log.sizes.start()).ok_or_else(bad)?;
         let mut keys = current.iter().map(|log| Half::Public(log.key.clone()));
-        let (ed25519, ml_dsa) = (keys.next().ok_or_else(bad)?, keys.next());
+        let (ed25519, further) = (keys.next().ok_or_else(bad)?, keys.collect());
         let retired =
             retired.iter().map(|log| RetiredKey { key: log.key.clone(), sizes: log.sizes.clone() });
         let retired: Vec<_> = retired.collect();
-        let key = LogKey { ed25519, ml_dsa, first, retired };
+        let key = LogKey { ed25519, further, first, retired };
         let in_order = key.retired_at() == first && key.policy_lines() == lines;
-        if key.is_of_one_log() && keys.next().is_none() && in_order { Ok(key) } else { Err(bad()) }
+        if key.is_of_one_log() && in_order { Ok(key) } else { Err(bad()) }
     }
 
     /// The size up to which the newest of the replaced keys spoke.
@@ -251,10 +269,9 @@ impl LogKey {
     }
 
     fn is_of_one_log(&self) -> bool {
-        let mut kinds = self.verifiers().map(VerifierKey::kind);
-        let kinds = (kinds.next(), kinds.next());
+        let kinds: Vec<KeyKind> = self.verifiers().map(VerifierKey::kind).collect();
         let same_name = self.all_verifiers().all(|(other, _)| other.name() == self.origin());
-        same_name && matches!(kinds, (Some(KeyKind::Ed25519), None | Some(KeyKind::MlDsa44)))
+        same_name && LOG_KINDS.starts_with(&kinds)
     }
 
     /// Whether these are the other's keys, or keys that replaced them: every key of the other spoke from the
@@ -311,7 +328,7 @@ impl LogKey {
     }
 
     fn halves(&self) -> impl Iterator<Item = &Half> {
-        std::iter::once(&self.ed25519).chain(&self.ml_dsa)
+        std::iter::once(&self.ed25519).chain(&self.further)
     }
 
     /// Whether the private halves are here.
@@ -357,9 +374,9 @@ impl LogKey {
         Ok(Note::new(text, vec![signature])?)
     }
 
-    /// Adds the signatures of these keys that a note of the log lacks. Of a note of [`LogKey::sign`] that is
-    /// the one by ML-DSA-44, at no time: a log's own clock proves nothing. It is deterministic and slow, so it
-    /// is not kept but made when a note goes out. Where there are no private keys, the note stays as it is.
+    /// Adds the signatures of these keys that a note of the log lacks. Of a note of [`LogKey::sign`] those are
+    /// by ML-DSA-44, at no time (a log's own clock proves nothing), and by SM2. They are deterministic and slow, so
+    /// they are not kept but made when a note goes out. Where there are no private keys, the note stays as it is.
     pub(crate) fn complete(&self, note: Note) -> Result<Note, FormatError> {
         let checkpoint = Checkpoint::of_note(&note)?;
         if checkpoint.size < self.first {
@@ -415,6 +432,9 @@ impl RetiredKey {
     }
 }
 
+/// What a log signs with, in the order of its key file.
+const LOG_KINDS: [KeyKind; 3] = [KeyKind::Ed25519, KeyKind::MlDsa44, KeyKind::Sm2];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -464,7 +484,8 @@ mod tests {
         let policy = again.policy_lines() + "quorum none\n";
         let policy = timemark_verify::Policy::parse(policy.as_bytes()).unwrap();
         let sizes: Vec<_> = policy.logs().iter().map(|log| log.sizes.clone()).collect();
-        assert_eq!(sizes, [9..=u64::MAX, 9..=u64::MAX, 0..=7, 0..=7, 7..=9, 7..=9]);
+        let three = |range: RangeInclusive<u64>| [range.clone(), range.clone(), range];
+        assert_eq!(sizes, [three(9..=u64::MAX), three(0..=7), three(7..=9)].concat());
     }
 
     #[test]
@@ -510,7 +531,7 @@ mod tests {
         let kept = old.sign(&checkpoint).unwrap();
         let new = old.replaced_at(7).unwrap();
         let complete = new.complete(kept).unwrap();
-        assert_eq!(complete.signatures().len(), 3, "the old Ed25519 key and both new ones");
+        assert_eq!(complete.signatures().len(), 4, "the old Ed25519 key and the three new ones");
         assert_eq!(new.complete(complete.clone()).unwrap(), complete);
         assert!(new.signed(&checkpoint, &complete) && old.signed(&checkpoint, &complete));
     }
@@ -523,7 +544,7 @@ mod tests {
             root: timemark_verify::merkle::empty_root(),
         };
         let text = checkpoint.to_string();
-        for kind in [KeyKind::Ed25519, KeyKind::CosignatureV1, KeyKind::MlDsa44] {
+        for kind in [KeyKind::Ed25519, KeyKind::CosignatureV1, KeyKind::MlDsa44, KeyKind::Sm2] {
             let key = SigningKey::from_seed("k.example", kind, &[9; 32]).unwrap();
             assert_eq!(
                 key.line().trim_end().parse::<SigningKey>().unwrap().verifier(),
@@ -532,7 +553,7 @@ mod tests {
             let signature = key.sign(&checkpoint, &text, 77).unwrap();
             assert_eq!(signature, key.sign(&checkpoint, &text, 77).unwrap(), "one spelling");
             let note = Note::new(text.clone(), vec![signature.clone()]).unwrap();
-            let time = (kind != KeyKind::Ed25519).then_some(77);
+            let time = kind.states_time().then_some(77);
             assert_eq!(key.verifier().check(&note, &checkpoint, &signature), Ok(time));
             let other = Checkpoint { size: 1, ..checkpoint.clone() };
             let note = Note::new(other.to_string(), vec![signature.clone()]).unwrap();

@@ -697,7 +697,7 @@ mod tests {
     use crate::endorse::Endorsement;
 
     fn key() -> LogKey {
-        LogKey::from_seeds("log.example", &[7; 32], &[17; 32]).unwrap()
+        LogKey::from_seeds("log.example", [&[7; 32], &[17; 32], &[17; 32]]).unwrap()
     }
 
     fn open(dir: &Path) -> Result<Log, LogError> {
@@ -988,7 +988,7 @@ mod tests {
     #[test]
     fn another_key_opens_nothing() {
         let (_dir, path) = new_log();
-        let other = LogKey::from_seeds("log.example", &[8; 32], &[18; 32]).unwrap();
+        let other = LogKey::from_seeds("log.example", [&[8; 32], &[18; 32], &[18; 32]]).unwrap();
         assert!(matches!(
             Log::open(&path, other, Box::new(|| Ok(()))),
             Err(LogError::Damaged { .. })

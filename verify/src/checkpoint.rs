@@ -52,8 +52,8 @@ impl VerifierKey {
     /// Checks that this key made this signature upon the checkpoint of `note`, and returns the time which
     /// the signature states, in seconds since 1970: `None` where it states none.
     ///
-    /// c2sp.org/signed-note for 0x01; c2sp.org/tlog-cosignature for 0x04 and 0x06, whose signatures are
-    /// `u64 BE time ‖ signature`, where time 0 states none.
+    /// c2sp.org/signed-note for 0x01, as SM2 is used as well; c2sp.org/tlog-cosignature for 0x04 and 0x06, whose
+    /// signatures are `u64 BE time ‖ signature`, where time 0 states none.
     pub fn check(
         &self,
         note: &Note,
@@ -61,7 +61,9 @@ impl VerifierKey {
         signature: &NoteSignature,
     ) -> Result<Option<u64>, BadSignature> {
         let (time, message, bytes) = match self.kind() {
-            KeyKind::Ed25519 => (0, note.text().as_bytes().to_vec(), &signature.bytes[..]),
+            kind if !kind.states_time() => {
+                (0, note.text().as_bytes().to_vec(), &signature.bytes[..])
+            }
             kind => {
                 let (time, bytes) = signature.bytes.split_first_chunk::<8>().ok_or(BadSignature)?;
                 let time = u64::from_be_bytes(*time);
@@ -92,7 +94,7 @@ pub fn cosigned_message(
     checkpoint: &Checkpoint,
 ) -> Option<Vec<u8>> {
     match kind {
-        KeyKind::Ed25519 => Some(text.as_bytes().to_vec()),
+        KeyKind::Ed25519 | KeyKind::Sm2 => Some(text.as_bytes().to_vec()),
         KeyKind::CosignatureV1 => Some(format!("cosignature/v1\ntime {time}\n{text}").into_bytes()),
         KeyKind::MlDsa44 => {
             let mut message = b"subtree/v1\n\0".to_vec();

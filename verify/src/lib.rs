@@ -14,35 +14,57 @@
 //! | whom to trust | [`Policy`] | c2sp.org/tlog-policy |
 //! | time-stamps of authorities | [`Timestamp`], [`TimestampRequest`] | RFC 3161, RFC 5816 |
 //! | evidence that is renewed for decades | [`EvidenceRecord`], [`HashTree`], [`Policy::follow`] | RFC 4998 |
+//! | everything for a court in one file | [`BundleReader`], [`Manifest`] | docs/formats.md |
+//! | every check by itself, and how others repeat it | [`steps`](fn@steps), [`expert_files`] | |
 //! | the receipt file | [`Receipt`], [`Anchor`] | docs/formats.md, c2sp.org/tlog-proof |
 
+mod bundle;
+mod certificate;
 mod checkpoint;
 mod claim;
 mod content;
 mod evidence_record;
+mod expert;
 mod fingerprint;
 mod hash_tree;
 mod leaf;
 pub mod merkle;
 mod note;
+mod outcome;
 mod policy;
 mod receipt;
 mod renewal;
+mod session;
+mod steps;
 mod text;
 mod timestamp;
 mod verdict;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
 
+pub use bundle::{
+    Bundle, BundleFault, BundleItem, BundleOutcome, BundleReader, Entry, ItemOutcome, Manifest,
+    ManifestFile, Profile, end_of_archive, is_bundle_path, local_header,
+};
+pub use certificate::attached_receipt;
 pub use checkpoint::{BadSignature, Checkpoint, cosigned_message};
 pub use claim::{Claim, ClaimFingerprint, CreatorSignature};
 pub use content::{ContentId, WorkDigests, WorkHasher};
 pub use evidence_record::{CheckedEvidence, EvidenceFault, EvidenceRecord};
+pub use expert::{ExpertFile, expert_files};
 pub use fingerprint::Fingerprint;
 pub use hash_tree::{HashTree, ReducedHashTree};
 pub use leaf::Leaf;
-pub use note::{KeyKind, Note, NoteSignature, VerifierKey};
+pub use note::{KeyKind, Note, NoteSignature, SM2_IDENTITY, VerifierKey};
+pub use outcome::{
+    AnchorTold, Answer, ClaimTold, FileTold, Outcome, PathTold, RenewalTold, SignatureTold,
+    TimestampTold, TokenTold, Trust, TrustSource, TrustTold, WitnessTold,
+};
 pub use policy::{Authority, Policy, Rule, TrustedLog, Witness};
 pub use receipt::{Anchor, OtherSection, Receipt};
 pub use renewal::{Aged, RecordSubject, RenewalFault, Renewed};
+pub use session::Session;
+pub use steps::{Step, StepState, steps};
 pub use text::{escape, unescape};
 pub use timestamp::{
     AuthorityRefusal, CheckedTimestamp, DigestAlgorithm, ResponseFault, Timestamp,

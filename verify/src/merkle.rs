@@ -84,15 +84,40 @@ pub fn root_from_inclusion(
     leaf: Hash,
     proof: &[Hash],
 ) -> Result<Hash, ProofError> {
+    let path = inclusion_path(index, size, leaf, proof)?;
+    Ok(path.last().map_or(leaf, |step| step.parent))
+}
+
+/// One level of the way from a leaf to the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathStep {
+    /// The hash of the proof at this level.
+    pub sibling: Hash,
+    /// Whether the sibling stands to the left of what is proven.
+    pub is_left: bool,
+    /// The hash of both.
+    pub parent: Hash,
+}
+
+/// The way from a leaf to the root that an inclusion proof leads to, level by level. In a tree of one leaf it is
+/// empty, and the leaf is the root.
+pub fn inclusion_path(
+    index: u64,
+    size: u64,
+    leaf: Hash,
+    proof: &[Hash],
+) -> Result<Vec<PathStep>, ProofError> {
     if index >= size {
         return Err(ProofError::OutOfRange);
     }
     let (mut node, mut last, mut hash) = (index, size - 1, leaf);
+    let mut path = Vec::with_capacity(proof.len());
     for sibling in proof {
         if last == 0 {
             return Err(ProofError::WrongLength);
         }
-        if node & 1 == 1 || node == last {
+        let is_left = node & 1 == 1 || node == last;
+        if is_left {
             hash = node_hash(sibling, &hash);
             // Levels at which the right edge has no sibling add no hash to the proof.
             while node & 1 == 0 && node != 0 {
@@ -102,10 +127,11 @@ pub fn root_from_inclusion(
         } else {
             hash = node_hash(&hash, sibling);
         }
+        path.push(PathStep { sibling: *sibling, is_left, parent: hash });
         node >>= 1;
         last >>= 1;
     }
-    if last == 0 { Ok(hash) } else { Err(ProofError::WrongLength) }
+    if last == 0 { Ok(path) } else { Err(ProofError::WrongLength) }
 }
 
 /// Checks that the tree of `old` size and root is a prefix of the one of `new` size and root

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use data_encoding::{BASE64, HEXLOWER};
 use ml_dsa::MlDsa44;
 use sha2::{Digest, Sha256};
+use sm2::dsa::signature::Verifier as _;
 
 use crate::{FormatError, text};
 
@@ -134,26 +135,46 @@ pub enum KeyKind {
     /// 0x06: ML-DSA-44 (FIPS 204) over name, time, origin, size and root; how a log or a witness signs what
     /// must outlive Ed25519 (c2sp.org/tlog-cosignature).
     MlDsa44,
+    /// 0xFF and `timemark/sm2-with-sm3`: SM2 with SM3 (GB/T 32918.2, GB/T 32905) under the default identity, over
+    /// the note's text; how a log signs for courts that ask for Chinese commercial cryptography.
+    Sm2,
 }
 
 impl KeyKind {
-    /// The type byte of c2sp.org/signed-note.
-    pub const fn byte(self) -> u8 {
+    const ALL: [KeyKind; 4] =
+        [KeyKind::Ed25519, KeyKind::CosignatureV1, KeyKind::MlDsa44, KeyKind::Sm2];
+
+    /// The signature type of c2sp.org/signed-note, which stands before the key: one byte where one is assigned,
+    /// else 0xFF and a longer name.
+    pub const fn identifier(self) -> &'static [u8] {
         match self {
-            KeyKind::Ed25519 => 0x01,
-            KeyKind::CosignatureV1 => 0x04,
-            KeyKind::MlDsa44 => 0x06,
+            KeyKind::Ed25519 => &[0x01],
+            KeyKind::CosignatureV1 => &[0x04],
+            KeyKind::MlDsa44 => &[0x06],
+            KeyKind::Sm2 => b"\xFFtimemark/sm2-with-sm3",
         }
     }
 
-    /// The kind of this type byte, if it is one that this version knows.
-    pub const fn of_byte(byte: u8) -> Option<KeyKind> {
-        match byte {
-            0x01 => Some(KeyKind::Ed25519),
-            0x04 => Some(KeyKind::CosignatureV1),
-            0x06 => Some(KeyKind::MlDsa44),
-            _ => None,
+    /// Splits a kind that this version knows off the key that follows it.
+    pub fn split(typed_key: &[u8]) -> Option<(KeyKind, &[u8])> {
+        KeyKind::ALL
+            .into_iter()
+            .find_map(|kind| Some((kind, typed_key.strip_prefix(kind.identifier())?)))
+    }
+
+    /// What this kind is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            KeyKind::Ed25519 => "ed25519",
+            KeyKind::CosignatureV1 => "cosignature",
+            KeyKind::MlDsa44 => "ml-dsa-44",
+            KeyKind::Sm2 => "sm2",
         }
+    }
+
+    /// Whether its signatures state a time before the signature proper.
+    pub const fn states_time(self) -> bool {
+        matches!(self, KeyKind::CosignatureV1 | KeyKind::MlDsa44)
     }
 }
 
@@ -171,10 +192,12 @@ pub struct VerifierKey {
 enum PublicKey {
     Ed25519(ed25519_dalek::VerifyingKey),
     MlDsa44(Arc<ml_dsa::VerifyingKey<MlDsa44>>),
+    Sm2(Box<sm2::dsa::VerifyingKey>),
 }
 
 impl VerifierKey {
-    /// The key of this name, kind and public bytes: 32 of Ed25519, 1,312 of ML-DSA-44.
+    /// The key of this name, kind and public bytes: 32 of Ed25519, 1,312 of ML-DSA-44, and of SM2
+    /// the 65 of an uncompressed point.
     pub fn new(name: &str, kind: KeyKind, bytes: &[u8]) -> Result<VerifierKey, FormatError> {
         if !is_key_name(name) {
             return Err(bad_key(format!("{name:?} cannot be a key's name")));
@@ -196,8 +219,16 @@ impl VerifierKey {
                     bytes.try_into().map_err(|_| bad_key("the bytes are no ML-DSA-44 key"))?;
                 PublicKey::MlDsa44(Arc::new(ml_dsa::VerifyingKey::decode(encoded)))
             }
+            KeyKind::Sm2 => {
+                let key = Some(bytes)
+                    .filter(|bytes| bytes.len() == SM2_POINT_BYTES) // compressed ones are shorter
+                    .and_then(|b| sm2::dsa::VerifyingKey::from_sec1_bytes(SM2_IDENTITY, b).ok());
+                PublicKey::Sm2(Box::new(
+                    key.ok_or_else(|| bad_key("the bytes are no uncompressed SM2 key"))?,
+                ))
+            }
         };
-        let key_id = key_id(name, kind.byte(), bytes);
+        let key_id = key_id(name, kind, bytes);
         Ok(VerifierKey { name: name.to_owned(), key_id, kind, bytes: bytes.to_vec(), key })
     }
 
@@ -227,13 +258,15 @@ impl VerifierKey {
     }
 
     /// Whether these are the key's signature bytes over this message (RFC 8032, strict; FIPS 204 with an
-    /// empty context).
+    /// empty context; GB/T 32918.2, `r ‖ s`).
     pub(crate) fn holds(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.key {
             PublicKey::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
                 .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
             PublicKey::MlDsa44(key) => ml_dsa::Signature::<MlDsa44>::try_from(signature)
                 .is_ok_and(|signature| key.verify_with_context(message, &[], &signature)),
+            PublicKey::Sm2(key) => sm2::dsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
         }
     }
 }
@@ -248,7 +281,7 @@ impl Eq for VerifierKey {}
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = [&[self.kind.byte()], &self.bytes[..]].concat();
+        let key = [self.kind.identifier(), &self.bytes].concat();
         write!(f, "{}+{}", self.short(), BASE64.encode(&key))
     }
 }
@@ -269,8 +302,8 @@ impl FromStr for VerifierKey {
             return Err(fault());
         };
         let bytes = text::base64(base64).ok_or_else(fault)?;
-        let (&kind, key) = bytes.split_first().ok_or_else(fault)?;
-        let kind = KeyKind::of_byte(kind).ok_or_else(|| {
+        let kind = *bytes.first().ok_or_else(fault)?;
+        let (kind, key) = KeyKind::split(&bytes).ok_or_else(|| {
             bad_key(format!("keys of type {kind:#04x} are not supported: {vkey}"))
         })?;
         let key = VerifierKey::new(name, kind, key)?;
@@ -281,10 +314,14 @@ impl FromStr for VerifierKey {
 /// The message of an ML-DSA-44 cosignature holds the name's length in one byte.
 const ML_DSA_NAME_BYTES_MAX: usize = 255;
 
+/// The identity under which SM2 signs where none is agreed upon (GM/T 0009).
+pub const SM2_IDENTITY: &str = "1234567812345678";
+const SM2_POINT_BYTES: usize = 65;
+
 /// The first four bytes of SHA-256 over `name ‖ 0x0A ‖ type ‖ key`.
-fn key_id(name: &str, kind: u8, key: &[u8]) -> [u8; 4] {
-    let digest =
-        Sha256::new().chain_update(name).chain_update([b'\n', kind]).chain_update(key).finalize();
+fn key_id(name: &str, kind: KeyKind, key: &[u8]) -> [u8; 4] {
+    let named = Sha256::new().chain_update(name).chain_update(b"\n");
+    let digest = named.chain_update(kind.identifier()).chain_update(key).finalize();
     let digest: [u8; 32] = digest.into();
     [digest[0], digest[1], digest[2], digest[3]]
 }

@@ -210,7 +210,7 @@ impl<'a> Draft<'a> {
     }
 
     fn log(&mut self, key: &[u8], url: Option<&[u8]>) -> Result<(), String> {
-        let key = parse_key(key, &[KeyKind::Ed25519, KeyKind::MlDsa44])?;
+        let key = parse_key(key, &[KeyKind::Ed25519, KeyKind::MlDsa44, KeyKind::Sm2])?;
         if self.logs.iter().any(|known| known.key.key_bytes() == key.key_bytes()) {
             return Err("the same log key stands twice".to_owned());
         }
@@ -241,7 +241,7 @@ impl<'a> Draft<'a> {
     }
 
     fn witness(&mut self, name: &'a [u8], key: &[u8], url: Option<&[u8]>) -> Result<(), String> {
-        let key = parse_key(key, &[KeyKind::CosignatureV1, KeyKind::MlDsa44])?;
+        let key = parse_key(key, &[KeyKind::CosignatureV1, KeyKind::MlDsa44, KeyKind::Sm2])?;
         if self.witnesses.iter().any(|known| known.key.key_bytes() == key.key_bytes()) {
             return Err("the same witness key stands twice".to_owned());
         }
@@ -378,10 +378,7 @@ fn parse_key(key: &[u8], kinds: &[KeyKind]) -> Result<VerifierKey, String> {
     let key = str::from_utf8(key).map_err(|_| "a key that is not UTF-8".to_owned())?;
     let key: VerifierKey = key.parse().map_err(|e: FormatError| e.to_string())?;
     if !kinds.contains(&key.kind()) {
-        return Err(format!(
-            "{key} is of type {:#04x}, which does not belong here",
-            key.kind().byte()
-        ));
+        return Err(format!("{key} is of type {}, which does not belong here", key.kind().name()));
     }
     Ok(key)
 }

@@ -126,6 +126,25 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The name of the check that failed, the same in every implementation (docs/formats.md).
+    pub fn check(&self) -> &'static str {
+        match self {
+            Refusal::OtherWork { what: "length" } => "work.length",
+            Refusal::OtherWork { what: "SHA-256" } => "work.sha256",
+            Refusal::OtherWork { what: "SHA-512" } => "work.sha512",
+            Refusal::OtherWork { .. } => "work.sm3",
+            Refusal::OtherClaim { what: "content digest" } => "leaf.content",
+            Refusal::OtherClaim { .. } => "leaf.claim",
+            Refusal::CreatorSignature => "claim.creator",
+            Refusal::Inclusion { .. } => "anchor.inclusion",
+            Refusal::Signature { .. } => "anchor.signature",
+            Refusal::SplitView { .. } => "log.split-view",
+            Refusal::UntrustedLog { .. } => "policy.log",
+            Refusal::QuorumMissing => "policy.quorum",
+            Refusal::NotRenewed { .. } => "policy.renewal",
+        }
+    }
+
     /// Whether nothing speaks against the receipt and only evidence is missing.
     pub const fn is_undecided(&self) -> bool {
         matches!(self, Refusal::QuorumMissing | Refusal::NotRenewed { .. })
@@ -345,6 +364,23 @@ fn quorum_time(quorum: &Rule, cosigned: &[Cosigned]) -> Option<u64> {
         let in_time = |c: &Cosigned| c.is_log || c.witness.time.is_some_and(|time| time <= by);
         quorum.met(&|w| cosigned.iter().any(|c| c.position == w && in_time(c)))
     })
+}
+
+impl Policy {
+    /// Which authority made this token over the anchor's checkpoint, by its position in the policy; or why none.
+    pub(crate) fn token_maker(
+        &self,
+        timestamp: &Timestamp,
+        anchor: &Anchor,
+    ) -> Result<usize, String> {
+        if !timestamp.covers(anchor.note().text().as_bytes()) {
+            return Err("it is about something else than the checkpoint".to_owned());
+        }
+        let made =
+            self.made(timestamp).map_err(|(name, fault)| format!("not by {name}: {fault}"))?;
+        let position = self.authorities().iter().position(|a| a.authority.name() == made.name);
+        position.ok_or_else(|| "the policy knows no such authority".to_owned())
+    }
 }
 
 /// What authorities vouch for, and what is wrong with the rest.

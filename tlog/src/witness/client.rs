@@ -42,7 +42,7 @@ impl WitnessClient {
         url: &str,
     ) -> Result<WitnessClient, WitnessError> {
         let name = name.to_owned();
-        let cosigns = |key: &VerifierKey| key.kind() != KeyKind::Ed25519;
+        let cosigns = |key: &VerifierKey| key.kind().states_time();
         if keys.is_empty() || !keys.iter().all(cosigns) {
             return Err(WitnessError::Keys { name });
         }

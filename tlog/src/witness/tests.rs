@@ -15,7 +15,7 @@ const ORIGIN: &str = "log.example";
 const START: u64 = 1_800_000_000;
 
 fn log_key(seed: u8) -> LogKey {
-    LogKey::from_seeds(ORIGIN, &[seed; 32], &[seed + 100; 32]).unwrap()
+    LogKey::from_seeds(ORIGIN, [&[seed; 32], &[seed + 100; 32], &[seed + 100; 32]]).unwrap()
 }
 
 /// The log's checkpoint of this size, signed with both of its keys.
@@ -121,7 +121,7 @@ fn every_status_of_the_specification() {
     let witness = bench.open();
     assert_eq!(send(&witness, &request(0, 300)).status, 200);
     let other_log = |origin: &str| {
-        let key = LogKey::from_seeds(origin, &[7; 32], &[8; 32]).unwrap();
+        let key = LogKey::from_seeds(origin, [&[7; 32], &[8; 32], &[8; 32]]).unwrap();
         key.sign(&Checkpoint { origin: origin.to_owned(), size: 400, root: Hash([1; 32]) }).unwrap()
     };
     let with_note = |note: Note| AddCheckpoint { note, ..request(300, 400) };
@@ -366,7 +366,7 @@ fn the_size_never_goes_back_however_many_ask_at_once() {
 #[test]
 fn one_log_does_not_wait_for_another() {
     let bench = Bench::new();
-    let other = LogKey::from_seeds("other.example", &[7; 32], &[8; 32]).unwrap();
+    let other = LogKey::from_seeds("other.example", [&[7; 32], &[8; 32], &[8; 32]]).unwrap();
     Witness::add_log(&bench.path(), other.verifier()).unwrap();
     let witness = bench.open();
     assert_eq!(send(&witness, &request(0, 5)).status, 200);
