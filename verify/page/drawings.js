@@ -261,7 +261,7 @@ function timelineEvents(outcome) {
   }
   // Before anyone is trusted, what signatures state is shown as unchecked.
   if (!outcome.trust) {
-    for (const anchor of outcome.anchors || []) {
+    for (const anchor of outcome.anchors) {
       for (const { name, time } of anchor.signatures) if (time) events.push({ ...point(t('event_unchecked', name), time), unchecked: true });
     }
   }

@@ -204,7 +204,8 @@ async function check() {
       await held.read;
       if (me !== run) return;
     }
-    if (!bundle && !(work && proof)) return settle(null);
+    // A work alone is only hashed; a receipt alone tells what it is about.
+    if (!bundle && !proof) return settle(null);
     const outcome = await ask('verdict');
     if (me === run) settle(outcome);
   } catch (error) {

@@ -68,22 +68,30 @@ const notProven = () => fact('not_proven', t('not_authorship'), t('not_first'));
 const reason = (outcome) => (language === 'zh' && outcome.reason_zh) || outcome.reason;
 
 function failure(outcome) {
-  const step = (outcome.steps || []).find((s) => s.state === 'failed');
+  const step = outcome.steps.find((s) => s.state === 'failed');
   return fact('first_failed',
     el('p', { class: 'reason' }, reason(outcome)),
     outcome.at && t('failed_at', outcome.at),
-    step && el('dl', { class: 'compare' },
-      el('dt', {}, t('computed')), el('dd', {}, code(step.computed)), el('dt', {}, t('expected')), el('dd', {}, code(step.expected))));
+    step && comparison(step));
+}
+
+// What came out beside what should have; some checks have neither.
+function comparison(step) {
+  if (!step.computed && !step.expected) return null;
+  return el('dl', { class: 'compare' },
+    el('dt', {}, t('computed')), el('dd', {}, code(step.computed || '—')), el('dt', {}, t('expected')), el('dd', {}, code(step.expected || '—')));
 }
 
 const meaning = (outcome) => fact('meaning', t(/^work\./.test(outcome.check || '') ? 'meaning_work' : 'meaning_other'));
 
 function needed(outcome, actions) {
   const parts = [el('p', { class: 'reason' }, reason(outcome))];
-  if (outcome.trust) return fact('needed', parts, t('need_other'));
+  const lacksWork = outcome.check === 'work.missing';
+  if (lacksWork) parts.push(el('p', {}, t('need_work')));
+  if (outcome.trust) return fact('needed', parts, lacksWork ? null : t('need_other'));
   parts.push(el('p', {}, t('need_policy')));
   const of = outcome.subject === 'bundle' ? outcome.manifest : outcome;
-  const keys = [...new Set((of.anchors || []).flatMap((a) => a.signatures.map((s) => `${s.name}+${s.key_id}`)))];
+  const keys = [...new Set(((of && of.anchors) || []).flatMap((a) => a.signatures.map((s) => `${s.name}+${s.key_id}`)))];
   if (keys.length) parts.push(el('p', {}, t('need_keys')), el('ul', { class: 'keys' }, keys.map((key) => el('li', {}, code(key)))));
   parts.push(chooser(t('add_policy'), actions.addPolicy));
   if (outcome.subject === 'bundle' && outcome.policy_sha256) parts.push(confirmation(outcome, actions));
@@ -181,7 +189,7 @@ function claimSection(outcome) {
 }
 
 function checksSection(outcome, item, actions) {
-  const count = (state) => number(outcome.steps.filter((s) => s.state === state).length);
+  const count = (...states) => number(outcome.steps.filter((s) => states.includes(s.state)).length);
   const several = outcome.anchors.length > 1;
   const steps = outcome.steps.map((step, position) => stepDetails(step, position, several, item, actions));
   const all = el('button', {
@@ -193,7 +201,7 @@ function checksSection(outcome, item, actions) {
     },
   }, t('open_all'));
   return el('section', { class: 'card' }, el('div', { class: 'row between' }, el('h2', {}, t('checks')), all),
-    el('p', { class: 'soft' }, t('checks_caption', count('passed'), count('failed'), count('unchecked'))), el('div', { class: 'steps' }, steps));
+    el('p', { class: 'soft' }, t('checks_caption', count('passed'), count('failed'), count('unchecked', 'missing'))), el('div', { class: 'steps' }, steps));
 }
 
 function stepDetails(step, position, several, item, actions) {
@@ -205,7 +213,7 @@ function stepDetails(step, position, several, item, actions) {
     el('summary', {}, icon(kind, 20), el('span', { class: 'step-title' }, (language === 'zh' && step.title_zh) || step.title),
       several && step.anchor ? el('span', { class: 'tag' }, t('step_anchor', step.anchor)) : null,
       el('span', { class: `state ${kind}` }, t(`step_${step.state}`))),
-    el('dl', { class: 'compare' }, el('dt', {}, t('computed')), el('dd', {}, code(step.computed || '—')), el('dt', {}, t('expected')), el('dd', {}, code(step.expected || '—'))),
+    comparison(step),
     step.command ? [el('div', { class: 'row between' }, el('h4', {}, t('command')), copy), command] : null,
     files.length ? el('div', { class: 'row files' }, el('span', { class: 'soft' }, t('step_files')), files) : null);
 }

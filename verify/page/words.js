@@ -34,7 +34,7 @@ const WORDS = {
   title: ['离线核验', 'offline verification'],
   drop_title: ['把文件拖到这里', 'Drop files here'],
   drop_hint: [
-    '作品文件及其回执（.timemark）或证书 PDF；或一个证据包（zip）。另可加入信任策略（policy.txt）。',
+    '作品文件及其收据（.timemark）或证书 PDF；或一个证据包（zip）。另可加入策略文件（policy.txt）。',
     'A work with its receipt (.timemark) or certificate PDF; or an evidence bundle (zip). A policy (policy.txt) may come with them.',
   ],
   choose: ['选择文件…', 'Choose files…'],
@@ -50,14 +50,14 @@ const WORDS = {
   restart: ['重新开始', 'Start again'],
   remove: [(role) => `移除${role}`, (role) => `Remove the ${role}`],
 
-  guide_files: ['文件与回执', 'The file and its receipt'],
+  guide_files: ['文件与收据', 'The file and its receipt'],
   guide_files_text: [
-    '请使用原始文件：另存、压缩或转换格式后都不再是同一份文件。回执与作品同名，以 .timemark 结尾。',
+    '请使用原始文件：另存、压缩或转换格式后都不再是同一份文件。收据与作品同名，以 .timemark 结尾。',
     'Use the original: a file that was saved again, compressed or converted is another file. The receipt has its name, with .timemark at the end.',
   ],
   guide_trust: ['信任谁', 'Whom to trust'],
   guide_trust_text: [
-    '信任策略写明日志与见证方的公钥。请直接向日志运营方取得，而非由提交证据的一方提供。',
+    '策略文件写明日志与见证人的公钥。请直接向日志运营方取得，而非由提交证据的一方提供。',
     'A policy names the keys of log and witnesses. Get it from the operator of the log, not from the party that submits the evidence.',
   ],
   guide_verdict: ['结论与复算', 'A verdict that can be recomputed'],
@@ -67,12 +67,12 @@ const WORDS = {
   ],
 
   role_work: ['作品文件', 'work'],
-  role_receipt: ['回执', 'receipt'],
+  role_receipt: ['收据', 'receipt'],
   role_certificate: ['证书', 'certificate'],
-  role_policy: ['信任策略', 'policy'],
+  role_policy: ['策略文件', 'policy'],
   role_bundle: ['证据包', 'bundle'],
   wanted_work: ['还需要：作品文件（原始文件）', 'Still needed: the work itself, the original file'],
-  wanted_receipt: ['还需要：回执（.timemark）或证书 PDF', 'Still needed: its receipt (.timemark) or certificate PDF'],
+  wanted_receipt: ['还需要：收据（.timemark）或证书 PDF', 'Still needed: its receipt (.timemark) or certificate PDF'],
 
   reading: [(name) => `正在读取并计算 ${name}`, (name) => `Reading and hashing ${name}`],
   progress: [
@@ -107,7 +107,7 @@ const WORDS = {
     (detail) => `This browser cannot run the verifier (${detail}). Use a current Chrome, Edge, Firefox or Safari.`,
   ],
   fault_policy: [
-    (name, reason) => `“${name}”无法作为信任策略读取：${reason}`,
+    (name, reason) => `“${name}”无法作为策略文件读取：${reason}`,
     (name, reason) => `“${name}” cannot be read as a policy: ${reason}`,
   ],
   note_zip: [
@@ -115,7 +115,7 @@ const WORDS = {
     (name) => `“${name}” is no evidence bundle (its first entry is not manifest.txt), so it is taken for the work.`,
   ],
   note_named: [
-    (name) => `“${name}”以 .timemark 命名，但开头不像回执。`,
+    (name) => `“${name}”以 .timemark 命名，但开头不像收据。`,
     (name) => `“${name}” is named like a receipt but does not begin like one.`,
   ],
 
@@ -125,7 +125,7 @@ const WORDS = {
   line_receipt_verified: ['这正是当时登记的那份文件', 'this is the very file that was registered'],
   line_receipt_refused: ['不能证明这份文件曾被登记', 'this does not prove that the file was registered'],
   line_receipt_undecided: ['尚缺判定所需的依据', 'something needed to decide is missing'],
-  line_bundle_verified: ['证据包完整，其中每份回执均成立', 'the bundle is whole and every receipt in it holds'],
+  line_bundle_verified: ['证据包完整，其中每份收据均成立', 'the bundle is whole and every receipt in it holds'],
   line_bundle_refused: ['证据包未通过核验', 'this bundle does not hold'],
   line_bundle_undecided: ['尚缺判定所需的依据', 'something needed to decide is missing'],
 
@@ -149,14 +149,14 @@ const WORDS = {
     (files) => `All ${files} files of the manifest are there, with the lengths and SHA-256 that it lists.`,
   ],
   proven_items: [
-    (n) => `其中 ${n} 份回执均成立。`,
+    (n) => `其中 ${n} 份收据均成立。`,
     (n) => `All ${n} receipts in it hold.`,
   ],
   proven_nothing: ['未通过核验的材料不证明任何事项。', 'What is refused proves nothing.'],
   proven_not_yet: ['在补齐依据之前，不作任何结论。', 'Until what is missing is there, nothing is concluded.'],
   existed_by: [(time) => `最迟于 ${time} 已存在`, (time) => `It existed by ${time}`],
   by_witnesses: [
-    (names) => `依据：独立见证方 ${names} 的联署时间。`,
+    (names) => `依据：独立见证人 ${names} 的联署时间。`,
     (names) => `On the word of independent witnesses: ${names}.`,
   ],
   by_authority: [
@@ -172,11 +172,11 @@ const WORDS = {
     (s) => `Note: the authorities differ by ${s} seconds, more than the policy tolerates.`,
   ],
   trust_given: [
-    (sha) => `依据您提供的信任策略（SHA-256 ${sha}）判定。`,
+    (sha) => `依据您提供的策略文件（SHA-256 ${sha}）判定。`,
     (sha) => `Judged under the policy that you gave (SHA-256 ${sha}).`,
   ],
   trust_bundle: [
-    (sha) => `依据证据包内的信任策略判定，其 SHA-256 由您确认：${sha}。`,
+    (sha) => `依据证据包内的策略文件判定，其 SHA-256 由您确认：${sha}。`,
     (sha) => `Judged under the bundle’s policy, whose SHA-256 you confirmed: ${sha}.`,
   ],
   not_authorship: [
@@ -191,11 +191,11 @@ const WORDS = {
   failed_at: [(at) => `位置：${at}`, (at) => `Where: ${at}`],
   meaning: ['这意味着什么', 'What this means'],
   meaning_work: [
-    '文件在登记之后被改动过（哪怕一个字节），或者这是另一份文件的回执。请取得原始文件再试。',
+    '文件在登记之后被改动过（哪怕一个字节），或者这是另一份文件的收据。请取得原始文件再试。',
     'The file was changed after it was registered, be it by one byte, or the receipt is that of another file. Try with the original.',
   ],
   meaning_other: [
-    '回执或证据包被改动、损坏，或签名者不被此策略信任。它不证明任何事项。',
+    '收据或证据包被改动、损坏，或签名者不被此策略信任。它不证明任何事项。',
     'The receipt or bundle was altered or damaged, or signed by someone whom this policy does not trust. It proves nothing.',
   ],
   computed: ['实际计算', 'Computed'],
@@ -203,11 +203,15 @@ const WORDS = {
 
   needed: ['判定还需要什么', 'What is needed to decide'],
   need_policy: [
-    '需要一份信任策略（policy.txt）：它写明信任哪个日志的公钥以及哪些见证方。请直接向日志运营方索取，不要向提交证据的一方索取。',
+    '需要一份策略文件（policy.txt）：它写明信任哪个日志的公钥以及哪些见证人。请直接向日志运营方索取，不要向提交证据的一方索取。',
     'A policy (policy.txt): it names the keys of the log and the witnesses to trust. Get it from the operator of the log, not from the party that submits the evidence.',
   ],
-  need_keys: ['回执称由以下密钥签名（尚未核验）：', 'The receipt says that these keys signed it (not checked yet):'],
-  add_policy: ['加入信任策略…', 'Add a policy…'],
+  need_keys: ['收据称由以下密钥签名（尚未核验）：', 'The receipt says that these keys signed it (not checked yet):'],
+  need_work: [
+    '作品文件本身，即原始文件：将它拖入本页，或点击“选择文件”。',
+    'The work itself, as the original file: drop it on this page, or choose it above.',
+  ],
+  add_policy: ['加入策略文件…', 'Add a policy…'],
   need_confirm: [
     '或者：确认证据包内 policy.txt 的 SHA-256。请填入您从运营方（而非提交方）取得的值。',
     'Or confirm the policy.txt inside the bundle: enter its SHA-256 as you got it from the operator, not from the submitting party.',
@@ -220,29 +224,29 @@ const WORDS = {
     'The policy.txt inside the bundle has another digest: do not trust it; ask the operator for the file.',
   ],
   need_other: [
-    '请向运营方索取包含更多联署或续期证明的回执，或适用的信任策略。',
+    '请向运营方索取包含更多联署或续期证明的收据，或适用的策略文件。',
     'Ask the operator for a receipt with the cosignatures or renewals that the policy demands, or for the policy that applies.',
   ],
 
   drawing: ['证明路径', 'The proof'],
   drawing_of: [(n, of) => `证明路径（锚点 ${n} / ${of}）`, (n, of) => `The proof (anchor ${n} of ${of})`],
   drawing_caption: [
-    '蓝色：由文件的叶子逐级算出；绿色：回执给出的相邻哈希；金色：经签名的树头。',
-    'Blue is computed upwards from the leaf of the file, green are hashes that the receipt gives, gold is the signed tree head.',
+    '蓝色：由文件的叶子逐级算出；绿色：收据给出的相邻哈希；金色：经签名的检查点。',
+    'Blue is computed upwards from the leaf of the file, green are hashes that the receipt gives, gold is the signed checkpoint.',
   ],
   drawing_counts: [
     (k, n) => `${k} 个哈希即可证明它是 ${n} 个条目之一。`,
     (k, n) => `${k} ${k === 1 ? 'hash proves' : 'hashes prove'} that it is one of ${n} entries.`,
   ],
   drawing_single: [
-    '日志此时只有这一个条目，它的哈希就是树头。',
-    'The log held this one entry, so its hash is the tree head.',
+    '日志此时只有这一个条目，它的哈希就是检查点。',
+    'The log held this one entry, so its hash is the checkpoint.',
   ],
   drawing_text: [
-    (name, index, size, levels, root) => `文件 ${name} 的叶子是 ${size} 个条目中的第 ${index} 号，经 ${levels} 级哈希到达树头 ${root}。`,
-    (name, index, size, levels, root) => `The leaf of ${name} is entry ${index} of ${size}; ${levels} levels of hashes lead to the tree head ${root}.`,
+    (name, index, size, levels, root) => `文件 ${name} 的叶子是 ${size} 个条目中的第 ${index} 号，经 ${levels} 级哈希到达检查点 ${root}。`,
+    (name, index, size, levels, root) => `The leaf of ${name} is entry ${index} of ${size}; ${levels} levels of hashes lead to the checkpoint ${root}.`,
   ],
-  tree_head: [(size) => `树头 · ${size} 个条目`, (size) => `tree head · ${size} ${size === '1' ? 'entry' : 'entries'}`],
+  tree_head: [(size) => `检查点 · ${size} 个条目`, (size) => `checkpoint · ${size} ${size === '1' ? 'entry' : 'entries'}`],
   root: ['根', 'root'],
   entry: [(index) => `条目 ${index}`, (index) => `entry ${index}`],
   leaf: ['叶子', 'leaf'],
@@ -257,10 +261,9 @@ const WORDS = {
   left: ['左', 'left'],
   right: ['右', 'right'],
   broken_file: ['文件不符', 'other file'],
-  broken_root: ['不能到达树头', 'does not lead to the tree head'],
+  broken_root: ['不能到达检查点', 'does not lead to the checkpoint'],
   seal_log: ['日志', 'Log'],
-  seal_witness: ['见证方', 'Witness'],
-  seal_sm2: ['国密签名', 'SM2 signature'],
+  seal_witness: ['见证人', 'Witness'],
   seal_unknown: ['未知密钥', 'Unknown key'],
   seal_timestamp: ['时间戳', 'Time-stamp'],
   seal_no_authority: ['未知机构', 'unknown authority'],
@@ -275,18 +278,18 @@ const WORDS = {
     'Solid dots have an independent source, hatching is a mere claim, and the green band is when existence is proven.',
   ],
   event_created: ['创作（自述）', 'Created, as claimed'],
-  event_witness: [(name) => `见证方 ${name} 联署`, (name) => `Cosigned by ${name}`],
+  event_witness: [(name) => `见证人 ${name} 联署`, (name) => `Cosigned by ${name}`],
   event_timestamp: [(name) => `时间戳机构 ${name}`, (name) => `Time-stamped by ${name}`],
   event_renewal: [
-    (name, about) => `续期（${about === 'receipt' ? '整份回执' : '树头'}）：${name}`,
-    (name, about) => `Renewed (${about === 'receipt' ? 'the receipt' : 'tree head'}) by ${name}`,
+    (name, about) => `续期（${about === 'receipt' ? '整份收据' : '检查点'}）：${name}`,
+    (name, about) => `Renewed (${about === 'receipt' ? 'the receipt' : 'checkpoint'}) by ${name}`,
   ],
   event_unchecked: [(name) => `${name} 签名（未核验）`, (name) => `Signed by ${name}, not checked`],
   event_existed: ['已证明存在', 'existence proven'],
   event_unreadable: ['无法读作日期', 'not a date that can be placed'],
   renew_before: [
-    (about, time) => `${about === 'receipt' ? '整份回执' : '树头'}的证明须在 ${time} 前再次续期。`,
-    (about, time) => `What renews the ${about === 'receipt' ? 'receipt' : 'tree head'} is to be renewed again before ${time}.`,
+    (about, time) => `${about === 'receipt' ? '整份收据' : '检查点'}的证明须在 ${time} 前再次续期。`,
+    (about, time) => `What renews the ${about === 'receipt' ? 'receipt' : 'checkpoint'} is to be renewed again before ${time}.`,
   ],
 
   claim: ['登记声明', 'The claim'],
@@ -314,6 +317,7 @@ const WORDS = {
   ],
   step_passed: ['通过', 'passed'],
   step_failed: ['失败', 'failed'],
+  step_missing: ['缺少', 'missing'],
   step_unchecked: ['未核验', 'not checked'],
   step_anchor: [(n) => `锚点 ${n}`, (n) => `anchor ${n}`],
   command: ['专家复算命令', 'How an expert recomputes it'],
@@ -335,12 +339,12 @@ const WORDS = {
   bundle_bytes: ['大小', 'Size'],
   bundle_policy: ['所含 policy.txt 的 SHA-256', 'SHA-256 of its policy.txt'],
   bundle_sealed: ['清单本身的登记', 'Registration of the manifest'],
-  items: [(n) => `回执（${n}）`, (n) => `Receipts (${n})`],
+  items: [(n) => `收据（${n}）`, (n) => `Receipts (${n})`],
   items_shown: [(n, of) => `显示 ${n} / ${of}`, (n, of) => `${n} of ${of} shown`],
   only_problems: [(n) => `只看有问题的（${n}）`, (n) => `Only problems (${n})`],
   search: ['按名称筛选', 'Filter by name'],
   show_more: [(n) => `再显示 ${n} 项`, (n) => `Show ${n} more`],
-  no_items: ['没有符合条件的回执。', 'No receipt is like that.'],
+  no_items: ['没有符合条件的收据。', 'No receipt is like that.'],
   work_absent: ['作品不在包内', 'work not in the bundle'],
   loading: ['正在核验…', 'Checking…'],
 };

@@ -20,7 +20,7 @@ const commands = {
   },
   async receipt({ file, bytes_max }) {
     call(OP.receiptName, utf8(file.name));
-    return json(call(OP.receipt, await read(file, 0, bytes_max)));
+    return outcome(call(OP.receipt, await read(file, 0, bytes_max)));
   },
   async policy({ file, bytes_max }) {
     return json(call(OP.policy, file ? await read(file, 0, bytes_max) : undefined));
@@ -29,13 +29,13 @@ const commands = {
     await stream(OP.bundle, file, progress);
   },
   async verdict() {
-    return json(call(OP.verdict));
+    return outcome(call(OP.verdict));
   },
   async trust({ sha256 }) {
     call(OP.trust, utf8(sha256));
   },
   async detail({ item }) {
-    return json(call(OP.detail, utf8(String(item))));
+    return outcome(call(OP.detail, utf8(String(item))));
   },
   // The files for experts are those of the outcome that was asked for last.
   async expert({ item, name }) {
@@ -98,4 +98,6 @@ function call(op, bytes = new Uint8Array()) {
 }
 
 const utf8 = (text) => new TextEncoder().encode(text);
+// An outcome has lists of proofs and checks only where it has any.
+const outcome = (bytes) => ({ anchors: [], steps: [], ...json(bytes) });
 const json = (bytes) => JSON.parse(new TextDecoder().decode(bytes));

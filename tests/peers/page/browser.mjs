@@ -1,13 +1,14 @@
 // Passes the page in a real browser, as a court would use it: from disk, with the network off.
 //
-// node browser.mjs REPOSITORY FOLDER, where FOLDER holds what tests/it/page.rs prepared and may be written to.
+// node browser.mjs REPOSITORY FOLDER [NAME]: FOLDER holds what tests/it/page.rs prepared and may be written to; with NAME
+// only the checks whose names have it in them are made.
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import zlib from 'node:zlib';
 
-const [repository, folder] = process.argv.slice(2);
+const [repository, folder, only = ''] = process.argv.slice(2);
 const { chromium } = createRequire(path.join(repository, 'target/peers/page/'))('playwright-core');
 const shots = path.join(repository, 'target/page/shots');
 const samples = path.join(repository, 'samples');
@@ -33,6 +34,7 @@ function flipped(from, at) {
 
 // Opens the page anew and holds it to what is always true: no request leaves, and nothing goes wrong unseen.
 async function check(name, test, options = {}) {
+  if (!name.includes(only)) return;
   const context = await browser.newContext({ offline: true, locale: 'en-GB', viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
   const page = await context.newPage();
   const [left, errors] = [[], []];
@@ -202,7 +204,8 @@ await check('a check opens what was computed, how to recompute it, and the files
   await give(page, ...sample('harbour-at-dusk.jpg'), policy);
   await verdict(page, 'verified');
   await page.getByText('Open all').click();
-  for (const step of await page.locator('.step').all()) assert.ok((await step.locator('pre').innerText()).length > 5);
+  for (const command of await page.locator('.step pre').allInnerTexts()) assert.ok(command.length > 5);
+  assert.ok(await page.locator('.step pre').count() >= 7);
   const file = page.locator('.files button').first();
   const [download] = await Promise.all([page.waitForEvent('download'), file.click()]);
   assert.ok(fs.readFileSync(await download.path()).length > 0, 'an empty file for experts');
@@ -229,6 +232,49 @@ await check('unfit files are told apart in words', async (page) => {
   fs.writeFileSync(path.join(folder, 'long.timemark'), Buffer.concat([fs.readFileSync(receipt), Buffer.alloc(9 << 20, 'x')]));
   await give(page, path.join(folder, 'long.timemark'));
   await page.waitForFunction(() => /longer than/.test(document.querySelector('.card.verdict')?.innerText));
+});
+
+await check('a bundle of a thousand receipts, under the policy whose digest is confirmed', async (page) => {
+  const files = fs.readFileSync(path.join(folder, 'bundle/manifest.txt'), 'utf8').split('\n').filter((line) => line.startsWith('file ')).map((line) => line.split(' ').slice(3).join(' '));
+  const entries = ['manifest.txt', 'manifest.txt.timemark', ...files].map((name) => [name, fs.readFileSync(path.join(folder, 'bundle', name))]);
+  const bundle = path.join(folder, 'bundle.zip');
+  fs.writeFileSync(bundle, zip(entries));
+  const digest = crypto.createHash('sha256').update(entries.find(([name]) => name === 'policy.txt')[1]).digest('hex');
+
+  await give(page, bundle);
+  await verdict(page, 'undecided', 120e3);
+  assert.ok(!(await page.content()).includes(digest), 'the digest to confirm must come from elsewhere');
+  await picture(page, 'bundle-undecided');
+  await page.fill('#confirm-digest', 'f'.repeat(64));
+  await page.keyboard.press('Enter');
+  assert.match(await page.innerText('#confirm-fault'), /another digest/);
+  await page.fill('#confirm-digest', digest.toUpperCase());
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.card.verdict.verified', { timeout: 120e3 });
+  const receipts = files.filter((name) => name.endsWith('.timemark')).length;
+  assert.match(await page.innerText('#result'), new RegExp(`Receipts \\(${receipts.toLocaleString('en-GB')}\\)`));
+  const took = await page.evaluate(() => { const began = performance.now(); show(); document.body.offsetHeight; return performance.now() - began; });
+  console.log(`        ${receipts} receipts drawn in ${took.toFixed(0)} ms`);
+  assert.ok(took < 300, `${took} ms to draw the list`);
+  await page.fill('#search-items', '0003');
+  const item = page.locator('.items .item').first();
+  await item.locator('summary').first().click();
+  await item.locator('.drawing.wide').first().waitFor();
+  await item.locator('.step summary').first().click();
+  await picture(page, 'bundle-verified');
+  await page.fill('#search-items', '');
+  await page.check('#only-problems');
+  assert.equal(await page.locator('.items .item').count(), 0);
+  await page.getByText('manifest.txt.timemark').click();
+  await page.locator('.item-body .drawing').first().waitFor();
+
+  // One bit of one work: the file is named.
+  const [name, bytes] = entries.find(([name]) => name.startsWith('works/') && !name.endsWith('.timemark'));
+  const at = fs.readFileSync(bundle).indexOf(bytes);
+  await give(page, flipped(bundle, at));
+  await page.waitForSelector('.card.verdict.refused', { timeout: 120e3 });
+  assert.ok((await page.innerText('.card.verdict')).includes(name));
+  await picture(page, 'bundle-refused');
 });
 
 await check('two gigabytes are hashed while the page stays awake', async (page) => {
@@ -294,14 +340,14 @@ function zip(entries) {
     fields.writeUInt16LE(20, 0);
     fields.writeUInt16LE(0x0800, 2);
     fields.writeUInt16LE(0x0021, 8);
-    fields.writeUInt32LE(zlib.crc32(bytes), 10);
+    fields.writeUInt32LE(crc32(bytes), 10);
     fields.writeUInt32LE(bytes.length, 14);
     fields.writeUInt32LE(bytes.length, 18);
     fields.writeUInt16LE(path.length, 22);
     locals.push(Buffer.from('PK\x03\x04'), fields, path, bytes);
-    const central = Buffer.alloc(16);
-    central.writeUInt32LE(offset, 12);
-    centrals.push(Buffer.from('PK\x01\x02\x14\x00'), fields, central.subarray(2), path);
+    const central = Buffer.alloc(14);
+    central.writeUInt32LE(offset, 10);
+    centrals.push(Buffer.from('PK\x01\x02\x14\x00'), fields, central, path);
     offset += 30 + path.length + bytes.length;
   }
   const directory = Buffer.concat(centrals);
@@ -311,6 +357,15 @@ function zip(entries) {
   end.writeUInt32LE(directory.length, 8);
   end.writeUInt32LE(offset, 12);
   return Buffer.concat([...locals, directory, Buffer.from('PK\x05\x06'), end]);
+}
+
+function crc32(bytes) {
+  let crc = -1;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+  }
+  return ~crc >>> 0;
 }
 
 await browser.close();
