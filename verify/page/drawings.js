@@ -284,6 +284,9 @@ function interval(text) {
   return { from: Date.UTC(y, m, d), to };
 }
 
+// Each drawing has a pattern of its own: one in a drawing that is hidden would not be drawn.
+let hatchings = 0;
+
 function timelineDrawing(outcome, events, wide) {
   const width = wide ? 960 : 340;
   const [left, right] = wide ? [330, width - 16] : [8, width - 8];
@@ -296,7 +299,8 @@ function timelineDrawing(outcome, events, wide) {
   [from, to] = [from - pad, to + pad * 1.6];
   const x = (time) => left + ((time - from) / (to - from)) * (right - left);
   const bottom = top + events.length * row + 4;
-  const shapes = [svg('defs', {}, svg('pattern', { id: 'hatching', width: 7, height: 7, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
+  const hatching = `hatching-${(hatchings += 1)}`;
+  const shapes = [svg('defs', {}, svg('pattern', { id: hatching, width: 7, height: 7, patternUnits: 'userSpaceOnUse', patternTransform: 'rotate(45)' },
     svg('rect', { width: 7, height: 7, class: 'hatch-ground' }), svg('rect', { width: 3, height: 7, class: 'hatch' })))];
 
   if (existed !== null) {
@@ -319,7 +323,7 @@ function timelineDrawing(outcome, events, wide) {
     } else if (event.claimed) {
       const span = Math.max(12, x(event.to) - x(event.from));
       const start = event.from === event.to ? x(event.from) - 6 : x(event.from);
-      shapes.push(svg('rect', { x: start, y: track - 8, width: span, height: 16, rx: 3, class: 'claimed' }));
+      shapes.push(svg('rect', { x: start, y: track - 8, width: span, height: 16, rx: 3, fill: `url(#${hatching})`, class: 'claimed' }));
     } else {
       shapes.push(node(x(event.from), track, 7, event.unchecked ? 'hollow' : 'green'));
     }

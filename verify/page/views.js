@@ -65,7 +65,12 @@ function byWhen(outcome) {
 
 const notProven = () => fact('not_proven', t('not_authorship'), t('not_first'));
 
-const reason = (outcome) => (language === 'zh' && outcome.reason_zh) || outcome.reason;
+// Why, in a sentence. Which keys would have to be trusted is listed beside it, not in it.
+function reason(outcome) {
+  if (outcome.check === 'policy.missing') return t(`trust_missing_${outcome.subject}`);
+  if (language === 'zh' && outcome.reason_zh) return outcome.reason_zh;
+  return outcome.reason.replace(/^[a-z]+ /, (word) => word[0].toUpperCase() + word.slice(1));
+}
 
 function failure(outcome) {
   const step = outcome.steps.find((s) => s.state === 'failed');

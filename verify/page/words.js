@@ -202,6 +202,14 @@ const WORDS = {
   expected: ['应为', 'Expected'],
 
   needed: ['判定还需要什么', 'What is needed to decide'],
+  trust_missing_receipt: [
+    '文件与收据相符；还需知道应当信任谁。',
+    'File and receipt belong together; what is missing is whom to trust.',
+  ],
+  trust_missing_bundle: [
+    '证据包自身完整一致；还需知道应当信任谁。',
+    'The bundle is whole and consistent; what is missing is whom to trust.',
+  ],
   need_policy: [
     '需要一份策略文件（policy.txt）：它写明信任哪个日志的公钥以及哪些见证人。请直接向日志运营方索取，不要向提交证据的一方索取。',
     'A policy (policy.txt): it names the keys of the log and the witnesses to trust. Get it from the operator of the log, not from the party that submits the evidence.',
