@@ -14,6 +14,16 @@ if ! target/peers/venv/bin/python -c 'import pdqhash' 2>/dev/null; then
     { python3 -m venv target/peers/venv && target/peers/venv/bin/pip install --quiet 'pdqhash==0.2.8' 'numpy>=2'; } >&2 ||
         echo "missing for the check of PDQ: the PyPI package pdqhash" >&2
 fi
+need "the page in a browser" chromium fonts-noto-cjk || true
+command -v npm >/dev/null || need "the page in a browser" nodejs npm || true
+playwright=1.65.1
+if ! grep -qs "\"version\": \"$playwright\"" target/peers/page/node_modules/playwright-core/package.json; then
+    mkdir -p target/peers/page
+    # It drives Debian's browser and brings none: its own scripts, which would fetch one, do not run.
+    npm install --prefix target/peers/page --no-audit --no-fund --ignore-scripts --save-exact "playwright-core@$playwright" >&2 ||
+        echo "missing for the page in a browser: the npm package playwright-core" >&2
+fi
+scripts/page.sh || echo "missing: the verifier's page" >&2
 if [ "${CI:-}" = true ]; then
     export TIMEMARK_REQUIRE_PEERS=1
 fi

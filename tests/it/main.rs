@@ -12,6 +12,7 @@ mod flows;
 mod imports;
 mod operations;
 mod output;
+mod page;
 mod receipts;
 mod renewal;
 mod samples;

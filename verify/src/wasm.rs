@@ -48,7 +48,8 @@ pub extern "C" fn call(op: u32, length: usize) -> usize {
     let mut exchange = exchange();
     let input = std::mem::take(&mut exchange.input);
     let bytes = input.get(..length).unwrap_or(&input);
-    let text = String::from_utf8_lossy(bytes);
+    // Only where it is one: to look for text in every slice of a work costs as much as hashing it.
+    let text = || String::from_utf8_lossy(bytes);
     if op == 0 {
         exchange.session = None;
     }
@@ -58,7 +59,7 @@ pub extern "C" fn call(op: u32, length: usize) -> usize {
             session.work_bytes(bytes);
             Vec::new()
         }
-        2 => session.work_done(&text).into_bytes(),
+        2 => session.work_done(&text()).into_bytes(),
         3 => session.receipt(bytes).into_bytes(),
         4 => session.policy(bytes).into_bytes(),
         5 => {
@@ -66,12 +67,12 @@ pub extern "C" fn call(op: u32, length: usize) -> usize {
             Vec::new()
         }
         6 => session.verdict().into_bytes(),
-        7 => session.detail(&text).into_bytes(),
+        7 => session.detail(&text()).into_bytes(),
         9 => {
-            session.confirm(&text);
+            session.confirm(&text());
             Vec::new()
         }
-        10 => session.expert_file(&text),
+        10 => session.expert_file(&text()),
         _ => Vec::new(),
     };
     exchange.output = answer;
