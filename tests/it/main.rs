@@ -20,4 +20,6 @@ mod scanning;
 mod support;
 mod tidy;
 mod timestamps;
+mod vector_worlds;
+mod vectors;
 mod witnesses;

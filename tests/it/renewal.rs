@@ -18,14 +18,14 @@ const PAST: &str = "2020-01-01T00:00:00Z";
 const FUTURE: &str = "2100-01-01T00:00:00Z";
 
 /// An archive whose works were stamped by an authority that rests on SHA-256, and two others that do not.
-struct Aging {
-    desk: Desk,
+pub struct Aging {
+    pub desk: Desk,
     old: OpensslAuthority,
     heirs: [OpensslAuthority; 2],
 }
 
 impl Aging {
-    fn new() -> Aging {
+    pub fn new() -> Aging {
         let desk = Desk::new();
         let start =
             |name, digest| OpensslAuthority::named(name, &desk, KEY, digest, Duration::ZERO);

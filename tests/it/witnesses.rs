@@ -19,7 +19,7 @@ impl Witnessed {
         let desk = Desk::new();
         expect(0, &mut desk.timemark(["init", "--origin", "witnessed.example"]));
         let vkeys = expect(0, &mut desk.timemark(["log", "vkey"]));
-        assert_eq!(vkeys.lines().count(), 2, "Ed25519 and ML-DSA-44");
+        assert_eq!(vkeys.lines().count(), 3, "Ed25519, ML-DSA-44 and SM2");
         let mut all =
             Witnessed { desk, witnesses: Vec::new(), ports: Vec::new(), policy: "".into() };
         let mut lines = String::new();

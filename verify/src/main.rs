@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use timemark_verify::{
-    Answer, BundleFault, BundleOutcome, BundleReader, Outcome, Policy, Receipt, Step, StepState,
-    Trust, TrustSource, TrustTold, WorkDigests, WorkHasher, expert_files,
+    Answer, BundleFault, BundleOutcome, BundleReader, FormatError, Outcome, Policy, Receipt, Step,
+    StepState, Trust, TrustSource, TrustTold, WorkDigests, WorkHasher, expert_files,
 };
 
 const HELP: &str = "\
@@ -120,7 +120,11 @@ fn work(
     policy: Option<&PathBuf>,
     args: &Args,
 ) -> Result<Answer, String> {
-    let trust = policy.map(|path| read_policy(path)).transpose()?;
+    let trust = match policy.map(|path| read_policy(path)).transpose()? {
+        Some(Err(error)) => return tell_of_bad_policy(args, &error),
+        Some(Ok(trust)) => Some(trust),
+        None => None,
+    };
     let trust = trust.as_ref().map(|(policy, told)| Trust { policy, told });
     let bytes = read(receipt_file, PDF_BYTES_MAX)?;
     let name = file.to_string_lossy();
@@ -144,7 +148,11 @@ fn work(
 }
 
 fn bundle(file: &Path, policy: Option<&PathBuf>, args: &Args) -> Result<Answer, String> {
-    let trust = policy.map(|path| read_policy(path)).transpose()?;
+    let trust = match policy.map(|path| read_policy(path)).transpose()? {
+        Some(Err(error)) => return tell_of_bad_policy(args, &error),
+        Some(Ok(trust)) => Some(trust),
+        None => None,
+    };
     let trust = trust.as_ref().map(|(policy, told)| Trust { policy, told });
     let mut reader = BundleReader::default();
     let mut broken: Option<BundleFault> = None;
@@ -306,11 +314,16 @@ fn is_bundle(path: &Path) -> Result<bool, String> {
     Ok(BundleReader::is_bundle(&start))
 }
 
-fn read_policy(path: &Path) -> Result<(Policy, TrustTold), String> {
+fn read_policy(path: &Path) -> Result<Result<(Policy, TrustTold), FormatError>, String> {
     let bytes = read(path, Policy::BYTES_MAX)?;
-    let policy = Policy::parse(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
     let sha256 = HEXLOWER.encode(&Sha256::digest(&bytes));
-    Ok((policy, TrustTold { sha256, source: TrustSource::Given }))
+    let told = TrustTold { sha256, source: TrustSource::Given };
+    Ok(Policy::parse(&bytes).map(|policy| (policy, told)))
+}
+
+fn tell_of_bad_policy(args: &Args, error: &FormatError) -> Result<Answer, String> {
+    let outcome = Outcome::of_bad_policy(error);
+    tell(args, &outcome, outcome.verdict, receipt_words(&outcome))
 }
 
 /// A whole file, or the beginning of one that is too long to be what it should.

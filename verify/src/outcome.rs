@@ -285,6 +285,12 @@ impl Outcome {
         outcome
     }
 
+    /// Under a policy that cannot be read nothing can be told.
+    pub fn of_bad_policy(error: &FormatError) -> Outcome {
+        let fault = Outcome::of_fault("policy.format", error.to_string());
+        Outcome { verdict: Answer::Undecided, ..fault }
+    }
+
     /// Where something is still to come.
     pub(crate) fn of_missing(check: &'static str) -> Outcome {
         let mut outcome = Outcome::of_fault(check, "the receipt is missing".to_owned());

@@ -18,7 +18,7 @@ pub struct Session {
     hasher: Option<WorkHasher>,
     work: Option<(String, WorkDigests)>,
     receipt: Option<Result<Receipt, FormatError>>,
-    policy: Option<(Policy, TrustTold)>,
+    policy: Option<Result<(Policy, TrustTold), FormatError>>,
     bundle: Incoming,
     confirmed: Option<String>,
     /// The receipt that was explained last: whose expert files are asked for.
@@ -69,10 +69,14 @@ impl Session {
             Ok(policy) => {
                 let sha256 = HEXLOWER.encode(&Sha256::digest(file));
                 let answer = json!({ "ok": true, "sha256": sha256 }).to_string();
-                self.policy = Some((policy, TrustTold { sha256, source: TrustSource::Given }));
+                self.policy = Some(Ok((policy, TrustTold { sha256, source: TrustSource::Given })));
                 answer
             }
-            Err(error) => json!({ "ok": false, "reason": error.to_string() }).to_string(),
+            Err(error) => {
+                let answer = json!({ "ok": false, "reason": error.to_string() }).to_string();
+                self.policy = Some(Err(error));
+                answer
+            }
         }
     }
 
@@ -95,6 +99,9 @@ impl Session {
 
     /// What all of it comes to: the outcome of a bundle if there is one, else of a receipt.
     pub fn verdict(&mut self) -> String {
+        if let Some(Err(error)) = &self.policy {
+            return json_of(&Outcome::of_bad_policy(error));
+        }
         if let Incoming::Reading(_) = self.bundle
             && let Incoming::Reading(reader) = std::mem::take(&mut self.bundle)
         {
@@ -163,13 +170,15 @@ impl Session {
             Incoming::Read(bundle) => self.confirmed_inside(bundle),
             _ => None,
         };
-        let policy = self.policy.as_ref().or(inside.as_ref()).map(|(policy, _)| policy);
+        let given = self.policy.as_ref().and_then(|policy| policy.as_ref().ok());
+        let policy = given.or(inside.as_ref()).map(|(policy, _)| policy);
         let mut files = expert_files(receipt, policy).into_iter();
         files.find(|file| file.name == name).map(|file| file.bytes).unwrap_or_default()
     }
 
     fn trust(&self) -> Option<Trust<'_>> {
-        self.policy.as_ref().map(|(policy, told)| Trust { policy, told })
+        let policy = self.policy.as_ref()?.as_ref().ok();
+        policy.map(|(policy, told)| Trust { policy, told })
     }
 
     fn confirmed_inside(&self, bundle: &Bundle) -> Option<(Policy, TrustTold)> {
