@@ -10,9 +10,10 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 11] = [
+const EDGES: [(&str, &[&str]); 13] = [
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
+    ("timemark-certificate", &["timemark-verify"]),
     ("timemark-store", &["timemark-verify"]),
     ("timemark-vision", &["timemark-verify"]),
     ("timemark-index", &["timemark-verify", "timemark-vision"]),
@@ -29,6 +30,7 @@ const EDGES: [(&str, &[&str]); 11] = [
     ),
     // Until it serves registrations as well: those it reaches through ingest::Engine alone.
     ("timemark-api", &["timemark-tlog", "timemark-verify"]),
+    ("timemark-bundle", &["timemark-verify"]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
     ("timemark-tsa", &["timemark-verify"]),
@@ -36,6 +38,8 @@ const EDGES: [(&str, &[&str]); 11] = [
         "timemark",
         &[
             "timemark-api",
+            "timemark-bundle",
+            "timemark-certificate",
             "timemark-index",
             "timemark-ingest",
             "timemark-neural",
@@ -186,8 +190,19 @@ fn sources() -> Vec<PathBuf> {
     }
     let mut found = Vec::new();
     for room in [
-        "src", "api", "index", "ingest", "neural", "samples", "store", "tlog", "tsa", "verify",
-        "benches", "tests",
+        "src",
+        "api",
+        "certificate",
+        "index",
+        "ingest",
+        "neural",
+        "samples",
+        "store",
+        "tlog",
+        "tsa",
+        "verify",
+        "benches",
+        "tests",
     ] {
         walk(&repository(room), &mut found);
     }

@@ -133,8 +133,8 @@ fn claim_steps(receipt: &Receipt) -> Vec<Step> {
         Step {
             computed: leaf.content.sha256_hex(),
             expected: receipt.leaf.content.sha256_hex(),
-            command: format!("xxd -p -s 1 -l 32 -c 32 {LEAF}"),
-            files: vec![LEAF.to_owned()],
+            command: format!("grep \"^sha256 $(xxd -p -s 1 -l 32 -c 32 {LEAF})\" {CLAIM}"),
+            files: vec![LEAF.to_owned(), CLAIM.to_owned()],
             ..plain(
                 "leaf.content",
                 None,
@@ -145,8 +145,8 @@ fn claim_steps(receipt: &Receipt) -> Vec<Step> {
         Step {
             computed: HEXLOWER.encode(&leaf.claim),
             expected: HEXLOWER.encode(&receipt.leaf.claim),
-            command: format!("sha256sum {CLAIM} && xxd -p -s 33 -c 32 {LEAF}"),
-            files: vec![CLAIM.to_owned(), LEAF.to_owned()],
+            command: format!("sha256sum {CLAIM}"),
+            files: vec![CLAIM.to_owned()],
             ..plain(
                 "leaf.claim",
                 None,
@@ -236,8 +236,9 @@ fn path_commands(number: usize, path: &[PathStep]) -> String {
         let both = if step.is_left { format!("{sibling}$h") } else { format!("$h{sibling}") };
         commands += &format!("h=$(printf %s \"01{both}\" | xxd -r -p | sha256sum | cut -c 1-64)\n");
     }
-    commands
-        + &format!("echo $h && sed -n 3p {} | base64 -d | xxd -p -c 32", checkpoint_name(number))
+    // The third line of a checkpoint is its root.
+    let root = format!("sed -n 3p {} | base64 -d | xxd -p -c 32", checkpoint_name(number));
+    commands + &format!("test $h = \"$({root})\" && echo $h")
 }
 
 fn signature_step(number: usize, signature: &expert::KnownSignature) -> Step {

@@ -15,6 +15,8 @@ pub struct Verdict {
     pub log: VerifierKey,
     /// Position of the leaf in that log.
     pub index: u64,
+    /// Which of the receipt's anchors shows it, counted from 0: the one of the earliest proven time.
+    pub anchor: usize,
     /// The work existed by this time (seconds since 1970): by then the policy's quorum of witnesses had
     /// cosigned, or an authority had made the token, whichever was first. `None` means that the time is only
     /// the log's word, which proves nothing.
@@ -187,6 +189,7 @@ pub fn verify(work: &WorkDigests, receipt: &Receipt, policy: &Policy) -> Result<
         let found = Verdict {
             log: log.clone(),
             index: anchor.index,
+            anchor: number - 1,
             existed_by: times().chain(quorum_time).chain(whole.existed_by()).min(),
             witnesses: witnesses.into_iter().map(|c| c.witness).collect(),
             disagreement_seconds: None,
