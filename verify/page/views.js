@@ -152,7 +152,8 @@ function drawingSection(outcome, anchor, position) {
   const figure = el('figure', {});
   const draw = (all) => figure.replaceChildren(...[true, false].map((wide) => proofDrawing(anchor, { ...given, wide, all })));
   draw(false);
-  const counts = levels ? t('drawing_counts', levels, number(anchor.size)) : t('drawing_single');
+  // A proof that makes no way up has no levels either.
+  const counts = levels ? t('drawing_counts', levels, number(anchor.size)) : anchor.size === 1 ? t('drawing_single') : '';
   const body = [el('p', { class: 'soft' }, t('drawing_caption'), ' ', counts), figure];
   if (levelsElided(anchor) > 0) {
     const button = el('button', { type: 'button', onclick: () => { draw(true); button.remove(); } }, t('draw_all', levels));

@@ -107,6 +107,8 @@ await check('what is asked for before anything is dropped', async (page) => {
   await page.click('[data-language=zh]');
   assert.equal(await page.innerText('#intake-title'), '把文件拖到这里');
   assert.equal(await page.getAttribute('html', 'lang'), 'zh-CN');
+  const allowed = await page.getAttribute('meta[http-equiv=Content-Security-Policy]', 'content');
+  assert.ok(allowed.includes("default-src 'none'") && allowed.includes("connect-src 'none'") && !allowed.includes("'unsafe-inline'"), allowed);
   await picture(page, 'start');
 });
 
@@ -146,6 +148,27 @@ await check('files may come one at a time, and by dropping', async (page) => {
     }, { name: path.basename(file), base64: fs.readFileSync(file, 'base64') });
   }
   await page.waitForSelector('.card.verdict.verified');
+});
+
+await check('a certificate stands for the receipt in it, whatever else is a PDF', async (page) => {
+  const [work, receipt] = sample('leaded-window.jpg');
+  const write = (name, bytes) => {
+    fs.writeFileSync(path.join(folder, name), bytes);
+    return path.join(folder, name);
+  };
+  const certificate = write('certificate.pdf', Buffer.concat([Buffer.from('%PDF-1.7\nstream\n'), fs.readFileSync(receipt), Buffer.from('endstream\n%%EOF\n')]));
+  const other = write('novel.pdf', '%PDF-1.7\n%%EOF\n');
+  await give(page, certificate, policy, work);
+  await page.waitForSelector('.card.verdict.verified');
+  assert.match(await page.innerText('#slots'), /certificate\s+certificate\.pdf/);
+  await page.getByText('Start again').click();
+  await give(page, other, certificate);
+  await page.waitForSelector('.card.verdict.refused');
+  assert.match(await page.innerText('#slots'), /work\s+novel\.pdf/);
+  await page.getByText('Start again').click();
+  await give(page, receipt, other);
+  await page.waitForSelector('.card.verdict.refused');
+  assert.match(await page.innerText('#slots'), /work\s+novel\.pdf/);
 });
 
 await check('without a policy nothing is decided, and a policy can be added', async (page) => {
