@@ -11,9 +11,10 @@ target=wasm32-unknown-unknown
 build=target/page-build
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 
-# Paths of this machine would stand in the messages of panics, and make other bytes elsewhere.
+# Paths of this machine would stand in the messages of panics, and make other bytes elsewhere. With SIMD, which all
+# browsers of 2023 have, a work is hashed in two thirds of the time.
 separator=$(printf '\037')
-CARGO_ENCODED_RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo$separator--remap-path-prefix=$PWD=/timemark"
+CARGO_ENCODED_RUSTFLAGS="-Ctarget-feature=+simd128$separator--remap-path-prefix=$cargo_home=/cargo$separator--remap-path-prefix=$PWD=/timemark"
 export CARGO_ENCODED_RUSTFLAGS
 
 build() {

@@ -152,7 +152,8 @@ function drawingSection(outcome, anchor, position) {
   const figure = el('figure', {});
   const draw = (all) => figure.replaceChildren(...[true, false].map((wide) => proofDrawing(anchor, { ...given, wide, all })));
   draw(false);
-  const counts = levels ? t('drawing_counts', levels, number(anchor.size)) : t('drawing_single');
+  // A proof that makes no way up has no levels either.
+  const counts = levels ? t('drawing_counts', levels, number(anchor.size)) : anchor.size === 1 ? t('drawing_single') : '';
   const body = [el('p', { class: 'soft' }, t('drawing_caption'), ' ', counts), figure];
   if (levelsElided(anchor) > 0) {
     const button = el('button', { type: 'button', onclick: () => { draw(true); button.remove(); } }, t('draw_all', levels));
@@ -237,21 +238,21 @@ async function copyText(text, element, button) {
 
 // What a bundle holds, and its receipts, each of which opens its own detail when asked.
 function bundleBody(outcome, actions) {
+  // Of a bundle that could not be read to its end nothing is known.
+  if (!outcome.manifest) return [];
   const list = el('dl', { class: 'claim' });
   const add = (key, value) => value !== null && value !== undefined && list.append(el('dt', {}, t(`bundle_${key}`)), el('dd', {}, value));
   add('profile', outcome.profile && t('profile', outcome.profile));
-  add('files', outcome.files !== null && outcome.files !== undefined ? number(outcome.files) : null);
-  add('bytes', outcome.bytes !== null && outcome.bytes !== undefined ? t('bytes_exact', number(outcome.bytes)) : null);
+  add('files', number(outcome.files));
+  add('bytes', t('bytes_exact', number(outcome.bytes)));
   if (outcome.trust && outcome.policy_sha256) add('policy', code(outcome.policy_sha256));
-  const summary = el('section', { class: 'card' }, el('h2', {}, t('bundle')), list);
-  if (outcome.manifest) {
-    summary.append(el('h3', {}, t('bundle_sealed')), itemDetails({ ...outcome.manifest, path: 'manifest.txt.timemark' }, 'manifest', actions));
-  }
+  const manifest = itemDetails({ ...outcome.manifest, path: 'manifest.txt.timemark' }, 'manifest', actions);
+  const summary = el('section', { class: 'card' }, el('h2', {}, t('bundle')), list, el('h3', {}, t('bundle_sealed')), manifest);
   return [summary, itemsSection(outcome, actions)];
 }
 
 function itemsSection(outcome, actions) {
-  const items = outcome.items || [];
+  const { items } = outcome;
   const problems = items.filter((item) => item.verdict !== 'verified').length;
   const [box, text] = [el('input', { type: 'checkbox', id: 'only-problems' }), el('input', { type: 'search', id: 'search-items', 'aria-label': t('search'), placeholder: t('search') })];
   const [list, count] = [el('div', { class: 'items' }), el('p', { class: 'soft', role: 'status' })];
