@@ -123,7 +123,10 @@ impl Bundle {
             let content = work.receipt.claim.work.content();
             if !self.hash_only {
                 parts.push(Part::stream(&work.path, move || {
-                    blobs.get(&content).map(|r| Box::new(r) as Box<dyn Read>).map_err(io::Error::other)
+                    blobs
+                        .get(&content)
+                        .map(|r| Box::new(r) as Box<dyn Read>)
+                        .map_err(io::Error::other)
                 }));
             }
             parts.push(Part::bytes(Manifest::receipt_of(&work.path), work.receipt.to_string()));
@@ -170,7 +173,10 @@ impl Bundle {
         let beside = || -> Result<PathBuf> { Ok(std::env::current_exe()?.with_file_name(PAGE)) };
         let path = self.page.clone().map_or_else(beside, Ok)?;
         fs::read(&path).with_context(|| {
-            format!("{}: the verifier's page belongs into the bundle; scripts/page.sh builds it", path.display())
+            format!(
+                "{}: the verifier's page belongs into the bundle; scripts/page.sh builds it",
+                path.display()
+            )
         })
     }
 
@@ -200,14 +206,14 @@ impl Bundle {
         Ok(Work { receipt, path, outcome })
     }
 
-    fn papers(
+    fn papers<'p>(
         &self,
         facts: &Facts,
         works: &[Work],
         suspects: &[PathBuf],
         engine: &Engine,
         policy_sha256: &str,
-    ) -> Result<Vec<Part<'static>>> {
+    ) -> Result<Vec<Part<'p>>> {
         let program = format!("timemark {}", env!("CARGO_PKG_VERSION"));
         let (program_sha256, system) = (own_sha256()?, system());
         let maker = Maker {
@@ -398,7 +404,7 @@ fn matched(suspects: &[PathBuf], engine: &Engine, dir: &Path) -> Result<Vec<u64>
 }
 
 /// The report on the suspects, and the suspects themselves.
-fn match_parts(suspects: &[PathBuf], scratch: &Path) -> Result<Vec<Part<'static>>> {
+fn match_parts<'p>(suspects: &[PathBuf], scratch: &Path) -> Result<Vec<Part<'p>>> {
     let mut parts = Vec::new();
     if suspects.is_empty() {
         return Ok(parts);

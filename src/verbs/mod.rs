@@ -1,5 +1,7 @@
 //! What the program can do: one file per verb.
 
+pub(crate) mod bundle;
+pub(crate) mod certificate;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod log;

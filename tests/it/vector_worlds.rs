@@ -43,7 +43,8 @@ impl Out<'_> {
 
     /// A vector, and what is meant to come out of it.
     fn add(&mut self, name: &str, vector: Vector, verdict: &str, check: &str) {
-        let read = |name: &Option<String>| name.as_ref().map(|n| fs::read(self.dir.join(n)).unwrap());
+        let read =
+            |name: &Option<String>| name.as_ref().map(|n| fs::read(self.dir.join(n)).unwrap());
         let files = Files {
             work: read(&vector.work).unwrap_or_default(),
             receipt: read(&vector.receipt),
@@ -89,7 +90,10 @@ fn plain(out: &mut Out) {
     expect(0, register.args(["--created", "2026", "--rights", "All rights reserved"]));
     let policy = out.file("plain-policy.txt", expect(0, &mut desk.timemark(["log", "policy"])));
     let vector = |out: &Out, name: &str, place: &str| Vector {
-        work: Some(out.file(&format!("{name}.work"), fs::read(desk.path(&format!("works/{place}"))).unwrap())),
+        work: Some(out.file(
+            &format!("{name}.work"),
+            fs::read(desk.path(&format!("works/{place}"))).unwrap(),
+        )),
         receipt: Some(out.file(
             &format!("{name}.timemark"),
             fs::read(desk.path(&format!("r/{place}.timemark"))).unwrap(),
@@ -131,10 +135,25 @@ fn plain(out: &mut Out) {
         out.add(name, Vector { policy, ..first.clone() }, "undecided", "policy.format");
     }
     for (name, text, verdict, check) in [
-        ("policy-remarks", format!("# remark\n\n \t{}\t\n", good.replace("quorum none\n", "quorum none")), "verified", ""),
+        (
+            "policy-remarks",
+            format!("# remark\n\n \t{}\t\n", good.replace("quorum none\n", "quorum none")),
+            "verified",
+            "",
+        ),
         ("policy-sizes-later", format!("{good}log-sizes {} 9 *\n", short(&log)), "verified", ""),
-        ("policy-one-log-of-later", format!("{log}\nlog-sizes {} 9 *\nquorum none\n", short(&log)), "refused", "policy.log"),
-        ("policy-sm2-alone", format!("{}\nquorum none\n", good.lines().nth(2).unwrap()), "verified", ""),
+        (
+            "policy-one-log-of-later",
+            format!("{log}\nlog-sizes {} 9 *\nquorum none\n", short(&log)),
+            "refused",
+            "policy.log",
+        ),
+        (
+            "policy-sm2-alone",
+            format!("{}\nquorum none\n", good.lines().nth(2).unwrap()),
+            "verified",
+            "",
+        ),
     ] {
         let policy = Some(out.file(&format!("{name}.txt"), text));
         out.add(name, Vector { policy, ..first.clone() }, verdict, check);
@@ -159,7 +178,14 @@ fn plain(out: &mut Out) {
     for (name, change, raw) in cases {
         out.changed(&first, name, change, raw, "refused", "receipt.format");
     }
-    out.changed(&first, "receipt-later-section", |r| before_seal(r, "== later 2\nsomething\nmore\n"), false, "verified", "");
+    out.changed(
+        &first,
+        "receipt-later-section",
+        |r| before_seal(r, "== later 2\nsomething\nmore\n"),
+        false,
+        "verified",
+        "",
+    );
     out.changed(
         &first,
         "receipt-later-section-hides",
@@ -174,16 +200,62 @@ fn plain(out: &mut Out) {
     out.changed(&first, "claim-sha512", swap("sha512"), false, "refused", "work.sha512");
     out.changed(&first, "claim-sm3", swap("sm3"), false, "refused", "work.sm3");
     out.changed(&first, "claim-salt", swap("salt"), false, "refused", "leaf.claim");
-    out.changed(&first, "claim-claimant", |r| r.replace("Zhang Wei", "Zhang Wai"), false, "refused", "leaf.claim");
-    out.changed(&first, "leaf-content", |r| other_digit(r, "== leaf 1\n01"), false, "refused", "leaf.content");
-    out.changed(&first, "anchor-index", |r| r.replace("\nindex 2\n", "\nindex 1\n").replace("\nindex 1\n", "\nindex 0\n"), false, "refused", "anchor.inclusion");
-    out.changed(&first, "anchor-size", |r| r.replace("plain.example\n3\n", "plain.example\n4\n").replace("plain.example\n2\n", "plain.example\n5\n").replace("plain.example\n1\n", "plain.example\n6\n"), false, "refused", "anchor.inclusion");
+    out.changed(
+        &first,
+        "claim-claimant",
+        |r| r.replace("Zhang Wei", "Zhang Wai"),
+        false,
+        "refused",
+        "leaf.claim",
+    );
+    out.changed(
+        &first,
+        "leaf-content",
+        |r| other_digit(r, "== leaf 1\n01"),
+        false,
+        "refused",
+        "leaf.content",
+    );
+    out.changed(
+        &first,
+        "anchor-index",
+        |r| r.replace("\nindex 2\n", "\nindex 1\n").replace("\nindex 1\n", "\nindex 0\n"),
+        false,
+        "refused",
+        "anchor.inclusion",
+    );
+    out.changed(
+        &first,
+        "anchor-size",
+        |r| {
+            r.replace("plain.example\n3\n", "plain.example\n4\n")
+                .replace("plain.example\n2\n", "plain.example\n5\n")
+                .replace("plain.example\n1\n", "plain.example\n6\n")
+        },
+        false,
+        "refused",
+        "anchor.inclusion",
+    );
     // Each of the log's signatures, and none of them.
     for (number, kind) in ["ed25519", "ml-dsa", "sm2"].into_iter().enumerate() {
         let name = format!("signature-{kind}");
-        out.changed(&first, &name, |r| other_signature(r, "plain.example", number), false, "refused", "anchor.signature");
+        out.changed(
+            &first,
+            &name,
+            |r| other_signature(r, "plain.example", number),
+            false,
+            "refused",
+            "anchor.signature",
+        );
     }
-    out.changed(&first, "signature-none-known", |r| renamed_signatures(r, "plain.example"), false, "refused", "policy.log");
+    out.changed(
+        &first,
+        "signature-none-known",
+        |r| renamed_signatures(r, "plain.example"),
+        false,
+        "refused",
+        "policy.log",
+    );
 }
 
 /// Three witnesses with two keys each, a quorum of two of them, and two authorities.
@@ -206,10 +278,19 @@ fn witnessed(out: &mut Out) {
         servers.push(server);
     }
     lines += "group two-of-three 2 both-of-W1 both-of-W2 both-of-W3\nquorum two-of-three\n";
-    let tsa = Server::start(&mut desk.timemark_on("authority", ["tsa", "serve", "--listen", "127.0.0.1:0"]));
+    let tsa = Server::start(
+        &mut desk.timemark_on("authority", ["tsa", "serve", "--listen", "127.0.0.1:0"]),
+    );
     let line = format!("ours={}/tsa", tsa.url);
-    lines += &expect(0, &mut desk.timemark_on("authority", ["tsa", "cert", "--policy-line", &line]));
-    let rsa = OpensslAuthority::named("rsa", &desk, "-algorithm rsa -pkeyopt rsa_keygen_bits:3072", "sha384", Duration::ZERO);
+    lines +=
+        &expect(0, &mut desk.timemark_on("authority", ["tsa", "cert", "--policy-line", &line]));
+    let rsa = OpensslAuthority::named(
+        "rsa",
+        &desk,
+        "-algorithm rsa -pkeyopt rsa_keygen_bits:3072",
+        "sha384",
+        Duration::ZERO,
+    );
     lines += &rsa.policy_line();
     let file = desk.file("others", lines);
     expect(0, desk.timemark(["log", "policy", "--set"]).arg(file));
@@ -219,14 +300,17 @@ fn witnessed(out: &mut Out) {
     let key = desk.path("creator.pem");
     let mut openssl = std::process::Command::new("openssl");
     expect(0, openssl.args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&key));
-    let mut register = desk.timemark(["register", "works", "--receipts", "r", "--claimant", "李明"]);
+    let mut register =
+        desk.timemark(["register", "works", "--receipts", "r", "--claimant", "李明"]);
     expect(0, register.arg("--creator-key").arg(&key));
     let text = expect(0, &mut desk.timemark(["log", "policy"]));
     let policy = out.file("witnessed-policy.txt", &text);
     let name = "witnessed";
     let base = Vector {
         work: Some(out.file("witnessed.work", fs::read(desk.path("works/signed.txt")).unwrap())),
-        receipt: Some(out.file("witnessed.timemark", fs::read(desk.path("r/signed.txt.timemark")).unwrap())),
+        receipt: Some(
+            out.file("witnessed.timemark", fs::read(desk.path("r/signed.txt.timemark")).unwrap()),
+        ),
         policy: Some(policy.clone()),
         ..Vector::default()
     };
@@ -237,24 +321,84 @@ fn witnessed(out: &mut Out) {
     for (n, check) in [(1, "anchor.signature"), (2, "anchor.signature"), (3, "anchor.signature")] {
         for (kind, number) in [("ed25519", 0), ("ml-dsa", 1)] {
             let (title, key) = (format!("witness-{n}-{kind}"), format!("w{n}.example"));
-            out.changed(&base, &title, |r| other_signature(r, &key, number), false, "refused", check);
+            out.changed(
+                &base,
+                &title,
+                |r| other_signature(r, &key, number),
+                false,
+                "refused",
+                check,
+            );
         }
     }
-    out.changed(&base, "witness-two-gone", |r| without(&without(r, "w1.example"), "w2.example"), false, "undecided", "policy.quorum");
+    out.changed(
+        &base,
+        "witness-two-gone",
+        |r| without(&without(r, "w1.example"), "w2.example"),
+        false,
+        "undecided",
+        "policy.quorum",
+    );
     out.changed(&base, "witness-one-gone", |r| without(r, "w1.example"), false, "verified", "");
-    out.changed(&base, "witness-half-gone", |r| without_nth(&without(r, "w1.example"), "w2.example", 1), false, "undecided", "policy.quorum");
+    out.changed(
+        &base,
+        "witness-half-gone",
+        |r| without_nth(&without(r, "w1.example"), "w2.example", 1),
+        false,
+        "undecided",
+        "policy.quorum",
+    );
     out.changed(&base, "tokens-gone", without_tokens, false, "verified", "");
     out.changed(&base, "token-other", other_token, false, "verified", "");
-    let no_tsa: String = text.lines().filter(|line| !line.starts_with("tsa ")).map(|l| format!("{l}\n")).collect();
-    let sm2 = text.lines().filter(|line| line.starts_with("log ")).nth(2).unwrap().strip_prefix("log ").unwrap();
+    let no_tsa: String =
+        text.lines().filter(|line| !line.starts_with("tsa ")).map(|l| format!("{l}\n")).collect();
+    let sm2 = text
+        .lines()
+        .filter(|line| line.starts_with("log "))
+        .nth(2)
+        .unwrap()
+        .strip_prefix("log ")
+        .unwrap();
     for (name, text, verdict, check) in [
         ("policy-no-authority", no_tsa.clone(), "verified", ""),
-        ("policy-sm2-demanded", format!("log {}\nwitness L {sm2}\nquorum L\n", vkeys.lines().next().unwrap()), "verified", ""),
-        ("policy-quorum-of-all", no_tsa.replace("two-of-three 2", "two-of-three all"), "verified", ""),
-        ("policy-authority-aged", format!("{text}tsa-until ours 2000-01-01T00:00:00Z\ntsa-until rsa 2000-01-01T00:00:00Z\n"), "verified", ""),
-        ("policy-sha256-aged", format!("{text}hash-until sha256 2100-01-01T00:00:00Z\n"), "undecided", "policy.renewal"),
-        ("policy-sha512-aged", format!("{text}hash-until sha512 2100-01-01T00:00:00Z\n"), "undecided", "policy.renewal"),
-        ("policy-sha384-aged", format!("{text}hash-until sha384 2000-01-01T00:00:00Z\n"), "verified", ""),
+        (
+            "policy-sm2-demanded",
+            format!("log {}\nwitness L {sm2}\nquorum L\n", vkeys.lines().next().unwrap()),
+            "verified",
+            "",
+        ),
+        (
+            "policy-quorum-of-all",
+            no_tsa.replace("two-of-three 2", "two-of-three all"),
+            "verified",
+            "",
+        ),
+        (
+            "policy-authority-aged",
+            format!(
+                "{text}tsa-until ours 2000-01-01T00:00:00Z\ntsa-until rsa 2000-01-01T00:00:00Z\n"
+            ),
+            "verified",
+            "",
+        ),
+        (
+            "policy-sha256-aged",
+            format!("{text}hash-until sha256 2100-01-01T00:00:00Z\n"),
+            "undecided",
+            "policy.renewal",
+        ),
+        (
+            "policy-sha512-aged",
+            format!("{text}hash-until sha512 2100-01-01T00:00:00Z\n"),
+            "undecided",
+            "policy.renewal",
+        ),
+        (
+            "policy-sha384-aged",
+            format!("{text}hash-until sha384 2000-01-01T00:00:00Z\n"),
+            "verified",
+            "",
+        ),
     ] {
         let policy = Some(out.file(&format!("witnessed-{name}.txt"), text));
         out.add(&format!("witnessed-{name}"), Vector { policy, ..base.clone() }, verdict, check);
@@ -276,7 +420,12 @@ fn certificate(out: &mut Out, desk: &Desk, base: &Vector) {
     let receipt = Some(out.file("certificate-flipped.pdf", &bad));
     out.add("certificate-flipped", Vector { receipt, ..base.clone() }, "refused", "receipt.format");
     let receipt = Some(out.file("certificate-none.pdf", &good[..at]));
-    out.add("certificate-none", Vector { receipt, ..base.clone() }, "refused", "certificate.format");
+    out.add(
+        "certificate-none",
+        Vector { receipt, ..base.clone() },
+        "refused",
+        "certificate.format",
+    );
     let other = fs::read(out.dir.join("plain.timemark")).unwrap();
     let receipt = Some(out.file("certificate-two.pdf", [&good[..], &other].concat()));
     out.add("certificate-two", Vector { receipt, ..base.clone() }, "refused", "certificate.format");
@@ -286,18 +435,31 @@ fn certificate(out: &mut Out, desk: &Desk, base: &Vector) {
 fn bundle(out: &mut Out, desk: &Desk, policy: &str) {
     let page = desk.file("verify.html", "<!doctype html>\n<title>stands in for the page, whose bytes change with every version</title>\n");
     let zip = desk.path("bundle.zip");
-    let mut bundle = desk.timemark(["bundle", "works/signed.txt", "works/second.txt", "--profile", "cn-court"]);
-    let told = expect_json(0, bundle.arg("--page").arg(page).arg("--out").arg("bundle.zip")).remove(0);
+    let mut bundle =
+        desk.timemark(["bundle", "works/signed.txt", "works/second.txt", "--profile", "cn-court"]);
+    let told =
+        expect_json(0, bundle.arg("--page").arg(page).arg("--out").arg("bundle.zip")).remove(0);
     let good = fs::read(&zip).unwrap();
-    let sha256 = data_encoding::HEXLOWER.encode(&Sha256::digest(fs::read(out.dir.join(policy)).unwrap()));
+    let sha256 =
+        data_encoding::HEXLOWER.encode(&Sha256::digest(fs::read(out.dir.join(policy)).unwrap()));
     assert_eq!(told["policy_sha256"], sha256);
     let base = Vector { bundle: Some(out.file("bundle.zip", &good)), ..Vector::default() };
     let confirmed = Vector { confirm: Some(sha256.clone()), ..base.clone() };
     out.add("bundle-confirmed", confirmed.clone(), "verified", "");
-    out.add("bundle-policy", Vector { policy: Some(policy.to_owned()), ..base.clone() }, "verified", "");
+    out.add(
+        "bundle-policy",
+        Vector { policy: Some(policy.to_owned()), ..base.clone() },
+        "verified",
+        "",
+    );
     out.add("bundle-untrusted", base.clone(), "undecided", "policy.missing");
     let wrong = Some(sha256.replace(['0', '1'], "2"));
-    out.add("bundle-confirmed-wrongly", Vector { confirm: wrong, ..base.clone() }, "undecided", "policy.missing");
+    out.add(
+        "bundle-confirmed-wrongly",
+        Vector { confirm: wrong, ..base.clone() },
+        "undecided",
+        "policy.missing",
+    );
     let other = Some("plain-policy.txt".to_owned());
     out.add("bundle-other-policy", Vector { policy: other, ..base }, "refused", "policy.log");
     out.sweeps.push(Vector { name: "bundle".to_owned(), ..confirmed.clone() });
@@ -336,13 +498,21 @@ fn aged(out: &mut Out) {
     expect(0, &mut desk.timemark(["renew", "r/2.timemark", "--hash", "sha512"]));
     let text = expect(0, &mut desk.timemark(["log", "policy"]));
     let vector = |out: &Out, n: usize, name: &str| Vector {
-        work: Some(out.file(&format!("{name}.work"), fs::read(desk.path(&format!("works/{n}"))).unwrap())),
-        receipt: Some(out.file(&format!("{name}.timemark"), fs::read(desk.path(&format!("r/{n}.timemark"))).unwrap())),
+        work: Some(
+            out.file(&format!("{name}.work"), fs::read(desk.path(&format!("works/{n}"))).unwrap()),
+        ),
+        receipt: Some(out.file(
+            &format!("{name}.timemark"),
+            fs::read(desk.path(&format!("r/{n}.timemark"))).unwrap(),
+        )),
         policy: Some(out.file("aged-policy.txt", &text)),
         ..Vector::default()
     };
-    let (never, checkpoint, whole) =
-        (vector(out, 0, "aged-never"), vector(out, 1, "aged-checkpoint"), vector(out, 2, "aged-whole"));
+    let (never, checkpoint, whole) = (
+        vector(out, 0, "aged-never"),
+        vector(out, 1, "aged-checkpoint"),
+        vector(out, 2, "aged-whole"),
+    );
     let policies = [
         ("now", String::new()),
         ("authority", format!("{text}tsa-until old 2100-01-01T00:00:00Z\n")),
@@ -472,7 +642,10 @@ fn other_token(receipt: &str) -> String {
     let start = receipt.find("== timestamp ").unwrap();
     let at = start + receipt[start..].find("\n== ").unwrap() - 300;
     let other = if &receipt[at..=at] == "A" { "B" } else { "A" };
-    assert!(receipt[at..=at].chars().all(|c| c.is_ascii_alphanumeric() || "+/".contains(c)), "a line's end");
+    assert!(
+        receipt[at..=at].chars().all(|c| c.is_ascii_alphanumeric() || "+/".contains(c)),
+        "a line's end"
+    );
     format!("{}{other}{}", &receipt[..at], &receipt[at + 1..])
 }
 

@@ -57,7 +57,8 @@ pub struct Files {
 impl Files {
     fn read(vector: &Vector, dir: &Path) -> Files {
         let read = |name: &Option<String>| {
-            name.as_ref().map(|name| fs::read(dir.join(name)).unwrap_or_else(|e| panic!("{name}: {e}")))
+            name.as_ref()
+                .map(|name| fs::read(dir.join(name)).unwrap_or_else(|e| panic!("{name}: {e}")))
         };
         Files {
             work: read(&vector.work).unwrap_or_default(),
@@ -143,7 +144,9 @@ pub fn resealed_receipt(receipt: &[u8]) -> Vec<u8> {
 fn crc32(bytes: &[u8]) -> u32 {
     // ISO 3309, bit by bit: the peers have their own.
     !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg())
+        })
     })
 }
 
@@ -210,7 +213,9 @@ fn every_flipped_bit_is_refused_or_changes_nothing_but_itself() {
         let (next, raw) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             let work = || {
-                while let Some(bit) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|b| *b < bits) {
+                while let Some(bit) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|b| *b < bits)
+                {
                     let flipped = files.flipped(bit);
                     let said = flipped.judge();
                     assert_eq!(said.verdict, "refused", "{}: bit {bit}", vector.name);
@@ -267,7 +272,8 @@ fn agrees(peer: &str, vectors: &str, sweeps: &str) {
         let ours = sweep(vector);
         assert_eq!(said["name"], ours["name"], "{peer}");
         assert_eq!(said["raw"], ours["raw"], "{peer}: {}", vector.name);
-        let (said, ours) = (said["resealed"].as_array().unwrap(), ours["resealed"].as_array().unwrap());
+        let (said, ours) =
+            (said["resealed"].as_array().unwrap(), ours["resealed"].as_array().unwrap());
         assert_eq!(said.len(), ours.len(), "{peer}: {}", vector.name);
         for (said, ours) in said.iter().zip(ours) {
             assert_eq!(said, ours, "{peer}: {}", vector.name);
@@ -282,7 +288,9 @@ fn agrees(peer: &str, vectors: &str, sweeps: &str) {
 fn the_verifier_in_python_agrees() {
     let python = repository("target/peers/verify/bin/python");
     if !python.exists() {
-        return skip("no Python with the packages of tests/peers/verify/requirements.txt; scripts/test.sh installs it");
+        return skip(
+            "no Python with the packages of tests/peers/verify/requirements.txt; scripts/test.sh installs it",
+        );
     }
     let say = |what: &str| {
         let mut verify = Command::new(&python);
@@ -321,9 +329,12 @@ fn wasm_agrees_in_node_and_in_chromium() {
 #[test]
 fn what_the_vectors_are_made_of_is_there() {
     // Every file that is named is there, and every file that is there is named.
-    let mut named: Vec<String> = vec!["vectors.jsonl".into(), "sweep.jsonl".into(), "README.md".into()];
+    let mut named: Vec<String> =
+        vec!["vectors.jsonl".into(), "sweep.jsonl".into(), "README.md".into()];
     for vector in lines("vectors.jsonl").into_iter().chain(lines("sweep.jsonl")) {
-        named.extend([vector.work, vector.receipt, vector.policy, vector.bundle].into_iter().flatten());
+        named.extend(
+            [vector.work, vector.receipt, vector.policy, vector.bundle].into_iter().flatten(),
+        );
     }
     named.sort();
     named.dedup();

@@ -7,7 +7,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use timemark_verify::merkle::Hash;
 use timemark_verify::{
-    BadSignature, Checkpoint, FormatError, KeyKind, Note, NoteSignature, VerifierKey, escape,
+    BadSignature, Checkpoint, FormatError, Note, NoteSignature, VerifierKey, escape,
 };
 
 use super::TREE_SIZE;
@@ -340,7 +340,7 @@ mod tests {
     fn a_cosignature_without_a_time_is_none() {
         let checkpoint = Checkpoint { origin: "log.example".into(), size: 0, root: empty_root() };
         let text = checkpoint.to_string();
-        for kind in [KeyKind::CosignatureV1, KeyKind::MlDsa44] {
+        for kind in [timemark_verify::KeyKind::CosignatureV1, timemark_verify::KeyKind::MlDsa44] {
             let key = SigningKey::from_seed("w.example", kind, &[3; 32]).unwrap();
             let vkeys = vec![key.verifier().clone()];
             let client = WitnessClient::new("w", vkeys, "https://w.example").unwrap();
