@@ -8,6 +8,7 @@ need_build
 need "the checks against Go's tlog" golang-go golang-golang-x-mod-dev || true
 need "the check of the order of flushes" strace || true
 need "creators' keys and time-stamps" openssl || true
+need "the checks of certificates" poppler-utils qpdf zbar-tools || true
 need "the check of PDQ and the table of recall" python3 python3-venv || true
 if ! target/peers/venv/bin/python -c 'import pdqhash' 2>/dev/null; then
     mkdir -p target/peers

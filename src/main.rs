@@ -15,6 +15,7 @@ mod receipts;
 mod registering;
 mod report;
 mod results;
+mod thumbnail;
 mod verbs;
 
 use std::path::{Path, PathBuf};
@@ -64,6 +65,7 @@ enum Verb {
     Import(verbs::import::Import),
     Renew(verbs::renew::Renew),
     Verify(verbs::verify::Verify),
+    Certificate(verbs::certificate::Certificate),
     Scan(verbs::scan::Scan),
     Search(verbs::search::Search),
     #[command(subcommand)]
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Verb::Renew(verb) => verb.run(archive),
         // Trust must be named: the default folder is nobody's word.
         Verb::Verify(verb) => verb.run(named.as_deref()),
+        Verb::Certificate(verb) => verb.run(archive),
         Verb::Scan(verb) => verb.run(archive),
         Verb::Search(verb) => verb.run(archive),
         Verb::Receipt(verb) => verb.run(archive),

@@ -15,7 +15,7 @@
 //! A derived folder is believed only while its file `checkpoint` shows that it follows from this log.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use timemark_neural::{Model, Table};
 use timemark_store::{BlobStore, EmbeddedRegistry, FileStore, Registry, RegistryError};
 use timemark_tlog::{AuthorityClient, Endorsers, History, Log, LogKey, WitnessClient};
 use timemark_tsa::{Authority, TsaError};
-use timemark_verify::{Checkpoint, Note, Policy, VerifierKey};
+use timemark_verify::{Checkpoint, ContentId, Note, Policy, VerifierKey};
 
 use crate::backup::{self, Mark};
 use crate::outcome::remark;
@@ -341,6 +341,17 @@ fn check_log_policy(archive: &Path, key: &LogKey) -> Result<()> {
 pub(crate) fn trust(archive: &Path) -> Result<Policy> {
     let text = trust_text(archive)?;
     Policy::parse(text.as_bytes()).with_context(|| archive.join(POLICY).display().to_string())
+}
+
+/// The archive's copy of a work, without the log's lock; `None` where it holds none.
+pub(crate) fn stored_work(archive: &Path, work: &ContentId) -> Result<Option<impl Read>> {
+    check_marker(archive)?;
+    let dir = archive.join("blobs");
+    if !dir.is_dir() {
+        return Ok(None);
+    }
+    let works = FileStore::open(&dir)?;
+    Ok(if works.has(work)? { Some(works.get(work)?) } else { None })
 }
 
 /// The witnesses and authorities of a policy that can be asked: those with a URL. Keys at one URL are one

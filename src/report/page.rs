@@ -13,7 +13,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Result, ensure};
 use askama::Template;
 use data_encoding::BASE64;
-use timemark_ingest::media::{self, Limits, MediaError};
 use timemark_ingest::{Engine, Finding, Method, Outcome, Strength, Summary};
 use timemark_verify::{ContentId, Fingerprint};
 use timemark_vision::{Kind, Overlap};
@@ -22,6 +21,7 @@ use super::{Report, THUMBNAILS};
 use crate::drawing::{self, Drawing};
 use crate::outcome::{error_words, legible, utc};
 use crate::results::ResultJson;
+use crate::thumbnail;
 
 /// Writes `index.html` and as many pages more as it takes, and returns the path of the first.
 pub(super) fn write(
@@ -236,17 +236,8 @@ fn drawn_before(dir: &Path, suspect: &ContentId) -> Result<String> {
     Ok(BASE64.encode(&std::fs::read(path)?))
 }
 
-fn thumbnail(mut file: impl Read) -> Result<String> {
-    let mut bytes = Vec::new();
-    (&mut file).take(media::START_BYTES as u64).read_to_end(&mut bytes)?;
-    // What is no picture need not be read to its end.
-    ensure!(media::has_picture_signature(&bytes), MediaError::NotAPicture);
-    let rest = media::FILE_BYTES_MAX + 1 - bytes.len() as u64;
-    file.take(rest).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= media::FILE_BYTES_MAX, "a picture file that is too long");
-    let picture = media::decode(&bytes, &Limits::default())?;
-    drop(bytes);
-    Ok(BASE64.encode(&media::thumbnail_jpeg(&picture, THUMBNAIL_SIDE_MAX)?))
+fn thumbnail(file: impl Read) -> Result<String> {
+    Ok(BASE64.encode(&thumbnail::jpeg(file, THUMBNAIL_SIDE_MAX)?))
 }
 
 /// What the template draws on. It escapes every text: file names are hostile.

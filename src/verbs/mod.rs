@@ -1,5 +1,6 @@
 //! What the program can do: one file per verb.
 
+pub(crate) mod certificate;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod log;

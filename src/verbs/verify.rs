@@ -318,7 +318,8 @@ pub(crate) fn read_receipt(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn digest(path: &Path) -> io::Result<WorkDigests> {
+/// Reads a file once, for its digests.
+pub(crate) fn digest(path: &Path) -> io::Result<WorkDigests> {
     let mut file = File::open(path)?;
     let mut hasher = WorkHasher::new();
     let mut buffer = vec![0; 256 << 10];

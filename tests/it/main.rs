@@ -4,6 +4,7 @@
 mod accuracy;
 mod archive;
 mod bad_input;
+mod certificates;
 mod conformance;
 mod crash;
 mod detection;

@@ -1,0 +1,281 @@
+//! `timemark certificate`: a receipt on one page that can be read, printed and framed.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use timemark_certificate::{Attachment, Certificate as Page, CertificateError, Issued};
+use timemark_ingest::media::MediaError;
+use timemark_verify::{Policy, Receipt, Timestamp};
+
+use crate::open;
+use crate::outcome::{
+    Answer, error_words, json_text, legible, print_json, print_line, remark, utc,
+};
+use crate::thumbnail;
+use crate::verbs::verify::{digest, read_receipt};
+
+/// Make a certificate of a receipt: a page in Chinese and English, as a PDF with the receipt inside
+#[derive(clap::Args)]
+pub(crate) struct Certificate {
+    /// The receipt
+    receipt: PathBuf,
+    /// The work, which is compared with the receipt and drawn small; without it the archive's copy is drawn, if it
+    /// has one
+    #[arg(long, value_name = "FILE")]
+    work: Option<PathBuf>,
+    /// Whom to trust: a c2sp.org/tlog-policy file. Without it, whom the archive trusts
+    #[arg(long, value_name = "POLICY")]
+    policy: Option<PathBuf>,
+    /// Where to put it; a file that says something else is not overwritten [default: beside the receipt, as
+    /// `<file name>.certificate.pdf`]
+    #[arg(long, value_name = "FILE.pdf")]
+    out: Option<PathBuf>,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct CertificateJson {
+    /// `issued`, `unchanged`, `refused` or `undecided`.
+    status: &'static str,
+    /// Where it lies.
+    certificate: Option<String>,
+    number: Option<String>,
+    existed_by: Option<String>,
+    trust: String,
+    /// Why there is none.
+    reason: Option<String>,
+}
+
+/// Whom the certificate trusts, and how to say it.
+struct Trust {
+    policy: Vec<u8>,
+    words: String,
+}
+
+impl Certificate {
+    pub fn run(&self, archive: &Path) -> Result<Answer> {
+        let trust = self.trust(archive)?;
+        let bytes = read_receipt(&self.receipt)?;
+        let receipt = Receipt::parse(&bytes).with_context(|| self.receipt.display().to_string())?;
+        let line = match self.issue(&receipt, &trust, archive)? {
+            Ok(issued) => {
+                let path = self.out.clone().unwrap_or_else(|| beside(&self.receipt));
+                let status = if put(&path, &issued.pdf)? { "issued" } else { "unchanged" };
+                CertificateJson {
+                    status,
+                    certificate: Some(json_text(path.as_os_str().as_encoded_bytes())),
+                    number: Some(issued.number),
+                    existed_by: issued.verdict.existed_by.map(utc),
+                    trust: trust.words,
+                    reason: None,
+                }
+            }
+            Err(CertificateError::Refused(refusal)) => CertificateJson {
+                status: if refusal.is_undecided() { "undecided" } else { "refused" },
+                certificate: None,
+                number: None,
+                existed_by: None,
+                trust: trust.words,
+                reason: Some(error_words(refusal)),
+            },
+            Err(error) => return Err(error.into()),
+        };
+        if self.json {
+            print_json(&line)?;
+        } else {
+            line.say(&self.receipt)?;
+        }
+        Ok(match line.status {
+            "refused" => Answer::No,
+            "undecided" => Answer::CouldNotTell,
+            _ => Answer::Yes,
+        })
+    }
+
+    fn trust(&self, archive: &Path) -> Result<Trust> {
+        let (policy, words) = match &self.policy {
+            Some(path) => {
+                let policy = fs::read(path).with_context(|| path.display().to_string())?;
+                Policy::parse(&policy).with_context(|| path.display().to_string())?;
+                (policy, format!("the policy {}", path.display()))
+            }
+            None => {
+                let policy = open::trust_text(archive).context(
+                    "a certificate says what a receipt proves to who trusts somebody: name a --policy or an \
+                     --archive",
+                )?;
+                (policy.into_bytes(), format!("what the archive {} trusts", archive.display()))
+            }
+        };
+        Ok(Trust { policy, words })
+    }
+
+    fn issue(
+        &self,
+        receipt: &Receipt,
+        trust: &Trust,
+        archive: &Path,
+    ) -> Result<Result<Issued, CertificateError>> {
+        let work = match &self.work {
+            Some(path) => digest(path).with_context(|| path.display().to_string())?,
+            None => receipt.claim.work,
+        };
+        let name = self.work.as_deref().and_then(Path::file_name).map(legible);
+        let attachments = attachments(receipt, &trust.policy);
+        let certificate = Page {
+            work: &work,
+            receipt,
+            policy: &trust.policy,
+            file_name: name.as_deref(),
+            thumbnail: None,
+            attachments: &attachments,
+            commands: &commands(receipt),
+        };
+        // A file of another's is not worth drawing, nor safe to.
+        if work != receipt.claim.work {
+            return Ok(certificate.issue());
+        }
+        let thumbnail = self.thumbnail(receipt, archive);
+        Ok(Page { thumbnail: thumbnail.as_deref(), ..certificate }.issue())
+    }
+
+    /// The work drawn small. That there is none to draw is no failure.
+    fn thumbnail(&self, receipt: &Receipt, archive: &Path) -> Option<Vec<u8>> {
+        let drawn = match &self.work {
+            Some(path) => File::open(path)
+                .map_err(Into::into)
+                .and_then(|file| thumbnail::jpeg(file, THUMBNAIL_SIDE_MAX)),
+            None if !archive.exists() => return None,
+            None => match open::stored_work(archive, &receipt.claim.work.content()) {
+                Ok(Some(work)) => thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX),
+                Ok(None) => return None,
+                Err(error) => Err(error),
+            },
+        };
+        let is_no_picture = |error: &anyhow::Error| {
+            matches!(error.downcast_ref::<MediaError>(), Some(MediaError::NotAPicture))
+        };
+        match drawn {
+            Ok(jpeg) => Some(jpeg),
+            Err(error) if is_no_picture(&error) => None,
+            Err(error) => {
+                remark(&format!("the certificate shows no picture: {error:#}"));
+                None
+            }
+        }
+    }
+}
+
+impl CertificateJson {
+    fn say(&self, receipt: &Path) -> Result<()> {
+        let Some(certificate) = &self.certificate else {
+            let reason = self.reason.as_deref().unwrap_or_default();
+            let status = self.status.to_uppercase();
+            print_line(&format!("{status}  {}: no certificate", legible(receipt)))?;
+            print_line(&format!("  {}", legible(reason)))?;
+            if self.status == "undecided" {
+                print_line("  `timemark receipt refresh` may add what is missing")?;
+            }
+            return print_line(&format!("  trust       {}", legible(&self.trust)));
+        };
+        print_line(&format!("{:<11} {}", self.status, legible(certificate)))?;
+        print_line(&format!("  number      {}", self.number.as_deref().unwrap_or_default()))?;
+        let existed = self.existed_by.as_deref().unwrap_or("no date is proven");
+        print_line(&format!("  existed by  {existed}"))?;
+        print_line(&format!("  trust       {}", legible(&self.trust)))
+    }
+}
+
+/// What lies in the PDF beside the receipt, for who checks it without us.
+fn attachments(receipt: &Receipt, policy: &[u8]) -> Vec<Attachment> {
+    let file = |name: String, media_type: &str, bytes: Vec<u8>, description: &str| Attachment {
+        name,
+        media_type: media_type.to_owned(),
+        bytes,
+        description: description.to_owned(),
+    };
+    let policy = policy.to_vec();
+    let about = "The policy under which this certificate was issued";
+    let mut files = vec![file("policy.txt".to_owned(), "text/plain", policy, about)];
+    for (number, anchor) in (1..).zip(&receipt.anchors) {
+        let text = anchor.note().text().as_bytes().to_vec();
+        let about = "The log's checkpoint, over which time-stamps are made";
+        files.push(file(format!("checkpoint-{number}.txt"), "text/plain", text, about));
+        for (token, response) in (1..).zip(&anchor.timestamps) {
+            let name = format!("token-{number}-{token}.tsr");
+            let about = "An RFC 3161 time-stamp of that checkpoint";
+            files.push(file(name, "application/timestamp-reply", response.clone(), about));
+        }
+    }
+    files
+}
+
+/// How anybody checks digests and time-stamps with what every system has. A token whose certificate has expired
+/// verifies as of its own time.
+fn commands(receipt: &Receipt) -> Vec<(&'static str, String)> {
+    let mut commands = vec![
+        ("SHA-256", "sha256sum FILE".to_owned()),
+        ("SM3", "openssl dgst -sm3 FILE".to_owned()),
+    ];
+    for (number, anchor) in (1..).zip(&receipt.anchors) {
+        for (token, response) in (1..).zip(&anchor.timestamps) {
+            let Ok(timestamp) = Timestamp::of_response(response) else { continue };
+            let command = format!(
+                "openssl ts -verify -data checkpoint-{number}.txt -in token-{number}-{token}.tsr -CAfile CA.pem \
+                 -attime {}",
+                timestamp.time()
+            );
+            commands.push(("时间戳 time-stamp", command));
+        }
+    }
+    commands
+}
+
+/// `photo.jpg.timemark` gets `photo.jpg.certificate.pdf`.
+fn beside(receipt: &Path) -> PathBuf {
+    let of_receipt = receipt.extension().is_some_and(|e| e == Receipt::FILE_EXTENSION);
+    let stem = if of_receipt { receipt.file_stem() } else { receipt.file_name() };
+    let stem = stem.unwrap_or_default();
+    // A name that is as long as names may be is cut, and then no longer what the work is called.
+    let mut name = stem.to_owned();
+    if name.len() + EXTENSION.len() > NAME_BYTES_MAX {
+        let text = stem.to_string_lossy();
+        name = text[..text.floor_char_boundary(NAME_BYTES_MAX - EXTENSION.len())].into();
+    }
+    name.push(EXTENSION);
+    receipt.with_file_name(name)
+}
+
+/// Puts the file there, whole or not at all, and returns whether it was not there before. What says something else is
+/// left alone: it may be the certificate of an earlier state of the receipt.
+fn put(path: &Path, pdf: &[u8]) -> Result<bool> {
+    let write = || -> std::io::Result<bool> {
+        let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::Builder::new().prefix(".timemark-").tempfile_in(dir)?;
+        file.write_all(pdf)?;
+        // Temporary files are private; a certificate is made to be shown.
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error.error),
+        }
+    };
+    let is_new = write().with_context(|| path.display().to_string())?;
+    if !is_new && !fs::read(path).is_ok_and(|there| there == pdf) {
+        bail!("{} is another file and is left alone; name one with --out", path.display());
+    }
+    Ok(is_new)
+}
+
+/// Longer side of the thumbnail in pixels: 300 dots an inch where it is drawn.
+const THUMBNAIL_SIDE_MAX: u32 = 492;
+const EXTENSION: &str = ".certificate.pdf";
+/// Longest file name that file systems take.
+const NAME_BYTES_MAX: usize = 255;
