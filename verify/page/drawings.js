@@ -123,8 +123,8 @@ function seals(shapes, anchor, width) {
     if (wide) {
       shapes.push(
         label(left + 40, y + 5, state, `plain ${kind}`, 13, 'start'),
-        label(left + 120, y + 5, seal.role, 'plain soft', 13, 'start'),
-        label(left + 216, y + 5, cut(`${seal.name} · ${seal.more}`, 13, time ? 250 : 410), 'plain', 13, 'start'),
+        label(left + 128, y + 5, seal.role, 'plain soft', 13, 'start'),
+        label(left + 224, y + 5, cut(`${seal.name} · ${seal.more}`, 13, time ? 250 : 410), 'plain', 13, 'start'),
         label(left + boxWidth - 14, y + 5, time, 'plain soft', 12, 'end'));
     } else {
       shapes.push(

@@ -171,6 +171,8 @@ async function check() {
       busy(t('starting'));
       verifier = new Verifier();
       await verifier.started;
+      // Whoever came meanwhile has asked already: what this run knows of the policy is older.
+      if (me !== run) return;
     }
     const ask = verifier.ask.bind(verifier);
     if (held.policy !== policy) {
