@@ -15,7 +15,7 @@ How to read it: the sections follow the document. A function either returns what
 verdict with the name of its check, `Nothing` is said of a token or record that proves nothing. Where the document
 leaves a choice, the comment says "silent:".
 """
-import base64, binascii, functools, hashlib, json, re, struct, sys, zlib
+import base64, binascii, functools, hashlib, json, re, struct, sys, traceback, zlib
 from datetime import datetime, timezone
 from fractions import Fraction
 from pathlib import Path
@@ -941,11 +941,11 @@ def attempt(what, function, *arguments):
 
 # ---------------------------------------------------------------- verification of a receipt
 
-def verify(work, data, policy):
+def verify(work, data, policy, in_bundle=False):
     """(verdict, check, existed_by) of a work, or of its claim alone if `work` is None."""
     try:
-        try:
-            receipt = Receipt(from_certificate(data) if data.startswith(b"%PDF-") else data)
+        try:  # silent: whether `X.timemark` in a bundle may be a certificate
+            receipt = Receipt(from_certificate(data) if data.startswith(b"%PDF-") and not in_bundle else data)
         except Spelling as e:
             remark(e)
             raise Stop("receipt.format")
@@ -1113,11 +1113,11 @@ def verify_bundle(data, policy, confirm=None):
     except Stop as stop:
         return stop.verdict, stop.check, None
     # silent: the `existed_by` of a bundle; here that of its manifest
-    answer = verify(files[b"manifest.txt"], files[b"manifest.txt.timemark"], policy)
+    answer = verify(files[b"manifest.txt"], files[b"manifest.txt.timemark"], policy, True)
     rank = {"verified": 0, "undecided": 1, "refused": 2}
     for path, body in files.items():
         if path.endswith(b".timemark") and path != b"manifest.txt.timemark":
-            one = verify(files.get(path[:-9]), body, policy)
+            one = verify(files.get(path[:-9]), body, policy, True)
             if rank[one[0]] > rank[answer[0]]:
                 answer = *one[:2], None
     return answer
@@ -1213,4 +1213,9 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.setrecursionlimit(10_000)  # a policy may nest 1,024 groups
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Exception:  # an error is no verdict: 1 would say "refused"
+        traceback.print_exc()
+        sys.exit(70)
