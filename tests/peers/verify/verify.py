@@ -1027,12 +1027,12 @@ def from_certificate(data):
     return found.pop()
 
 
-def read_policy(data):
+def read_policy(data, verdict="undecided"):
     try:
         return Policy(data)
     except Spelling as e:
         remark(e)
-        raise Stop("policy.format")
+        raise Stop("policy.format", verdict)
 
 
 # ---------------------------------------------------------------- bundle
@@ -1109,7 +1109,7 @@ def verify_bundle(data, policy, confirm=None):
         files = read_bundle(data)
         inside = files.get(b"policy.txt")
         if policy is None and confirm and inside is not None and sha256(inside).hex() == confirm:
-            policy = read_policy(inside)
+            policy = read_policy(inside, "refused")
     except Stop as stop:
         return stop.verdict, stop.check, None
     # silent: the `existed_by` of a bundle; here that of its manifest
