@@ -482,6 +482,8 @@ pub struct BundleOutcome {
     pub policy_sha256: Option<String>,
     /// The policy that the answer rests on.
     pub trust: Option<TrustTold>,
+    /// By when everything in it existed: what the manifest's receipt proves, where all is verified.
+    pub existed_by: Option<String>,
     /// What the receipt of the manifest proves.
     pub manifest: Option<Outcome>,
     /// What each receipt proves.
@@ -623,6 +625,7 @@ impl BundleOutcome {
             bytes: 0,
             policy_sha256: None,
             trust: None,
+            existed_by: None,
             manifest: None,
             items: Vec::new(),
         }
@@ -643,6 +646,7 @@ impl BundleOutcome {
             }
         }
         if self.verdict == Answer::Verified {
+            self.existed_by.clone_from(&manifest.existed_by);
             let (items, files) = (items.len(), self.files);
             self.reason = format!(
                 "every file is the registered one: {items} receipts over {files} files hold"
