@@ -15,6 +15,14 @@ if ! target/peers/venv/bin/python -c 'import pdqhash' 2>/dev/null; then
     { python3 -m venv target/peers/venv && target/peers/venv/bin/pip install --quiet 'pdqhash==0.2.8' 'numpy>=2'; } >&2 ||
         echo "missing for the check of PDQ: the PyPI package pdqhash" >&2
 fi
+need "the checks that experts repeat" xxd unzip || true
+wanted=tests/peers/verify/requirements.txt
+if ! cmp -s "$wanted" target/peers/verify/requirements.txt; then
+    mkdir -p target/peers
+    { python3 -m venv target/peers/verify && target/peers/verify/bin/pip install --quiet -r "$wanted"; } >&2 &&
+        cp "$wanted" target/peers/verify/ ||
+        echo "missing for the verifier in Python: what $wanted names" >&2
+fi
 need "the page in a browser" chromium fonts-noto-cjk || true
 command -v npm >/dev/null || need "the page in a browser" nodejs npm || true
 playwright=1.65.1
@@ -38,6 +46,7 @@ if command -v cargo-deny >/dev/null; then
 fi
 
 echo "== tests"
+cargo build --release --locked --workspace --bins # the courtroom's program as well, which no test of its own brings in
 if command -v cargo-nextest >/dev/null; then
     # Loud about skips: nextest shows the output of passing tests only where it is asked to.
     cargo nextest run --release --locked --workspace --no-fail-fast --success-output final
