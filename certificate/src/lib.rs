@@ -311,7 +311,7 @@ mod tests {
             let page = page::compose(&certificate, &verdict, &faces, picture).unwrap();
             page.check_room(&faces);
         }
-        let certificate = certificate.issue().unwrap();
+        certificate.issue().unwrap();
     }
 
     proptest! {

@@ -25,7 +25,7 @@ fn stamped() -> (Desk, Server) {
 #[test]
 fn issued_twice_it_has_the_same_bytes_and_no_other_file_is_overwritten() {
     let (desk, _authority) = stamped();
-    let mut issue = |status: &str, more: &[&str]| {
+    let issue = |status: &str, more: &[&str]| {
         let mut certificate = desk.timemark(["certificate", "山水.jpg.timemark"]);
         let issued = expect_json(0, certificate.args(more)).remove(0);
         assert_eq!(issued["status"], status, "{issued}");
