@@ -82,11 +82,10 @@ def clean(text):
 def spell(raw):
     """The one spelling of bytes as text on one line."""
     chars = raw.decode("utf-8", "surrogateescape")  # a byte that is not UTF-8 becomes U+DC80..U+DCFF
-    head = len(chars) - len(chars.lstrip("".join(WHITE)))
-    tail = len(chars.rstrip("".join(WHITE)))
     out = []
     for i, c in enumerate(chars):
-        escape = c == "%" or i < head or i >= tail or "\uDC80" <= c <= "\uDCFF" or CONTROL.match(c) or HIDDEN.match(c)
+        outermost = i in (0, len(chars) - 1)
+        escape = c == "%" or outermost and c in WHITE or "\uDC80" <= c <= "\uDCFF" or CONTROL.match(c) or HIDDEN.match(c)
         data = c.encode("utf-8", "surrogateescape")
         out.append("".join("%%%02X" % b for b in data).encode() if escape else data)
     return b"".join(out)
@@ -96,12 +95,12 @@ def text(value, any_bytes=False):
     need(0 < len(value) <= 16 * KIB, "length of a text")
     raw = re.sub(rb"%([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), value)
     need(spell(raw) == value, "spelling of a text")
-    if not any_bytes:  # silent: that only `path` may hold other bytes is said, that the others may not is meant
+    if not any_bytes:
         utf8(raw)
 
 
-def number(value, highest=2**64 - 1):  # silent: how long a decimal number may be
-    need(re.fullmatch(rb"0|[1-9][0-9]{0,19}", value) and int(value) <= highest, "number")
+def number(value):
+    need(re.fullmatch(rb"0|[1-9][0-9]{0,19}", value) and int(value) < 2**64, "number")
     return int(value)
 
 
@@ -163,7 +162,7 @@ class Claim:
             kind, _, code = value.partition(b" ")
             need(re.fullmatch(rb"[a-z0-9-]+", kind), "kind")
             need(re.fullmatch(rb"[!-~]+( [!-~]+)*", code) and len(code) <= 16 * KIB, "fingerprint")
-            if kind == b"pdq":  # silent: whether a known kind with another value is refused; a writer would not write it
+            if kind == b"pdq":
                 need(re.fullmatch(rb"[0-9a-f]{64} (0|[1-9][0-9]?|100)", code), "pdq")
             elif kind in (b"gradient", b"dct"):
                 hexa(code, 32)
