@@ -208,6 +208,7 @@ class Key:
         else:
             self.type, self.public = data[0], data[1:]
             need({ED25519: 32, COSIGNATURE: 32, MLDSA: 1312}.get(self.type) == len(self.public), "key type")
+            need(self.type == MLDSA or ed25519_sound(self.public), "Ed25519 key")
 
 
 @functools.lru_cache(4096)
@@ -216,7 +217,7 @@ def holds(kind, public, signature, message):
         if kind == SM2:
             return sm2_holds(public, signature, message)
         (MLDSA44PublicKey if kind == MLDSA else Ed25519PublicKey).from_public_bytes(public).verify(signature, message)
-        return True
+        return kind == MLDSA or ed25519_sound(public) and ed25519_sound(signature[:32])
     except (InvalidSignature, ValueError):
         return False
 
@@ -239,6 +240,15 @@ def cosigned_at(key, body, note):
         message = (b"subtree/v1\n\0" + bytes([len(key.name)]) + key.name + struct.pack(">Q", time)
                    + bytes([len(note.origin)]) + note.origin + struct.pack(">QQ", 0, note.size) + note.root)
     return holds(key.type, key.public, signature, message), time
+
+
+def ed25519_sound(spelled):
+    """Whether it is a point, spelled as RFC 8032 has it, and not of small order."""
+    q = 2**255 - 19
+    y = int.from_bytes(spelled, "little") % 2**255
+    xx = (y * y - 1) * pow(1 - 121665 * pow(121666, -1, q) * y * y, -1, q) % q
+    # of order 1 and 2: x = 0; of 4: y = 0; of 8: twice the point has y = 0, that is x² + y² = 0
+    return y < q and pow(xx, (q - 1) // 2, q) == 1 and y * (xx + y * y) % q != 0
 
 
 # SM2 (GB/T 32918.2) on the curve of GB/T 32918.5. Affine points, None is the neutral one.
