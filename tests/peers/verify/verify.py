@@ -323,7 +323,7 @@ class Note:
             m = re.fullmatch("— ([^ ]+) ([^ ]+)".encode(), line)
             need(m, "signature line")
             data = b64(m[2])
-            need(len(data) > 4, "signature")  # silent: whether nothing may follow the key id
+            need(len(data) > 4, "signature")
             self.signatures.append((key_name(m[1]), data[:4], data[4:]))
 
 
@@ -387,6 +387,7 @@ class Receipt:
             elif name == b"leaf":
                 need(len(body) == 1, "leaf")
                 self.leaf = hexa(body[0], 65)
+                need(self.leaf[0] == 1, "kind of the leaf")
             elif name == b"anchor":
                 self.anchors.append(Anchor(body))
             elif name == b"timestamp":
@@ -396,7 +397,7 @@ class Receipt:
             elif name == b"receipt-record":
                 self.covered = self.covered or data[:offset]
                 self.records.append(wrapped(body))
-            else:  # silent: whether a later section may be called `sha256`; it could not be told from the last line
+            else:
                 need(name != b"sha256" and not any(line.startswith(b"== ") for line in body), "other section")
                 for line in body:
                     clean(utf8(line))
@@ -408,11 +409,10 @@ class Receipt:
             need(len(things) <= highest and len(set(things)) == len(things), "too many, or twice the same")
 
         distinct([(a.index, a.note.bytes) for a in self.anchors], 64)
-        for a in self.anchors:  # silent: whether the 64 time-stamps are of an anchor or of the receipt
+        for a in self.anchors:
             distinct(a.timestamps, 64)
         for records in [a.records for a in self.anchors] + [self.records]:
             distinct(records, 16)
-            need(all(len(r) <= 4 * MIB for r in records), "record too long")
 
 
 # ---------------------------------------------------------------- policy
@@ -864,6 +864,7 @@ def counts(token, renewals):
 
 def read_record(raw):
     """The chains of an EvidenceRecord; each a list of (digest or None, hash tree or None, token in DER), and its DER."""
+    need(len(raw) <= 4 * MIB, "record too long", Nothing)
     f = Der.whole(raw).fields()
     need(f.take(INTEGER).int() == 1, "version of the record", Nothing)
     f.take(SEQUENCE), f.maybe(0xA0)  # digestAlgorithms, cryptoInfos; encryptionInfo [1] is not known here
@@ -968,8 +969,7 @@ def verified_at(work, receipt, policy):
     stated = claim.length, claim.sha256, claim.sha512, claim.sm3
     for name, a, b in zip(("length", "sha256", "sha512", "sm3"), digests(work) if work is not None else stated, stated):
         need(a == b, "work." + name, Stop)
-    # Step 2. silent: which check fails where the leaf is of another kind than 1
-    need(leaf[:33] == b"\1" + claim.sha256, "leaf.content", Stop)
+    need(leaf[1:33] == claim.sha256, "leaf.content", Stop)  # step 2
     need(leaf[33:] == sha256(claim.text), "leaf.claim", Stop)
     need(claim.creator is None or holds(ED25519, *claim.creator), "claim.creator", Stop)
     need(all(a.includes(leaf) for a in receipt.anchors), "anchor.inclusion", Stop)
