@@ -954,7 +954,7 @@ def attempt(what, function, *arguments):
 def verify(work, data, policy, in_bundle=False):
     """(verdict, check, existed_by) of a work, or of its claim alone if `work` is None."""
     try:
-        try:  # silent: whether `X.timemark` in a bundle may be a certificate
+        try:
             receipt = Receipt(from_certificate(data) if data.startswith(b"%PDF-") and not in_bundle else data)
         except Spelling as e:
             remark(e)
@@ -1027,11 +1027,12 @@ def verified_at(work, receipt, policy):
 def from_certificate(data):
     """The receipt in a PDF, which stands there in the clear."""
     need(len(data) <= 64 * MIB, "certificate.format", Stop)
-    found = set()
-    for m in re.finditer(rb"(?:\A|(?<=\n))timemark-receipt v1\n", data):
-        end = re.compile(rb"\n== sha256 [^\n]*\n?").search(data, m.end() - 1)
-        if end:
-            found.add(data[m.start():end.end()])
+    found, end, mark = set(), 0, b"\n== sha256 "
+    while (start := data.find(b"timemark-receipt v1\n", end)) >= 0:
+        last = data.find(mark, start)
+        end = last + len(mark) + 64 + 1
+        need(last >= 0 and end <= len(data), "certificate.format", Stop)
+        found.add(data[start:end])
     need(len(found) == 1, "certificate.format", Stop)
     return found.pop()
 
