@@ -417,7 +417,7 @@ class Receipt:
 
 # ---------------------------------------------------------------- policy
 
-NOBODY, ANYTIME, UNKNOWN, NEVER = (-2, 0), (-1, 0), (1, 0), (2, 0)  # beside (0, time): when somebody had cosigned
+ANYTIME, UNKNOWN = -1, float("inf")  # when a witness had cosigned that states no time: a log's key, another
 
 
 def moment(value):
@@ -426,6 +426,9 @@ def moment(value):
         return int(datetime.strptime(value.decode(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp())
     except ValueError:
         raise Spelling("time")
+
+
+END = 2**64 - 1
 
 
 class Policy:
@@ -470,14 +473,12 @@ class Policy:
                 named, _, key_id = name.rpartition(b"+")
                 key = named, hexa(key_id, 4)
                 need(any((k.name, k.id) == key for k in [*self.logs, *self.witnesses.values()]), "log-sizes: unknown key")
-                first, last = number(rest[1]), None if rest[2] == b"*" else number(rest[2])
-                # silent: whether a key may have two such lines, and whether the first may be behind the last
-                need(key not in self.sizes and (last is None or first <= last), "log-sizes")
+                first, last = number(rest[1]), END if rest[2] == b"*" else number(rest[2])
+                need(key not in self.sizes and first <= last and (first, last) != (0, END), "log-sizes")
                 self.sizes[key] = first, last
             elif word == b"tsa":
-                need(name not in self.authorities, "same authority twice")
-                certificate = readable(b64(rest[1]))  # silent: whether one that cannot be read refuses the policy
-                need(certificate, "certificate")
+                certificate = readable(b64(rest[1]))
+                need(certificate and name not in self.authorities and len(self.authorities) < 64, "authority")
                 self.authorities[name] = certificate[0]
             elif word == b"tsa-tolerance":
                 need(tolerance is None, "tsa-tolerance twice")
@@ -492,20 +493,24 @@ class Policy:
         need(len(self.logs) <= 1024 and len(self.witnesses) + len(self.members) <= 1024, "policy too large")
 
     def speaks(self, key, size):
-        first, last = self.sizes.get((key.name, key.id), (0, None))
-        return first <= size and (last is None or size <= last)
+        """Whether the key counts at that size: by its own line, and as a witness's by that of the log with these bytes."""
+        lines = [self.sizes.get((k.name, k.id)) for k in (key, *self.logs) if k.public == key.public]
+        return all(line is None or line[0] <= size <= line[1] for line in lines)
 
-    def cosigned(self, name, times):
-        """When the witness or group had cosigned, by the times of its witnesses: for a group, the k-th earliest."""
-        if name == b"none":
-            return NOBODY
-        if name in self.witnesses:
-            return times.get(name, NEVER)
+    def met(self, name, present):
+        """Whether the quorum, a group or a witness cosigned, if those present did."""
+        if name == b"none" or name in self.witnesses:
+            return name == b"none" or name in present
         k, members = self.members[name]
-        return sorted(self.cosigned(m, times) for m in members)[k - 1]
+        return sum(self.met(m, present) for m in members) >= k
 
-    def of_log(self, key):
-        """A witness whose key is also a log's, or bears a log's name, states no time."""
+    def earliest(self, times):
+        """The earliest time that a witness states and by which the quorum was met, by the times of all that cosigned."""
+        stated = sorted(t for t in times.values() if 0 < t < UNKNOWN) if self.quorum != b"none" else []
+        return next((t for t in stated if self.met(self.quorum, {n for n in times if times[n] <= t})), None)
+
+    def timeless(self, key):
+        """A witness whose key is also a log's, or bears a log's name, counts at any time and states none."""
         return any(key.public == k.public or key.name == k.name for k in self.logs)
 
     def until(self, authority, digest_names):
@@ -977,7 +982,7 @@ def verified_at(work, receipt, policy):
         raise Stop("policy.missing", "undecided")
 
     # Step 4
-    moments, by_log = [], []
+    by_log, trusted, existed = [], [], []
     for anchor in receipt.anchors:
         note, times = anchor.note, {}
 
@@ -990,17 +995,17 @@ def verified_at(work, receipt, policy):
         for name, key in policy.witnesses.items():
             found = signed(key)
             if found and policy.speaks(key, note.size):
-                # silent: whether a witness other than the log that states no time proves that it cosigned by any
-                times[name] = ANYTIME if policy.of_log(key) else min(((0, t) for t in found if t), default=UNKNOWN)
+                times[name] = ANYTIME if policy.timeless(key) else min((t for t in found if t), default=UNKNOWN)
         logs = [key for key in policy.logs if signed(key) and key.name == note.origin and policy.speaks(key, note.size)]
         if logs:
             need(not any((n.origin, n.size) == (note.origin, note.size) and n.root != note.root for n in by_log), "log.split-view", Stop)
             by_log.append(note)
-            moments.append(policy.cosigned(policy.quorum, times))
+            if policy.met(policy.quorum, times):
+                trusted.append(anchor)
+                existed += filter(None, [policy.earliest(times)])
     need(by_log, "policy.log", Stop)
-    if all(m == NEVER for m in moments):
+    if not trusted:
         raise Stop("policy.quorum", "undecided")
-    existed = [m[1] for m in moments if m[0] == 0]
 
     # What renews, and step 5
     renewals = []  # first tokens of receipt-records that hold; these renew one another only within a record
@@ -1013,7 +1018,7 @@ def verified_at(work, receipt, policy):
 
     # When
     existed += renewals
-    for anchor in receipt.anchors:
+    for anchor in trusted:
         for response in anchor.timestamps:
             token = attempt("timestamp", lambda: Token(token_of(response), policy))
             if token and token.imprint == hashed(token.imprint_digest, anchor.note.text) and counts(token, renewals):
@@ -1122,7 +1127,6 @@ def verify_bundle(data, policy, confirm=None):
             policy = read_policy(inside, "refused")
     except Stop as stop:
         return stop.verdict, stop.check, None
-    # silent: the `existed_by` of a bundle; here that of its manifest
     answer = verify(files[b"manifest.txt"], files[b"manifest.txt.timemark"], policy, True)
     rank = {"verified": 0, "undecided": 1, "refused": 2}
     for path, body in files.items():
