@@ -17,7 +17,6 @@ leaves a choice, the comment says "silent:".
 """
 import base64, binascii, functools, hashlib, json, re, struct, sys, traceback, zlib
 from datetime import datetime, timezone
-from fractions import Fraction
 from pathlib import Path
 
 from cryptography import x509
@@ -742,7 +741,7 @@ def gen_time(data):
         whole = datetime.strptime(m[1].decode(), "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
     except ValueError:
         raise Nothing("genTime")
-    return seconds(whole) + (Fraction(int(m[2]), 10 ** len(m[2])) if m[2] else 0)
+    return seconds(whole)  # fractions are left out
 
 
 class Token:
@@ -1141,9 +1140,9 @@ def verify_bundle(data, policy, confirm=None):
 
 def answer_of(result):
     verdict, check, time = result
-    if time is not None:  # silent: how a fraction of a second is told; it did not exist before its end
+    if time is not None:
         try:
-            time = datetime.fromtimestamp(-(-time // 1), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+            time = datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         except (ValueError, OverflowError, OSError):
             time = None
     return {"verdict": verdict, "check": check, "existed_by": time}
