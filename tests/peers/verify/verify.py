@@ -1063,7 +1063,7 @@ def read_manifest(data):
         need(m and len(m[3]) <= 512 and m[3] not in seen, "file line")
         seen.add(m[3])
         path = utf8(m[3])
-        clean(path)  # silent: control characters other than hidden ones
+        clean(path)
         for part in path.split("/"):
             need(part and part[0] != "." and part[-1] != "." and not {part[0], part[-1]} & WHITE, "part of a path")
             need(not set(part) & set('\\:*?"<>|'), "part of a path")
@@ -1095,8 +1095,9 @@ def read_bundle(data):
         crc, size, again, name_length, extra = struct.unpack("<IIIHH", shared[10:])
         need(shared[:10] == bytes.fromhex("14000008000000002100") and size == again and extra == 0, "bundle.zip", Stop)
         need(take(name_length) == name and length in (None, size), "bundle.file", Stop)
-        if len(files) == 0:
-            need(size <= 16 * MIB, "bundle.manifest", Stop)
+        need(files or size <= 16 * MIB, "bundle.manifest", Stop)
+        longest = 8 * MIB if name.endswith(b".timemark") else MIB if name == b"policy.txt" else size
+        need(size <= longest, "bundle.file", Stop)
         body = take(size)
         need(zlib.crc32(body) == crc and digest in (None, sha256(body)), "bundle.file", Stop)
         files[name] = body
