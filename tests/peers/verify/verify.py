@@ -419,12 +419,13 @@ class Receipt:
 ANYTIME, UNKNOWN = -1, float("inf")  # when a witness had cosigned that states no time: a log's key, another
 
 
-def moment(value):
-    need(re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value), "time")
+def moment(value, spelling=rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", error=Spelling):
+    m = re.fullmatch(spelling, value)
+    need(m, "time", error)
     try:
-        return int(datetime.strptime(value.decode(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp())
+        return int(datetime(*map(int, m.groups()), tzinfo=timezone.utc).timestamp())
     except ValueError:
-        raise Spelling("time")
+        raise error("time")
 
 
 END = 2**64 - 1
@@ -556,33 +557,26 @@ class Der:
         need(out.end == len(data) and out.tag == tag, "DER: not one value of that kind", Nothing)
         return out
 
-    def fields(self):
-        return Fields(self)
+    def fields(self, *tags):
+        """All members of a SEQUENCE by their tags; a negative one is optional, and None stands for what is absent."""
+        need(self.kids is not None, "DER: primitive", Nothing)
+        rest, out = list(self.kids), []
+        for tag in tags:
+            there = rest and rest[0].tag == abs(tag)
+            need(there or tag < 0, "DER: another field expected", Nothing)
+            out.append(rest.pop(0) if there else None)
+        need(not rest, "DER: a field too many", Nothing)
+        return out
+
+    def inner(self, *tags):
+        """The one field of a value, of each value within the other."""
+        return self.fields(tags[0])[0].inner(*tags[1:]) if tags else self
 
     def int(self):
         return int.from_bytes(self.content, "big", signed=True)
 
 
-class Fields:
-    """The members of a SEQUENCE in their order; `end` demands that none is left."""
-
-    def __init__(self, parent):
-        need(parent.kids is not None, "DER: primitive", Nothing)
-        self.rest = list(parent.kids)
-
-    def maybe(self, *tags):
-        return self.rest.pop(0) if self.rest and self.rest[0].tag in tags else None
-
-    def take(self, *tags):
-        out = self.maybe(*tags)
-        need(out is not None, "DER: another field expected", Nothing)
-        return out
-
-    def end(self):
-        need(not self.rest, "DER: a field too many", Nothing)
-
-
-INTEGER, OCTETS, OID, SEQUENCE, SET, TIME = 0x02, 0x04, 0x06, 0x30, 0x31, 0x18
+BOOLEAN, INTEGER, BITS, OCTETS, NULL, OID, TIME, SEQUENCE, SET = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x18, 0x30, 0x31
 
 
 def oid(dotted):
@@ -608,11 +602,8 @@ HASH = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.S
 
 def digest_name(der):
     """An AlgorithmIdentifier of a digest, with parameters absent or NULL."""
-    f = der.fields()
-    name = DIGESTS.get(f.take(OID).content)
-    f.maybe(0x05)
-    f.end()
-    need(name, "digest that this verifier does not know", Nothing)  # silent: which digests a token may use
+    name = DIGESTS.get(der.fields(OID, -NULL)[0].content)
+    need(name, "digest that is none of the three", Nothing)
     return name
 
 
@@ -622,33 +613,29 @@ def hashed(name, data):
 
 def signature_holds(certificate, algorithm, content_digest, signature, message):
     """Verifies a signature of a SignerInfo; the digest that it rests on."""
-    f = algorithm.fields()
-    kind, parameters = f.take(OID).content, f.rest
-    key = certificate.public_key()
+    need(algorithm.kids and algorithm.kids[0].tag == OID and known_key(certificate), "signature algorithm", Nothing)
+    key, kind = certificate.public_key(), algorithm.kids[0].content
     try:
-        if kind in ECDSA_WITH:
-            need(not parameters and isinstance(key, ec.EllipticCurvePublicKey)
-                 and key.curve.name in ("secp256r1", "secp384r1"), "ECDSA", Nothing)
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            algorithm.fields(OID)
+            need(kind in ECDSA_WITH, "ECDSA", Nothing)
             digest = ECDSA_WITH[kind]
             key.verify(signature, message, ec.ECDSA(HASH[digest]))
             return digest
-        need(isinstance(key, rsa.RSAPublicKey) and len(parameters) <= 1, "signature algorithm", Nothing)
         if kind == PSS:
-            need(parameters, "PSS", Nothing)
-            p = parameters[0].fields()
-            digest = digest_name(p.take(0xA0).kids[0])  # the defaults are SHA-1's
-            mask = p.take(0xA1).kids[0].fields()
-            need(mask.take(OID).content == MGF1 and digest_name(mask.take(SEQUENCE)) == digest, "PSS: MGF1", Nothing)
-            salt = p.maybe(0xA2)
-            p.end()
-            pad = padding.PSS(padding.MGF1(HASH[digest]), salt.kids[0].int() if salt else 20)
+            _, parameters = algorithm.fields(OID, SEQUENCE)
+            name, mask, salt = parameters.fields(0xA0, 0xA1, -0xA2)  # the defaults are SHA-1's
+            digest = digest_name(name.inner(SEQUENCE))
+            function, mask_name = mask.inner(SEQUENCE).fields(OID, SEQUENCE)
+            need(function.content == MGF1 and digest_name(mask_name) == digest, "PSS: MGF1", Nothing)
+            pad = padding.PSS(padding.MGF1(HASH[digest]), salt.inner(INTEGER).int() if salt else 20)
         else:
-            need(not parameters or parameters[0].raw == b"\5\0", "RSA parameters", Nothing)
-            need(kind == RSA or kind in RSA_WITH, "signature algorithm", Nothing)
+            algorithm.fields(OID, -NULL)
+            need(kind == RSA or kind in RSA_WITH, "RSA", Nothing)
             digest, pad = RSA_WITH.get(kind, content_digest), padding.PKCS1v15()
         key.verify(signature, message, pad, HASH[digest])
         return digest
-    except (InvalidSignature, ValueError, IndexError, TypeError):
+    except (InvalidSignature, ValueError, TypeError):
         raise Nothing("signature does not hold")
 
 
@@ -665,11 +652,15 @@ def readable(der):
         return []
 
 
+def known_key(certificate):
+    key = certificate.public_key()
+    return isinstance(key, rsa.RSAPublicKey) or isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in ("secp256r1", "secp384r1")
+
+
 def issuer_name(certificate):
     """The issuer's Name as it is spelled."""
-    f = Der(certificate.tbs_certificate_bytes).fields()
-    f.maybe(0xA0), f.take(INTEGER), f.take(SEQUENCE)
-    return f.take(SEQUENCE).raw
+    version, *rest = Der(certificate.tbs_certificate_bytes).kids
+    return rest[2 if version.tag == 0xA0 else 1].raw
 
 
 def extension(certificate, kind):
@@ -679,12 +670,8 @@ def extension(certificate, kind):
         return None
 
 
-def seconds(time):
-    return int(time.timestamp())
-
-
 def valid_at(certificate, time):
-    return seconds(certificate.not_valid_before_utc) <= time <= seconds(certificate.not_valid_after_utc)
+    return certificate.not_valid_before_utc.timestamp() <= time <= certificate.not_valid_after_utc.timestamp()
 
 
 PROCESSED = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName, x509.CertificatePolicies)
@@ -709,12 +696,9 @@ def may_issue(certificate, below):
 
 
 def issued(certificate, issuer):
-    key = issuer.public_key()
-    if not (isinstance(key, rsa.RSAPublicKey) or isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in ("secp256r1", "secp384r1")):
-        return False
     try:
         certificate.verify_directly_issued_by(issuer)
-        return certificate.signature_hash_algorithm.name in HASH
+        return known_key(issuer) and certificate.signature_hash_algorithm.name in HASH
     except (InvalidSignature, ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
         return False
 
@@ -734,44 +718,18 @@ def paths(certificate, pool, top, time, below=0, used=()):
 
 # ---------------------------------------------------------------- time-stamp tokens (RFC 3161, RFC 5816, RFC 5652)
 
-def gen_time(data):
-    m = re.fullmatch(rb"(\d{14})(?:\.(\d*[1-9]))?Z", data)
-    need(m, "genTime", Nothing)
-    try:
-        whole = datetime.strptime(m[1].decode(), "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
-    except ValueError:
-        raise Nothing("genTime")
-    return seconds(whole)  # fractions are left out
-
-
 class Token:
     """A token (ContentInfo in DER) that an authority of the policy made, judged at its own time."""
 
     def __init__(self, raw, policy):
-        f = Der.whole(raw).fields()
-        need(f.take(OID).content == SIGNED_DATA, "not SignedData", Nothing)
-        outer = f.take(0xA0).fields()
-        f.end()
-        signed = outer.take(SEQUENCE).fields()
-        outer.end()
-        need(signed.take(INTEGER).int() == 3, "version of SignedData", Nothing)
-        signed.take(SET)
-        encapsulated = signed.take(SEQUENCE).fields()
-        need(encapsulated.take(OID).content == TST_INFO, "not TSTInfo", Nothing)
-        content = encapsulated.take(0xA0).fields()
-        encapsulated.end()
-        info = content.take(OCTETS).content
-        content.end()
-        pool, bag = [], signed.maybe(0xA0)
-        for der in bag.kids if bag else ():
-            if der.tag == SEQUENCE:
-                pool += readable(der.raw)
-        signed.maybe(0xA1)
-        signers = signed.take(SET).kids
-        signed.end()
-        need(len(signers) == 1, "not one signer", Nothing)
+        kind, outer = Der.whole(raw).fields(OID, 0xA0)
+        version, _, content, bag, _, signers = outer.inner(SEQUENCE).fields(INTEGER, SET, SEQUENCE, -0xA0, -0xA1, SET)
+        inner_kind, info = content.fields(OID, 0xA0)
+        need(kind.content == SIGNED_DATA and version.int() == 3 and inner_kind.content == TST_INFO, "not a token", Nothing)
+        info = info.inner(OCTETS).content
+        pool = [c for der in (bag.kids if bag else ()) if der.tag == SEQUENCE for c in readable(der.raw)]
         self.read(info)
-        self.signed_by(signers[0].fields(), info, [*pool, *policy.authorities.values()])
+        self.signed_by(signers.inner(SEQUENCE), info, [*pool, *policy.authorities.values()])
         need(usable(self.signer, self.time) and may_stamp(self.signer), "certificate of the signer", Nothing)
         ways = [(policy.until(name, digests | {self.imprint_digest, self.content_digest, self.signature_digest}))
                 for name, top in policy.authorities.items() if usable(top, self.time)
@@ -780,35 +738,26 @@ class Token:
         self.until = None if None in ways else max(ways)  # by the path that holds longest
 
     def read(self, info):
-        f = Der.whole(info).fields()
-        need(f.take(INTEGER).int() == 1, "version of TSTInfo", Nothing)
-        f.take(OID)
-        imprint = f.take(SEQUENCE).fields()
-        self.imprint_digest, self.imprint = digest_name(imprint.take(SEQUENCE)), imprint.take(OCTETS).content
-        imprint.end()
-        f.take(INTEGER)
-        self.time = gen_time(f.take(TIME).content)
-        f.maybe(SEQUENCE), f.maybe(0x01), f.maybe(INTEGER), f.maybe(0xA0)
-        extensions = f.maybe(0xA1)
-        f.end()
+        version, _, imprint, _, time, _, _, _, _, extensions = Der.whole(info).fields(
+            INTEGER, OID, SEQUENCE, INTEGER, TIME, -SEQUENCE, -BOOLEAN, -INTEGER, -0xA0, -0xA1)
+        need(version.int() == 1, "version of TSTInfo", Nothing)
+        name, self.imprint = imprint.fields(SEQUENCE, OCTETS)
+        self.imprint_digest, self.imprint = digest_name(name), self.imprint.content
+        self.time = moment(time.content, rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.\d*[1-9])?Z", Nothing)  # without fractions
         for e in extensions.kids if extensions else ():
-            need(e.kids and e.kids[1].raw != b"\1\1\xFF", "critical extension of TSTInfo", Nothing)
+            need(not e.fields(OID, -BOOLEAN, OCTETS)[1], "critical extension of TSTInfo", Nothing)
 
-    def signed_by(self, f, info, candidates):
-        version, sid = f.take(INTEGER).int(), f.take(SEQUENCE, 0x80)
-        need(version == (1 if sid.tag == SEQUENCE else 3), "version of SignerInfo", Nothing)
-        self.content_digest = digest_name(f.take(SEQUENCE))
-        signed_attributes = f.take(0xA0)
-        algorithm, signature = f.take(SEQUENCE), f.take(OCTETS).content
-        f.maybe(0xA1)
-        f.end()
+    def signed_by(self, signer, info, candidates):
+        version, by_name, by_key, name, signed_attributes, algorithm, signature, _ = signer.fields(
+            INTEGER, -SEQUENCE, -0x80, SEQUENCE, 0xA0, SEQUENCE, OCTETS, -0xA1)
+        need(not by_name or not by_key, "two names of a signer", Nothing)
+        need(version.int() == (1 if by_name else 3), "version of SignerInfo", Nothing)
+        self.content_digest = digest_name(name)
         attributes = {}
         for der in signed_attributes.kids:
-            a = der.fields()
-            kind, values = a.take(OID).content, a.take(SET).kids
-            a.end()
-            need(kind not in attributes, "attribute twice", Nothing)
-            attributes[kind] = values
+            kind, values = der.fields(OID, SET)
+            need(kind.content not in attributes, "attribute twice", Nothing)
+            attributes[kind.content] = values.kids
         one = {k: v[0] for k, v in attributes.items() if len(v) == 1}
         need(CONTENT_TYPE in one and one[CONTENT_TYPE].raw == bytes([OID, len(TST_INFO)]) + TST_INFO, "contentType", Nothing)
         digest = hashed(self.content_digest, info)
@@ -816,47 +765,38 @@ class Token:
         need(ESS_V1 in one or ESS_V2 in one, "no ESSCertID", Nothing)
         message = bytes([SET]) + signed_attributes.raw[1:]
         for certificate in candidates:
-            if identified(certificate, sid) and all(ess_names(certificate, one[k], k == ESS_V1) for k in (ESS_V1, ESS_V2) if k in attributes):
+            if identified(certificate, by_name or by_key) and all(ess_names(certificate, one[k], k == ESS_V1) for k in (ESS_V1, ESS_V2) if k in attributes):
                 self.signer = certificate
-                self.signature_digest = signature_holds(certificate, algorithm, self.content_digest, signature, message)
+                self.signature_digest = signature_holds(certificate, algorithm, self.content_digest, signature.content, message)
                 return
         raise Nothing("no certificate of the signer")
 
 
 def identified(certificate, sid):
     if sid.tag == SEQUENCE:
-        f = sid.fields()
-        issuer, serial = f.take(SEQUENCE).raw, f.take(INTEGER).int()
-        f.end()
-        return issuer_name(certificate) == issuer and certificate.serial_number == serial
+        issuer, serial = sid.fields(SEQUENCE, INTEGER)
+        return issuer_name(certificate) == issuer.raw and certificate.serial_number == serial.int()
     ski = extension(certificate, x509.SubjectKeyIdentifier)
     return ski is not None and ski.value.digest == sid.content
 
 
 def ess_names(certificate, attribute, v1):
     """Whether the first ESSCertID (RFC 2634) or ESSCertIDv2 (RFC 5816) names the certificate."""
-    f = attribute.fields().take(SEQUENCE).fields().take(SEQUENCE).fields()
-    name = "sha1" if v1 else "sha256"
-    if not v1 and (algorithm := f.maybe(SEQUENCE)):
-        name = digest_name(algorithm)
-    digest, serial = f.take(OCTETS).content, f.maybe(SEQUENCE)
-    f.end()
+    certs, _ = attribute.fields(SEQUENCE, -SEQUENCE)
+    need(certs.kids, "no ESSCertID", Nothing)
+    *algorithm, digest, serial = certs.kids[0].fields(*(() if v1 else (-SEQUENCE,)), OCTETS, -SEQUENCE)
     if serial:
-        g = serial.fields()
-        names, n = g.take(SEQUENCE), g.take(INTEGER).int()
-        g.end()
-        need(len(names.kids) == 1 and names.kids[0].tag == 0xA4, "issuer in ESSCertID", Nothing)
-        if names.kids[0].content != issuer_name(certificate) or n != certificate.serial_number:
+        names, n = serial.fields(SEQUENCE, INTEGER)
+        if names.inner(0xA4).content != issuer_name(certificate) or n.int() != certificate.serial_number:
             return False
-    return digest == hashed(name, certificate.public_bytes(Encoding.DER))
+    name = "sha1" if v1 else digest_name(algorithm[0]) if algorithm[0] else "sha256"
+    return digest.content == hashed(name, certificate.public_bytes(Encoding.DER))
 
 
 def token_of(response):
     """The token in a TimeStampResp that was granted."""
-    f = Der.whole(response).fields()
-    need(f.take(SEQUENCE).fields().take(INTEGER).int() in (0, 1), "not granted", Nothing)
-    token = f.take(SEQUENCE)
-    f.end()
+    status, token = Der.whole(response).fields(SEQUENCE, SEQUENCE)
+    need(status.fields(INTEGER, -SEQUENCE, -BITS)[0].int() in (0, 1), "not granted", Nothing)
     return token.raw
 
 
@@ -869,24 +809,19 @@ def counts(token, renewals):
 def read_record(raw):
     """The chains of an EvidenceRecord; each a list of (digest or None, hash tree or None, token in DER), and its DER."""
     need(len(raw) <= 4 * MIB, "record too long", Nothing)
-    f = Der.whole(raw).fields()
-    need(f.take(INTEGER).int() == 1, "version of the record", Nothing)
-    f.take(SEQUENCE), f.maybe(0xA0)  # digestAlgorithms, cryptoInfos; encryptionInfo [1] is not known here
-    chains, count = [], 0
-    sequence = f.take(SEQUENCE)
-    f.end()
+    # digestAlgorithms, cryptoInfos; encryptionInfo [1] is not known here
+    version, _, _, sequence = Der.whole(raw).fields(INTEGER, SEQUENCE, -0xA0, SEQUENCE)
+    need(version.int() == 1, "version of the record", Nothing)
+    chains = []
     for chain in sequence.kids:
         need(chain.tag == SEQUENCE and chain.kids, "chain", Nothing)
         stamps = []
         for der in chain.kids:
             need(der.tag == SEQUENCE, "archive time-stamp", Nothing)
-            g = der.fields()
-            digest, _, tree, token = g.maybe(0xA0), g.maybe(0xA1), g.maybe(0xA2), g.take(SEQUENCE)
-            g.end()
+            digest, _, tree, token = der.fields(-0xA0, -0xA1, -0xA2, SEQUENCE)
             stamps.append((digest and digest_name(digest), tree, token.raw))
-            count += 1
         chains.append((stamps, chain.raw))
-    need(0 < count <= 64, "number of tokens", Nothing)
+    need(0 < sum(len(stamps) for stamps, _ in chains) <= 64, "number of tokens", Nothing)
     return chains
 
 
