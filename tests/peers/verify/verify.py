@@ -15,7 +15,7 @@ How to read it: the sections follow the document. A function either returns what
 verdict with the name of its check, `Nothing` is said of a token or record that proves nothing. Where the document
 leaves a choice, the comment says "silent:".
 """
-import base64, binascii, functools, hashlib, json, re, struct, sys, traceback, zlib
+import base64, binascii, functools, hashlib, json, re, struct, sys, traceback, warnings, zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+warnings.simplefilter("ignore")  # certificates that the library would rather not read; what counts is said by the document
 KIB, MIB = 1 << 10, 1 << 20
 REMARKS = False
 
