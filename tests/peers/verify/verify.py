@@ -15,7 +15,7 @@ How to read it: the sections follow the document. A function either returns what
 verdict with the name of its check, `Nothing` is said of a token or record that proves nothing. Where the document
 leaves a choice, the comment says "silent:".
 """
-import base64, binascii, functools, hashlib, json, re, struct, sys, traceback, warnings, zlib
+import argparse, base64, binascii, contextlib, functools, hashlib, json, re, struct, sys, traceback, warnings, zlib
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -48,6 +48,16 @@ class Nothing(Exception):
     """A token or a record that counts for nothing, and refuses nothing."""
 
 
+@contextlib.contextmanager
+def spelled_for(check, verdict="refused"):
+    """Where something is misspelled, that check fails."""
+    try:
+        yield
+    except Spelling as e:
+        remark(e)
+        raise Stop(check, verdict)
+
+
 def need(condition, what="", error=Spelling):
     if not condition:
         raise error(what)
@@ -77,6 +87,10 @@ def utf8(data):
 def clean(text):
     """No control and no hidden characters."""
     need(not CONTROL.search(text) and not HIDDEN.search(text), "control or hidden character")
+
+
+def distinct(things, highest):
+    need(len(things) <= highest and len(set(things)) == len(things), "too many, or twice the same")
 
 
 def spell(raw):
@@ -317,7 +331,7 @@ class Note:
         need(self.origin and len(self.root) == 32, "checkpoint")
         clean(utf8(self.origin))  # silent: whether an origin may hold white space or `+`, which no key's name can
         self.text = b"".join(line + b"\n" for line in lines[:3])
-        need(len(lines) - 4 <= 64 and len(set(lines[4:])) == len(lines) - 4, "signatures")
+        distinct(lines[4:], 64)
         self.signatures = []  # (name, id, body)
         for line in lines[4:]:
             m = re.fullmatch("— ([^ ]+) ([^ ]+)".encode(), line)
@@ -360,7 +374,9 @@ FIRST = b"""timemark-receipt v1
 # The claim upon a work, the log entry that commits to it, and the proof that the log holds it.
 # To check it: timemark verify WORK --receipt THIS_FILE --policy TRUST
 """
-KNOWN = [b"claim", b"leaf", b"anchor", b"timestamp", b"evidence-record", b"receipt-record"]
+# Each section by a letter, and by those of the sections that may stand before it; `o` is any other, "" the beginning.
+SECTIONS = {b"claim": "c", b"leaf": "l", b"anchor": "a", b"timestamp": "t", b"evidence-record": "e", b"receipt-record": "r"}
+BEFORE = {"c": [""], "l": ["c"], "a": [*"late"], "t": [*"at"], "e": [*"ate"], "r": [*"ater"], "o": [*"atero"]}
 
 
 class Receipt:
@@ -371,17 +387,13 @@ class Receipt:
         above = len(data) - len(lines[-1]) - 1
         need(lines[-1] == b"== sha256 " + hashlib.sha256(data[:above]).hexdigest().encode(), "last line")
         self.anchors, self.records, self.covered = [], [], None
-        at, offset, order = 3, len(FIRST), []
+        at, offset, before = 3, len(FIRST), ""
         while at < len(lines) - 1:
             m = re.fullmatch(rb"== ([a-z0-9-]+) ([1-9][0-9]{0,7})", lines[at])
             need(m and at + int(m[2]) < len(lines) - 1, "heading")
             name, body = m[1], lines[at + 1:at + 1 + int(m[2])]
-            before = order[-1] if order else None
-            need(before in {b"claim": (None,), b"leaf": (b"claim",), b"anchor": (b"leaf", b"anchor", b"timestamp", b"evidence-record"),
-                            b"timestamp": (b"anchor", b"timestamp"), b"evidence-record": (b"anchor", b"timestamp", b"evidence-record"),
-                            }.get(name, (b"anchor", b"timestamp", b"evidence-record", b"receipt-record",
-                                         *(() if name == b"receipt-record" else (b"other",)))), "order of sections")
-            order.append(name if name in KNOWN else b"other")
+            last, before = before, SECTIONS.get(name, "o")
+            need(last in BEFORE[before], "order of sections")
             if name == b"claim":
                 self.claim = Claim(body)
             elif name == b"leaf":
@@ -404,19 +416,18 @@ class Receipt:
             offset += sum(len(line) + 1 for line in lines[at:at + 1 + len(body)])
             at += 1 + len(body)
         need(self.anchors, "no anchor")
-
-        def distinct(things, highest):
-            need(len(things) <= highest and len(set(things)) == len(things), "too many, or twice the same")
-
         distinct([(a.index, a.note.bytes) for a in self.anchors], 64)
+        distinct(self.records, 16)
         for a in self.anchors:
             distinct(a.timestamps, 64)
-        for records in [a.records for a in self.anchors] + [self.records]:
-            distinct(records, 16)
+            distinct(a.records, 16)
 
 
 # ---------------------------------------------------------------- policy
 
+WORDS = {b"log": (1, 2), b"witness": (2, 3), b"group": (3, 9999), b"quorum": (1, 1), b"log-sizes": (3, 3), b"tsa": (2, 3),
+         b"tsa-tolerance": (1, 1), b"tsa-until": (2, 2), b"hash-until": (2, 2)}  # how many may follow
+END = 2**64 - 1
 ANYTIME, UNKNOWN = -1, float("inf")  # when a witness had cosigned that states no time: a log's key, another
 
 
@@ -427,9 +438,6 @@ def moment(value, spelling=rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", erro
         return int(datetime(*map(int, m.groups()), tzinfo=timezone.utc).timestamp())
     except ValueError:
         raise error("time")
-
-
-END = 2**64 - 1
 
 
 class Policy:
@@ -443,10 +451,8 @@ class Policy:
             word, *rest = [w for w in re.split(rb"[ \t]+", line) if w] or [b"#"]
             if word.startswith(b"#"):
                 continue
-            count, arguments = {b"log": (1, 2), b"witness": (2, 3), b"group": (3, 9999), b"quorum": (1, 1), b"log-sizes": (3, 3),
-                                b"tsa": (2, 3), b"tsa-tolerance": (1, 1), b"tsa-until": (2, 2), b"hash-until": (2, 2)
-                                }.get(word, (0, -1)), len(rest)
-            need(count[0] <= arguments <= count[1], "policy line")
+            least, most = WORDS.get(word, (1, 0))
+            need(least <= len(rest) <= most, "policy line")
             name = rest[0]
             if word in (b"witness", b"group"):
                 need(name != b"none" and name not in self.witnesses and name not in self.members, "name in use")
@@ -892,19 +898,9 @@ def attempt(what, function, *arguments):
 # ---------------------------------------------------------------- verification of a receipt
 
 def verify(work, data, policy, in_bundle=False):
-    """(verdict, check, existed_by) of a work, or of its claim alone if `work` is None."""
-    try:
-        try:
-            receipt = Receipt(from_certificate(data) if data.startswith(b"%PDF-") and not in_bundle else data)
-        except Spelling as e:
-            remark(e)
-            raise Stop("receipt.format")
-        return "verified", None, verified_at(work, receipt, policy)
-    except Stop as stop:
-        return stop.verdict, stop.check, None
-
-
-def verified_at(work, receipt, policy):
+    """`existed_by` of a work, or of its claim alone if `work` is None."""
+    with spelled_for("receipt.format"):
+        receipt = Receipt(from_certificate(data) if data.startswith(b"%PDF-") and not in_bundle else data)
     claim, leaf = receipt.claim, receipt.leaf
     stated = claim.length, claim.sha256, claim.sha512, claim.sm3
     for name, a, b in zip(("length", "sha256", "sha512", "sm3"), digests(work) if work is not None else stated, stated):
@@ -977,12 +973,12 @@ def from_certificate(data):
     return found.pop()
 
 
-def read_policy(data, verdict="undecided"):
+def outcome(function, *arguments):
+    """(verdict, check, existed_by)"""
     try:
-        return Policy(data)
-    except Spelling as e:
-        remark(e)
-        raise Stop("policy.format", verdict)
+        return "verified", None, function(*arguments)
+    except Stop as stop:
+        return stop.verdict, stop.check, None
 
 
 # ---------------------------------------------------------------- bundle
@@ -1039,11 +1035,8 @@ def read_bundle(data):
         files[name] = body
         offsets.append((shared, offset, name))
         if len(files) == 1:
-            try:
+            with spelled_for("bundle.manifest"):
                 expected += read_manifest(body)
-            except Spelling as e:
-                remark(e)
-                raise Stop("bundle.manifest")
     start = at
     directory = data[at:at + 4] != b""
     need(data[at:at + 4] != b"PK\3\4", "bundle.file", Stop)
@@ -1056,42 +1049,32 @@ def read_bundle(data):
 
 
 def verify_bundle(data, policy, confirm=None):
-    try:
-        files = read_bundle(data)
-        inside = files.get(b"policy.txt")
-        if policy is None and confirm and inside is not None and sha256(inside).hex() == confirm:
-            policy = read_policy(inside, "refused")
-    except Stop as stop:
-        return stop.verdict, stop.check, None
-    answer = verify(files[b"manifest.txt"], files[b"manifest.txt.timemark"], policy, True)
-    rank = {"verified": 0, "undecided": 1, "refused": 2}
-    for path, body in files.items():
-        if path.endswith(b".timemark") and path != b"manifest.txt.timemark":
-            one = verify(files.get(path[:-9]), body, policy, True)
-            if rank[one[0]] > rank[answer[0]]:
-                answer = *one[:2], None
-    return answer
+    files = read_bundle(data)
+    inside = files.get(b"policy.txt")
+    if policy is None and inside is not None and sha256(inside).hex() == confirm:
+        with spelled_for("policy.format"):
+            policy = Policy(inside)
+    # in the order of the files, so the manifest first; of equally bad ones `max` takes the first
+    answers = [outcome(verify, files.get(p[:-9]), body, policy, True) for p, body in files.items() if p.endswith(b".timemark")]
+    verdict, check, time = max(answers, key=lambda answer: ("verified", "undecided", "refused").index(answer[0]))
+    if check:
+        raise Stop(check, verdict)
+    return time
 
 
 # ---------------------------------------------------------------- command line
 
-def answer_of(result):
-    verdict, check, time = result
-    if time is not None:
-        try:
-            time = datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        except (ValueError, OverflowError, OSError):
-            time = None
-    return {"verdict": verdict, "check": check, "existed_by": time}
-
-
 def judge(bundle=None, work=None, receipt=None, policy=None, confirm=None):
     """All arguments are bytes but `confirm`."""
-    try:
-        policy = read_policy(policy) if policy is not None else None
-    except Stop as stop:
-        return answer_of((stop.verdict, stop.check, None))
-    return answer_of(verify_bundle(bundle, policy, confirm) if bundle is not None else verify(work, receipt, policy))
+    def checked():
+        with spelled_for("policy.format", "undecided"):
+            trusted = None if policy is None else Policy(policy)
+        return verify(work, receipt, trusted) if bundle is None else verify_bundle(bundle, trusted, confirm)
+
+    verdict, check, time = outcome(checked)
+    if time is not None:  # silent: what becomes of a time behind the year 9999, which cannot be spelled
+        time = datetime.fromtimestamp(time, timezone.utc).isoformat()[:19] + "Z" if time < 253402300800 else None
+    return {"verdict": verdict, "check": check, "existed_by": time}
 
 
 def cases(folder, name):
@@ -1138,34 +1121,34 @@ def sweep(folder, every):
     return 0
 
 
-def main(arguments):
+def main():
     global REMARKS
-    options = {}
-    while found := [a for a in arguments if a.startswith("--")]:
-        at = arguments.index(found[0])
-        takes = found[0] != "--remarks"
-        options[found[0]] = arguments[at + 1] if takes else True
-        del arguments[at:at + 1 + takes]
-    REMARKS = options.pop("--remarks", False)
-    if "--vectors" in options:
-        return vectors(Path(options["--vectors"]))
-    if "--sweep" in options:
-        return sweep(Path(options["--sweep"]), int(options.get("--every", 97)))
-    if not 1 <= len(arguments) <= 3:
-        print(__doc__, file=sys.stderr)
-        return 64
-    files = [Path(a).read_bytes() for a in arguments]
-    bundle = len(files) == 1 or len(files) == 2 and files[0].startswith(b"PK\3\4") and not files[1].startswith((b"timemark-receipt", b"%PDF-"))
-    names = ("bundle", "policy") if bundle else ("work", "receipt", "policy")
-    answer = judge(**dict(zip(names, files)), confirm=options.get("--confirm"))
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.error = lambda message: parser.exit(64, __doc__)  # 2 would say "undecided"
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--confirm")
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--sweep", type=Path)
+    parser.add_argument("--every", type=int, default=97)
+    parser.add_argument("--remarks", action="store_true")
+    given = parser.parse_args()
+    REMARKS = given.remarks
+    if given.vectors or given.sweep:
+        return vectors(given.vectors) if given.vectors else sweep(given.sweep, given.every)
+    files = [f.read_bytes() for f in given.files]
+    receipt = len(files) == 2 and files[1].startswith((b"timemark-receipt", b"%PDF-"))
+    bundle = len(files) == 1 or len(files) == 2 and files[0].startswith(b"PK\3\4") and not receipt
+    if not 1 <= len(files) <= (2 if bundle else 3):
+        parser.error("number of files")
+    answer = judge(**dict(zip(("bundle", "policy") if bundle else ("work", "receipt", "policy"), files)), confirm=given.confirm)
     print(json.dumps(answer))
-    return {"verified": 0, "refused": 1, "undecided": 2}[answer["verdict"]]
+    return ["verified", "refused", "undecided"].index(answer["verdict"])
 
 
 if __name__ == "__main__":
     sys.setrecursionlimit(10_000)  # a policy may nest 1,024 groups
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main())
     except Exception:  # an error is no verdict: 1 would say "refused"
         traceback.print_exc()
         sys.exit(70)
