@@ -138,6 +138,10 @@ def wrapped(lines):
     return b64(b"".join(lines))
 
 
+def joined(lines):
+    return b"".join(line + b"\n" for line in lines)
+
+
 def sha256(data):
     return hashlib.sha256(data).digest()
 
@@ -157,7 +161,7 @@ def digests(work):
 
 class Claim:
     def __init__(self, lines):
-        self.text = b"".join(line + b"\n" for line in lines)
+        self.text = joined(lines)
         need(len(self.text) <= MIB, "claim too long")
         rest = list(lines)
 
@@ -189,7 +193,7 @@ class Claim:
         if (value := take(b"creator", True)) is not None:
             m = re.fullmatch(rb"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})", value)
             need(m, "creator")
-            message = b"timemark-creator v1\n" + b"".join(line + b"\n" for line in signed)
+            message = b"timemark-creator v1\n" + joined(signed)
             self.creator = bytes.fromhex(m[1].decode()), bytes.fromhex(m[2].decode()), message
         hexa(take(b"salt"), 32)
         need(not rest, "claim: lines too many")
@@ -238,19 +242,13 @@ def holds(kind, public, signature, message):
 
 def cosigned_at(key, body, note):
     """Whether the signature holds, and the time that it states (0: none)."""
-    size = {ED25519: 64, COSIGNATURE: 72, MLDSA: 2428, SM2: 64}[key.type]
-    if len(body) != size:
-        return False, 0
-    if key.type in (ED25519, SM2):
-        return holds(key.type, key.public, body, note.text), 0
-    time, signature = struct.unpack(">Q", body[:8])[0], body[8:]
-    if time >= 2**63:
+    stated = key.type in (COSIGNATURE, MLDSA)
+    time, signature, message = int.from_bytes(body[:8], "big") if stated else 0, body[8 if stated else 0:], note.text
+    if len(signature) != (2420 if key.type == MLDSA else 64) or time >= 2**63 or max(len(key.name), len(note.origin)) > 255 and key.type == MLDSA:
         return False, 0
     if key.type == COSIGNATURE:
-        message = b"cosignature/v1\ntime %d\n" % time + note.text
-    else:
-        if max(len(key.name), len(note.origin)) > 255:
-            return False, 0
+        message = b"cosignature/v1\ntime %d\n" % time + message
+    if key.type == MLDSA:
         message = (b"subtree/v1\n\0" + bytes([len(key.name)]) + key.name + struct.pack(">Q", time)
                    + bytes([len(note.origin)]) + note.origin + struct.pack(">QQ", 0, note.size) + note.root)
     return holds(key.type, key.public, signature, message), time
@@ -325,12 +323,12 @@ class Note:
     """A checkpoint with its signatures: c2sp.org/signed-note, c2sp.org/tlog-checkpoint without extension lines."""
 
     def __init__(self, lines):
-        self.bytes = b"".join(line + b"\n" for line in lines)
+        self.bytes = joined(lines)
         need(len(self.bytes) <= 256 * KIB and len(lines) >= 5 and lines[3] == b"", "note")
         self.origin, self.size, self.root = lines[0], number(lines[1]), b64(lines[2])
         need(self.origin and len(self.root) == 32, "checkpoint")
         clean(utf8(self.origin))  # silent: whether an origin may hold white space or `+`, which no key's name can
-        self.text = b"".join(line + b"\n" for line in lines[:3])
+        self.text = joined(lines[:3])
         distinct(lines[4:], 64)
         self.signatures = []  # (name, id, body)
         for line in lines[4:]:
@@ -413,7 +411,7 @@ class Receipt:
                 need(name != b"sha256" and not any(line.startswith(b"== ") for line in body), "other section")
                 for line in body:
                     clean(utf8(line))
-            offset += sum(len(line) + 1 for line in lines[at:at + 1 + len(body)])
+            offset += len(lines[at]) + 1 + len(joined(body))
             at += 1 + len(body)
         need(self.anchors, "no anchor")
         distinct([(a.index, a.note.bytes) for a in self.anchors], 64)
@@ -600,11 +598,10 @@ def oid(dotted):
 SIGNED_DATA, TST_INFO = oid("1.2.840.113549.1.7.2"), oid("1.2.840.113549.1.9.16.1.4")
 CONTENT_TYPE, MESSAGE_DIGEST = oid("1.2.840.113549.1.9.3"), oid("1.2.840.113549.1.9.4")
 ESS_V1, ESS_V2 = oid("1.2.840.113549.1.9.16.2.12"), oid("1.2.840.113549.1.9.16.2.47")
-DIGESTS = {oid("2.16.840.1.101.3.4.2.%d" % n): name for n, name in ((1, "sha256"), (2, "sha384"), (3, "sha512"))}
 RSA, PSS, MGF1 = (oid("1.2.840.113549.1.1.%d" % n) for n in (1, 10, 8))
-RSA_WITH = {oid("1.2.840.113549.1.1.%d" % n): name for n, name in ((11, "sha256"), (12, "sha384"), (13, "sha512"))}
-ECDSA_WITH = {oid("1.2.840.10045.4.3.%d" % n): name for n, name in ((2, "sha256"), (3, "sha384"), (4, "sha512"))}
 HASH = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+DIGESTS, RSA_WITH, ECDSA_WITH = ({oid("%s.%d" % (arc, first + i)): name for i, name in enumerate(HASH)}
+                                 for arc, first in (("2.16.840.1.101.3.4.2", 1), ("1.2.840.113549.1.1", 11), ("1.2.840.10045.4.3", 2)))
 
 
 def digest_name(der):
@@ -642,7 +639,7 @@ def signature_holds(certificate, algorithm, content_digest, signature, message):
             digest, pad = RSA_WITH.get(kind, content_digest), padding.PKCS1v15()
         key.verify(signature, message, pad, HASH[digest])
         return digest
-    except (InvalidSignature, ValueError, TypeError):
+    except (InvalidSignature, ValueError, TypeError, OverflowError):
         raise Nothing("signature does not hold")
 
 
@@ -760,19 +757,18 @@ class Token:
         need(not by_name or not by_key, "two names of a signer", Nothing)
         need(version.int() == (1 if by_name else 3), "version of SignerInfo", Nothing)
         self.content_digest = digest_name(name)
-        attributes = {}
+        one = {}
         for der in signed_attributes.kids:
             kind, values = der.fields(OID, SET)
-            need(kind.content not in attributes, "attribute twice", Nothing)
-            attributes[kind.content] = values.kids
-        one = {k: v[0] for k, v in attributes.items() if len(v) == 1}
+            need(kind.content not in one and len(values.kids) == 1, "an attribute or its value twice", Nothing)
+            one[kind.content] = values.kids[0]
+        digest, ess = hashed(self.content_digest, info), [k for k in (ESS_V1, ESS_V2) if k in one]
         need(CONTENT_TYPE in one and one[CONTENT_TYPE].raw == bytes([OID, len(TST_INFO)]) + TST_INFO, "contentType", Nothing)
-        digest = hashed(self.content_digest, info)
         need(MESSAGE_DIGEST in one and one[MESSAGE_DIGEST].raw == bytes([OCTETS, len(digest)]) + digest, "messageDigest", Nothing)
-        need(ESS_V1 in one or ESS_V2 in one, "no ESSCertID", Nothing)
+        need(ess, "no ESSCertID", Nothing)
         message = bytes([SET]) + signed_attributes.raw[1:]
         for certificate in candidates:
-            if identified(certificate, by_name or by_key) and all(ess_names(certificate, one[k], k == ESS_V1) for k in (ESS_V1, ESS_V2) if k in attributes):
+            if identified(certificate, by_name or by_key) and all(ess_names(certificate, one[k], k == ESS_V1) for k in ess):
                 self.signer = certificate
                 self.signature_digest = signature_holds(certificate, algorithm, self.content_digest, signature.content, message)
                 return
