@@ -68,6 +68,9 @@ while IFS= read -r line; do
     esac
 done < "$sources/index.html" > "$page/verify.html"
 rm -r "$page/parts"
+# `timemark bundle` looks for it beside the program.
+mkdir -p target/release
+cp "$page/verify.html" target/release/
 
 size() { wc -c | tr -d ' '; }
 echo "$page/verify.wasm: $(size < "$page/verify.wasm") bytes, $(gzip -9 -n -c "$page/verify.wasm" | size) gzipped"

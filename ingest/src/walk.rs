@@ -15,7 +15,7 @@ pub(crate) const ARCHIVE_MARKER: &str = "timemark-archive";
 pub enum Sighting {
     /// A regular file.
     File(Found),
-    /// A receipt, which is about a work and is none.
+    /// A receipt or a certificate, which are about a work and are none.
     Receipt(PathBuf),
     /// The folder of an archive.
     Archive(PathBuf),
@@ -99,7 +99,11 @@ fn sight(root: &Path, path: PathBuf) -> Result<Sighting, WalkError> {
         let reason = "its name is not UTF-8; rename it".to_owned();
         return Err(WalkError { path, reason });
     }
-    if path.extension().is_some_and(|e| e == Receipt::FILE_EXTENSION) && begins_as_receipt(&path) {
+    let is_receipt = path.extension().is_some_and(|e| e == Receipt::FILE_EXTENSION);
+    let is_certificate = path.to_str().is_some_and(|path| path.ends_with(CERTIFICATE_ENDING));
+    if is_receipt && begins(&path, Receipt::is_receipt)
+        || is_certificate && begins(&path, |start| start.starts_with(b"%PDF-"))
+    {
         return Ok(Sighting::Receipt(path));
     }
     let below = match path.strip_prefix(root) {
@@ -120,10 +124,10 @@ fn not_regular(path: PathBuf) -> Result<Sighting, WalkError> {
     Err(WalkError { path, reason: "it is not a regular file".to_owned() })
 }
 
-fn begins_as_receipt(path: &Path) -> bool {
+fn begins(path: &Path, as_it_should: impl Fn(&[u8]) -> bool) -> bool {
     let mut start = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
-    read.is_ok() && Receipt::is_receipt(&start)
+    read.is_ok() && as_it_should(&start)
 }
 
 fn walk_error(root: &Path, error: &walkdir::Error) -> WalkError {
@@ -145,6 +149,9 @@ fn io_words(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+/// How a certificate's name ends; what else is a PDF may be a work.
+const CERTIFICATE_ENDING: &str = ".certificate.pdf";
 
 #[cfg(test)]
 mod tests {

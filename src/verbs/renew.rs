@@ -12,12 +12,12 @@ use timemark_ingest::{Sighting, walk};
 use timemark_tlog::AuthorityClient;
 use timemark_verify::{
     Anchor, DigestAlgorithm, EvidenceRecord, HashTree, Policy, Receipt, RecordSubject,
-    ReducedHashTree, Renewed, Timestamp,
+    ReducedHashTree, RenewalTold, Renewed, Timestamp,
 };
 
 use crate::outcome::{Answer, error_words, json_text, legible, print_json, print_line, remark};
 use crate::receipts::replace;
-use crate::verbs::verify::{RenewalJson, read_receipt};
+use crate::verbs::verify::read_receipt;
 use crate::{open, progress};
 
 /// Renew receipts, so that they outlive the certificates of their time-stamps, or their digests
@@ -49,7 +49,7 @@ struct RenewJson {
     receipt: String,
     status: &'static str,
     /// The records that were begun or renewed.
-    renewals: Vec<RenewalJson>,
+    renewals: Vec<RenewalTold>,
     /// What could not be renewed beside them.
     not_renewed: Vec<String>,
     error: Option<String>,
@@ -351,7 +351,7 @@ impl Plan {
                 let fault = faults.into_iter().next().unwrap_or_else(|| "no room".to_owned());
                 not_renewed.push(format!("{}{fault}", name.unwrap_or_default()));
             }
-            renewals.extend(renewed.iter().map(RenewalJson::of));
+            renewals.extend(renewed.iter().map(RenewalTold::of));
         }
         if renewals.is_empty() {
             bail!("{}", not_renewed.join("; "));

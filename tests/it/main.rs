@@ -4,6 +4,7 @@
 mod accuracy;
 mod archive;
 mod bad_input;
+mod bundles;
 mod certificates;
 mod conformance;
 mod crash;

@@ -677,9 +677,9 @@ pub fn end_of_archive(entries: &[Entry]) -> Vec<u8> {
     });
     for entry in entries {
         end.extend_from_slice(DIRECTORY_SIGNATURE);
-        end.extend_from_slice(&20u16.to_le_bytes()); // made by version 2.0 for MS-DOS: no permissions
+        end.extend_from_slice(&[20, 3]); // made by version 2.0 on Unix, so that names are taken as they are
         end.extend_from_slice(&shared_fields(entry));
-        end.extend_from_slice(&[0; 10]); // no comment, first disk, no attributes
+        end.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0, 0xA4, 0x81]); // a plain file, mode 0644
         end.extend_from_slice(&entry.offset.to_le_bytes());
         end.extend_from_slice(entry.path.as_bytes());
     }

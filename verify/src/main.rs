@@ -13,11 +13,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
 use timemark_verify::{
     Answer, BundleFault, BundleOutcome, BundleReader, FormatError, Outcome, Policy, Receipt, Step,
-    StepState, Trust, TrustSource, TrustTold, WorkDigests, WorkHasher, expert_files,
+    StepState, Trust, TrustTold, WorkDigests, WorkHasher, expert_files,
 };
 
 const HELP: &str = "\
@@ -207,12 +205,12 @@ fn bundle_words(outcome: &BundleOutcome) -> String {
         words += &line("policy", &format!("{sha256} (SHA-256 of policy.txt in the bundle)"));
     }
     if let Some(manifest) = &outcome.manifest {
-        words += &format!("\nmanifest.txt: {}\n{}", name(manifest.verdict), facts(manifest));
+        words += &format!("\nmanifest.txt: {}\n{}", manifest.verdict.name(), facts(manifest));
     }
     for item in &outcome.items {
         let work =
             if item.work == "absent" { ", the work itself is not in the bundle" } else { "" };
-        words += &format!("\n{}: {}{work}\n", item.path, name(item.outcome.verdict));
+        words += &format!("\n{}: {}{work}\n", item.path, item.outcome.verdict.name());
         if item.outcome.verdict != Answer::Verified {
             words += &line("reason", &item.outcome.reason);
         }
@@ -293,14 +291,6 @@ fn line(what: &str, value: &str) -> String {
     format!("  {what:<11} {}\n", legible(value))
 }
 
-fn name(answer: Answer) -> &'static str {
-    match answer {
-        Answer::Verified => "verified",
-        Answer::Undecided => "undecided",
-        Answer::Refused => "REFUSED",
-    }
-}
-
 /// Text from outside, without what could move a terminal's cursor or hide.
 fn legible(text: &str) -> String {
     timemark_verify::escape(text.as_bytes()).replace("%25", "%")
@@ -316,8 +306,7 @@ fn is_bundle(path: &Path) -> Result<bool, String> {
 
 fn read_policy(path: &Path) -> Result<Result<(Policy, TrustTold), FormatError>, String> {
     let bytes = read(path, Policy::BYTES_MAX)?;
-    let sha256 = HEXLOWER.encode(&Sha256::digest(&bytes));
-    let told = TrustTold { sha256, source: TrustSource::Given };
+    let told = TrustTold::given(&bytes);
     Ok(Policy::parse(&bytes).map(|policy| (policy, told)))
 }
 

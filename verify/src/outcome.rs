@@ -5,6 +5,7 @@
 
 use data_encoding::HEXLOWER;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::expert;
 use crate::merkle;
@@ -27,6 +28,17 @@ pub enum Answer {
     Refused,
 }
 
+impl Answer {
+    /// In a word: how JSON has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Answer::Verified => "verified",
+            Answer::Undecided => "undecided",
+            Answer::Refused => "refused",
+        }
+    }
+}
+
 /// A policy and where it came from.
 #[derive(Clone, Copy)]
 pub struct Trust<'a> {
@@ -43,6 +55,13 @@ pub struct TrustTold {
     pub sha256: String,
     /// Who brought it.
     pub source: TrustSource,
+}
+
+impl TrustTold {
+    /// Of a policy file that whoever asks brought.
+    pub fn given(file: &[u8]) -> TrustTold {
+        TrustTold { sha256: HEXLOWER.encode(&Sha256::digest(file)), source: TrustSource::Given }
+    }
 }
 
 /// Who brought a policy.

@@ -2,14 +2,12 @@
 //!
 //! It is what a front end that has no Rust types talks to: the page, by `wasm.rs`.
 
-use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use crate::{
     Answer, Bundle, BundleFault, BundleOutcome, BundleReader, FileTold, FormatError, Outcome,
-    Policy, Receipt, Trust, TrustSource, TrustTold, WorkDigests, WorkHasher, expert_files,
+    Policy, Receipt, Trust, TrustTold, WorkDigests, WorkHasher, expert_files,
 };
 
 /// What has come in so far.
@@ -67,9 +65,9 @@ impl Session {
         }
         match Policy::parse(file) {
             Ok(policy) => {
-                let sha256 = HEXLOWER.encode(&Sha256::digest(file));
-                let answer = json!({ "ok": true, "sha256": sha256 }).to_string();
-                self.policy = Some(Ok((policy, TrustTold { sha256, source: TrustSource::Given })));
+                let told = TrustTold::given(file);
+                let answer = json!({ "ok": true, "sha256": told.sha256 }).to_string();
+                self.policy = Some(Ok((policy, told)));
                 answer
             }
             Err(error) => {
