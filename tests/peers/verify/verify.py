@@ -1037,7 +1037,7 @@ def read_bundle(data):
     directory = data[at:at + 4] != b""
     need(data[at:at + 4] != b"PK\3\4", "bundle.file", Stop)
     for shared, offset, name in offsets:
-        entry = b"PK\1\2\x14\0" + shared + bytes(10) + struct.pack("<I", offset) + name
+        entry = b"PK\1\2\x14\3" + shared + bytes(8) + b"\xA4\x81" + struct.pack("<I", offset) + name
         need(take(len(entry)) == entry, "bundle.zip", Stop)
     end = b"PK\5\6" + bytes(4) + struct.pack("<HHII", len(files), len(files), at - start, start) + bytes(2)
     need(take(len(end)) == end and at == len(data), "bundle.zip", Stop)
