@@ -222,7 +222,7 @@ class Key:
         need(self.id == sha256(self.name + b"\n" + data)[:4], "key id")
         if data.startswith(SM2_TYPE):
             self.type, self.public = SM2, data[len(SM2_TYPE):]
-            need(len(self.public) == 65 and self.public[0] == 4 and sm2_on_curve(sm2_point(self.public)), "SM2 key")
+            need(sm2_point(self.public), "SM2 key")
         else:
             self.type, self.public = data[0], data[1:]
             need({ED25519: 32, COSIGNATURE: 32, MLDSA: 1312}.get(self.type) == len(self.public), "key type")
@@ -244,11 +244,13 @@ def cosigned_at(key, body, note):
     """Whether the signature holds, and the time that it states (0: none)."""
     stated = key.type in (COSIGNATURE, MLDSA)
     time, signature, message = int.from_bytes(body[:8], "big") if stated else 0, body[8 if stated else 0:], note.text
-    if len(signature) != (2420 if key.type == MLDSA else 64) or time >= 2**63 or max(len(key.name), len(note.origin)) > 255 and key.type == MLDSA:
+    if len(signature) != (2420 if key.type == MLDSA else 64) or time >= 2**63:
         return False, 0
     if key.type == COSIGNATURE:
         message = b"cosignature/v1\ntime %d\n" % time + message
     if key.type == MLDSA:
+        if max(len(key.name), len(note.origin)) > 255:
+            return False, 0
         message = (b"subtree/v1\n\0" + bytes([len(key.name)]) + key.name + struct.pack(">Q", time)
                    + bytes([len(note.origin)]) + note.origin + struct.pack(">QQ", 0, note.size) + note.root)
     return holds(key.type, key.public, signature, message), time
@@ -274,12 +276,10 @@ G = (0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
 
 
 def sm2_point(public):
-    return int.from_bytes(public[1:33], "big"), int.from_bytes(public[33:], "big")
-
-
-def sm2_on_curve(point):
-    x, y = point
-    return x < P and y < P and (y * y - x * x * x - A * x - B) % P == 0
+    """The point of a public key, or None if it is none of the curve."""
+    x, y = int.from_bytes(public[1:33], "big"), int.from_bytes(public[33:], "big")
+    good = len(public) == 65 and public[0] == 4 and x < P and y < P and (y * y - x * x * x - A * x - B) % P == 0
+    return (x, y) if good else None
 
 
 def sm2_add(p, q):
@@ -306,8 +306,7 @@ def sm2_mul(k, point):
 
 def sm2_holds(public, signature, message):
     identity = b"1234567812345678"
-    constants = b"".join(v.to_bytes(32, "big") for v in (A, B, *G))
-    z = sm3(struct.pack(">H", 8 * len(identity)) + identity + constants + public[1:])
+    z = sm3(struct.pack(">H", 8 * len(identity)) + identity + b"".join(v.to_bytes(32, "big") for v in (A, B, *G)) + public[1:])
     e = int.from_bytes(sm3(z + message), "big")
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     t = (r + s) % N
@@ -817,13 +816,9 @@ def read_record(raw):
     need(version.int() == 1, "version of the record", Nothing)
     chains = []
     for chain in sequence.kids:
-        need(chain.tag == SEQUENCE and chain.kids, "chain", Nothing)
-        stamps = []
-        for der in chain.kids:
-            need(der.tag == SEQUENCE, "archive time-stamp", Nothing)
-            digest, _, tree, token = der.fields(-0xA0, -0xA1, -0xA2, SEQUENCE)
-            stamps.append((digest and digest_name(digest), tree, token.raw))
-        chains.append((stamps, chain.raw))
+        need(chain.tag == SEQUENCE and chain.kids and all(der.tag == SEQUENCE for der in chain.kids), "chain", Nothing)
+        stamps = [der.fields(-0xA0, -0xA1, -0xA2, SEQUENCE) for der in chain.kids]
+        chains.append(([(digest and digest_name(digest), tree, token.raw) for digest, _, tree, token in stamps], chain.raw))
     need(0 < sum(len(stamps) for stamps, _ in chains) <= 64, "number of tokens", Nothing)
     return chains
 
@@ -844,11 +839,8 @@ def root(tree, value, digest):
     need(tree.kids, "empty hash tree", Nothing)
     for i, group in enumerate(tree.kids):
         need(group.tag == SEQUENCE and all(k.tag == OCTETS for k in group.kids), "hash tree", Nothing)
-        values = [k.content for k in group.kids]
-        if i == 0:
-            need(value in values, "hash value not in the tree", Nothing)
-        else:
-            values.append(value)
+        values = [k.content for k in group.kids] + [value] * (i > 0)
+        need(value in values, "hash value not in the tree", Nothing)
         value = values[0] if len(values) == 1 else hashed(digest, b"".join(sorted(values)))
     return value
 
@@ -1081,13 +1073,13 @@ def cases(folder, name):
 
 
 def vectors(folder):
-    good = True
+    bad = 0
     for case, files in cases(folder, "vectors.jsonl"):
         got = judge(**files)
         ok = all(got[k] == case.get(k) for k in got)
-        good = good and ok
+        bad += not ok
         print(json.dumps({"name": case["name"], **got, "ok": ok}), flush=True)
-    return 0 if good else 1
+    return 1 if bad else 0
 
 
 def sweep(folder, every):
