@@ -971,25 +971,37 @@ def outcome(function, *arguments):
 
 # ---------------------------------------------------------------- bundle
 
+DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)[0-9])(\..*)?", re.IGNORECASE | re.ASCII | re.DOTALL)
+
+
 def read_manifest(data):
     """[(path, SHA-256, length)]"""
     utf8(data)
     lines = data.split(b"\n")
     need(len(data) <= 16 * MIB and len(lines) >= 3 and lines.pop() == b"" and lines[0] == b"timemark-bundle v1", "manifest")
     need(lines[1] in (b"profile cn-court", b"profile us-fre902", b"profile eu-eidas"), "profile")
-    out, seen = [], {b"manifest.txt", b"manifest.txt.timemark"}
+    out, seen, folders = [], {"manifest.txt", "manifest.txt.timemark"}, set()
     for line in lines[2:]:
         m = re.fullmatch(rb"file ([0-9a-f]{64}) ([0-9]+) (.+)", line)
-        need(m and len(m[3]) <= 512 and m[3] not in seen, "file line")
-        seen.add(m[3])
+        need(m and len(m[3]) <= 512, "file line")
         path = utf8(m[3])
         clean(path)
         for part in path.split("/"):
-            need(part and part[0] != "." and part[-1] != "." and not {part[0], part[-1]} & WHITE, "part of a path")
-            need(not set(part) & set('\\:*?"<>|'), "part of a path")
+            need(part and part[0] not in ".-" and part[-1] != "." and not {part[0], part[-1]} & WHITE, "part of a path")
+            need(not set(part) & set('\\:*?"<>|') and not DEVICE.fullmatch(part), "part of a path")
+        lower = path.lower()  # silent: whether a folder is compared in lower case, too
+        need(lower not in seen, "path twice")
+        seen.add(lower)
+        folders.update(lower[:i] for i, c in enumerate(lower) if c == "/")
         out.append((m[3], bytes.fromhex(m[1].decode()), number(m[2])))
-    need(len(out) + 2 <= 65002, "too many files")
+    need(len(out) + 2 <= 65002 and not seen & folders, "too many files, or one the folder of another")
     return out
+
+
+def lacks_receipts(files):
+    """Whether there is none but that of the manifest, or a work has none."""
+    works = [p for p in files if p.startswith(b"works/") and not p.endswith((b".timemark", b".certificate.pdf"))]
+    return sum(p.endswith(b".timemark") for p in files) == 1 or any(p + b".timemark" not in files for p in works)
 
 
 def read_bundle(data):
@@ -1033,6 +1045,7 @@ def read_bundle(data):
         need(take(len(entry)) == entry, "bundle.zip", Stop)
     end = b"PK\5\6" + bytes(4) + struct.pack("<HHII", len(files), len(files), at - start, start) + bytes(2)
     need(take(len(end)) == end and at == len(data), "bundle.zip", Stop)
+    need(not lacks_receipts(files), "bundle.missing", Stop)  # silent: whether anything of step 1 comes before this
     return files
 
 
