@@ -1049,8 +1049,9 @@ def read_bundle(data):
     return files
 
 
-def verify_bundle(data, policy, confirm=None):
+def verify_bundle(data, policy, confirm, told):
     files = read_bundle(data)
+    told["absent"] = sum(p.endswith(b".timemark") and p[:-9] not in files for p in files)  # works of which only the claim is there
     inside = files.get(b"policy.txt")
     if policy is None and inside is not None and sha256(inside).hex() == confirm:
         with spelled_for("policy.format"):
@@ -1066,16 +1067,18 @@ def verify_bundle(data, policy, confirm=None):
 # ---------------------------------------------------------------- command line
 
 def judge(bundle=None, work=None, receipt=None, policy=None, confirm=None):
-    """All arguments are bytes but `confirm`."""
+    """All arguments are bytes but `confirm`. Of a bundle that could be read, it is told how many works are absent."""
+    told = {}
+
     def checked():
         with spelled_for("policy.format", "undecided"):
             trusted = None if policy is None else Policy(policy)
-        return verify(work, receipt, trusted) if bundle is None else verify_bundle(bundle, trusted, confirm)
+        return verify(work, receipt, trusted) if bundle is None else verify_bundle(bundle, trusted, confirm, told)
 
     verdict, check, time = outcome(checked)
     if time is not None:  # silent: what becomes of a time behind the year 9999, which cannot be spelled
         time = datetime.fromtimestamp(time, timezone.utc).isoformat()[:19] + "Z" if time < 253402300800 else None
-    return {"verdict": verdict, "check": check, "existed_by": time}
+    return {"verdict": verdict, "check": check, "existed_by": time, **told}
 
 
 def cases(folder, name):
@@ -1088,7 +1091,8 @@ def cases(folder, name):
 def vectors(folder):
     bad = 0
     for case, files in cases(folder, "vectors.jsonl"):
-        got = judge(**files)
+        answer = judge(**files)
+        got = {k: answer[k] for k in ("verdict", "check", "existed_by")}
         ok = all(got[k] == case.get(k) for k in got)
         bad += not ok
         print(json.dumps({"name": case["name"], **got, "ok": ok}), flush=True)
