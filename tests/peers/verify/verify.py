@@ -648,10 +648,11 @@ def readable(der):
     """The certificate in a list, or an empty one if it, its key or its extensions cannot be read."""
     try:
         certificate = x509.load_der_x509_certificate(der)
-        certificate.extensions, certificate.public_key(), certificate.signature_algorithm_oid
+        certificate.extensions, certificate.public_key(), certificate.subject, certificate.issuer
         Der.whole(certificate.tbs_certificate_bytes)
         return [certificate]
-    except (Nothing, ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except Exception as e:  # the library has many of its own for what it cannot read
+        remark("certificate: %s" % e)
         return []
 
 
