@@ -91,7 +91,7 @@ fn page_in_a_browser() {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The folder of a bundle as docs/formats.md says, whose manifest is registered last.
+/// The folder of a bundle as docs/formats.md says, whose manifest is registered after its works.
 fn bundle(desk: &Desk) {
     expect(0, &mut desk.timemark(["init", "--origin", "page.example"]));
     for number in 1..=BUNDLED_WORKS {
@@ -113,6 +113,9 @@ fn bundle(desk: &Desk) {
     }
     desk.file("bundle/manifest.txt", manifest);
     expect(0, &mut desk.timemark(["register", "bundle/manifest.txt"]));
+    // A work that looks like a policy.
+    desk.file("registered/policy.txt", fs::read(repository("samples/policy.txt")).unwrap());
+    expect(0, &mut desk.timemark(["register", "registered/policy.txt"]));
 }
 
 fn page() -> Option<PathBuf> {

@@ -32,9 +32,13 @@ function verdictCard(outcome, actions) {
   if (verdict === 'verified') facts.append(proven(outcome), byWhen(outcome), notProven());
   if (verdict === 'refused') facts.append(failure(outcome), meaning(outcome), fact('not_proven', t('proven_nothing')));
   if (verdict === 'undecided') facts.append(needed(outcome, actions), fact('not_proven', t('proven_not_yet'), t('not_authorship')));
-  card.append(facts);
+  card.append(...[trustLine(outcome), facts].filter(Boolean));
   return card;
 }
+
+// Whose word the verdict rests on, to be compared with what the operator publishes.
+const trustLine = ({ trust }) => trust && el('div', { class: 'trust' },
+  el('p', {}, t(`trust_${trust.source}`), ' ', code(trust.sha256)), el('p', {}, t('trust_published')));
 
 const fact = (title, ...lines) => el('div', { class: 'fact' }, el('h3', {}, t(title)), lines.flat().filter(Boolean).map((line) => (line.nodeType ? line : el('p', {}, line))));
 
@@ -59,7 +63,6 @@ function byWhen(outcome) {
     lines.push(t('by_nobody'));
   }
   if (of.disagreement_seconds !== null && of.disagreement_seconds !== undefined) lines.push(t('disagreement', number(of.disagreement_seconds)));
-  if (outcome.trust) lines.push(el('p', { class: 'soft digest' }, t(`trust_${outcome.trust.source}`, outcome.trust.sha256)));
   return fact('by_when', lines);
 }
 

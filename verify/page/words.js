@@ -34,8 +34,8 @@ const WORDS = {
   title: ['离线核验', 'offline verification'],
   drop_title: ['把文件拖到这里', 'Drop files here'],
   drop_hint: [
-    '作品文件及其收据（.timemark）或证书 PDF；或一个证据包（zip）。另可加入策略文件（policy.txt）。',
-    'A work with its receipt (.timemark) or certificate PDF; or an evidence bundle (zip). A policy (policy.txt) may come with them.',
+    '作品文件及其收据（.timemark）或证书 PDF；或一个证据包（zip）。策略文件（policy.txt）请单独加入。',
+    'A work with its receipt (.timemark) or certificate PDF; or an evidence bundle (zip). Add a policy (policy.txt) by itself.',
   ],
   choose: ['选择文件…', 'Choose files…'],
   private: [
@@ -110,6 +110,10 @@ const WORDS = {
     (name, reason) => `“${name}”无法作为策略文件读取：${reason}`,
     (name, reason) => `“${name}” cannot be read as a policy: ${reason}`,
   ],
+  policy_with: [
+    (name) => `“${name}”看似策略文件，但它与证据一同加入，因此未被采用：信任谁，不能由提交证据的一方决定。如果它是您从日志运营方取得的，请单独加入：点击“加入策略文件…”，或只拖入这一个文件。`,
+    (name) => `“${name}” looks like a policy but came together with the evidence, so it is not used: who submits evidence must not choose whom you trust. If you have it from the operator of the log, add it by itself: with “Add a policy…”, or by dropping this one file alone.`,
+  ],
   note_zip: [
     (name) => `“${name}”不是证据包（首个条目不是 manifest.txt），因此作为作品文件处理。`,
     (name) => `“${name}” is no evidence bundle (its first entry is not manifest.txt), so it is taken for the work.`,
@@ -171,13 +175,11 @@ const WORDS = {
     (s) => `注意：时间戳机构之间相差 ${s} 秒，超出策略容许范围。`,
     (s) => `Note: the authorities differ by ${s} seconds, more than the policy tolerates.`,
   ],
-  trust_given: [
-    (sha) => `依据您提供的策略文件（SHA-256 ${sha}）判定。`,
-    (sha) => `Judged under the policy that you gave (SHA-256 ${sha}).`,
-  ],
-  trust_bundle: [
-    (sha) => `依据证据包内的策略文件判定，其 SHA-256 由您确认：${sha}。`,
-    (sha) => `Judged under the bundle’s policy, whose SHA-256 you confirmed: ${sha}.`,
+  trust_given: ['依据您加入的策略文件判定，其 SHA-256：', 'Judged under the policy that you added. Its SHA-256:'],
+  trust_bundle: ['依据证据包内的策略文件判定，您所确认的 SHA-256：', 'Judged under the bundle’s policy. The SHA-256 that you confirmed:'],
+  trust_published: [
+    '它必须是日志运营方公布的值，请比对。若不一致，此结论毫无意义。',
+    'It must be the one that the operator of the log publishes: compare them. Under any other policy this verdict means nothing.',
   ],
   not_authorship: [
     '谁创作了作品、谁享有权利：名称、声明人、创作日期等均为登记人自述。',
