@@ -238,7 +238,7 @@ async function check() {
     if (subject) {
       reading = subject;
       if (!held.subject) {
-        const progress = (at) => busy(t('reading', subject.name), at, subject.size);
+        const progress = (at) => busy(t('reading', outside(subject.name)), at, subject.size);
         progress(0);
         // Whoever comes while it is being read waits for the same reading.
         Object.assign(held, { subject, read: ask(bundle ? 'bundle' : 'work', { file: subject }, progress) });
@@ -270,7 +270,7 @@ function settle(outcome) {
   show();
   if (!outcome) return;
   const say = (which) => `${inLanguage(which, `verdict_${outcome.verdict}`)}: ${inLanguage(which, `line_${outcome.subject}_${outcome.verdict}`)}`;
-  $('status').textContent = `${say(language)}. ${reason(outcome)}`;
+  $('status').replaceChildren(...nodes(`${say(language)}. ${reason(outcome)}`));
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   $('result').scrollIntoView({ block: 'start', behavior: calm ? 'auto' : 'smooth' });
 }
@@ -340,7 +340,7 @@ function show() {
 function showSlots() {
   const { work, receipt, certificate, bundle } = given;
   const slots = ['bundle', 'work', 'receipt', 'certificate', 'policy'].filter((role) => given[role]).map((role) => el('li', { class: 'slot' },
-    el('span', { class: 'role' }, t(`role_${role}`)), el('span', { class: 'name' }, given[role].name), el('span', { class: 'soft' }, bytes(given[role].size)),
+    el('span', { class: 'role' }, t(`role_${role}`)), el('span', { class: 'name' }, outside(given[role].name)), el('span', { class: 'soft' }, bytes(given[role].size)),
     el('button', { type: 'button', class: 'small', 'aria-label': t('remove', t(`role_${role}`)), title: t('remove', t(`role_${role}`)), onclick: () => drop(role) }, '×')));
   const wanted = (words) => el('li', { class: 'slot wanted' }, words);
   if (!bundle && (receipt || certificate) && !work) slots.push(wanted(t('wanted_work')));
@@ -350,14 +350,14 @@ function showSlots() {
 }
 
 function showNotices() {
-  const say = (word) => (typeof word === 'function' ? word() : word);
+  const say = (word) => (typeof word === 'function' ? word() : outside(word));
   $('notices').replaceChildren(...notices.map(([kind, key, ...words]) => el('p', { class: `notice ${kind}` }, t(key, ...words.map(say)))));
 }
 
 function busy(what, at, of) {
   $('progress').hidden = what === null;
   if (what === null) return;
-  $('progress-what').textContent = what;
+  $('progress-what').replaceChildren(...nodes(what));
   const known = of !== undefined;
   $('progress-text').textContent = known ? t('progress', bytes(at), bytes(of), of ? Math.floor((at / of) * 100) : 100) : '';
   if (known) $('progress-bar').value = of ? at / of : 1;

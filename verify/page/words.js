@@ -11,6 +11,18 @@ function inLanguage(which, key, ...given) {
   return typeof words === 'function' ? words(...given) : words;
 }
 
+// Characters that end a line, reorder it, or cannot be seen: those that a claim escapes (verify/src/text.rs).
+const HIDES = /[\p{Cc}\p{Cs}\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u2028-\u202E\u2060-\u206F\u2800\u3164\uFE00-\uFE0D\uFEFF\uFFA0\uFFF0-\uFFFB\u{1BCA0}-\u{1BCA3}\u{1D173}-\u{1D17A}\u{E0000}-\u{E0FFF}]/gu;
+const byNumber = (char) => `⟨U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩${char === '\n' ? '\n' : ''}`;
+
+// A text from outside: nothing in it hides, and nothing in it moves what stands around it. Between the two characters
+// that isolate, which `el` makes an element of, nothing else can be one of them.
+const outside = (text) => `\u2068${String(text).replace(HIDES, byNumber)}\u2069`;
+
+// The parts of a text, isolated or not. What is not is of the page itself; should it hide anything, that is shown as well.
+const partsOf = (text) => text.split(/(\u2068[^\u2068\u2069]*\u2069)/).filter(Boolean)
+  .map((part) => (part.startsWith('\u2068') && part.endsWith('\u2069') ? { isolated: part.slice(1, -1) } : { plain: part.replace(HIDES, (char) => (char === '\n' ? char : byNumber(char))) }));
+
 const number = (n) => Number(n).toLocaleString(language === 'zh' ? 'zh-CN' : 'en-GB');
 
 // Bytes as people say them, with the exact number where it is short.

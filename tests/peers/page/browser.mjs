@@ -224,6 +224,32 @@ await check('what looks like a policy is a work where a receipt or certificate i
   }
 });
 
+await check('texts from outside neither hide nor reorder anything', async (page) => {
+  const [work, receipt] = sample('harbour-at-dusk.jpg');
+  const bytes = (file) => fs.readFileSync(file, 'base64');
+  await trust(page);
+  await page.evaluate(({ work, receipt }) => {
+    const file = (name, base64) => new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name);
+    take([file('a\u202Egpj\u200B\u2069\u0007.exe', work), file('שלום 7.timemark', receipt)]);
+  }, { work: bytes(work), receipt: bytes(receipt) });
+  await verdict(page, 'verified');
+  const name = 'a⟨U+202E⟩gpj⟨U+200B⟩⟨U+2069⟩⟨U+0007⟩.exe';
+  assert.equal(await page.locator('#slots bdi').first().innerText(), name);
+  assert.ok((await page.innerText('#result')).includes(`Your file: ${name}`));
+  assert.ok((await page.locator('.drawing.wide').first().getAttribute('aria-label')).includes(`\u2068${name}\u2069`));
+  const seen = await page.evaluate(() => [...document.querySelectorAll('main *')].flatMap((e) => [...e.childNodes]).filter((node) => node.nodeType === 3).map((node) => [node.parentElement.namespaceURI.includes('svg'), node.data]));
+  for (const [drawn, text] of seen) {
+    assert.ok(!/[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u00AD\u200B-\u200F\u202A-\u202E\u2060-\u2067\u206A-\u206F\uFEFF]/.test(text), JSON.stringify(text));
+    assert.ok(drawn || !/[\u2068\u2069]/.test(text), JSON.stringify(text));
+  }
+  // Claims say what they like: each text is an element of its own.
+  assert.ok(await page.locator('dl.claim dd').evaluateAll((all) => all.length > 5 && all.filter((dd) => dd.querySelector('bdi')).length >= all.length - 1));
+  await page.screenshot({ path: path.join(shots, 'outside.png'), fullPage: true });
+  // Nothing that a notice names can be missed either.
+  await page.evaluate(() => take([new File(['x'], 'one\u202E'), new File(['y'], 'two\u00AD')]));
+  await page.waitForFunction(() => /“one⟨U\+202E⟩” and “two⟨U\+00AD⟩” would both/.test(document.querySelector('#notices').innerText));
+});
+
 await check('a certificate stands for the receipt in it, whatever else is a PDF', async (page) => {
   const [work, receipt] = sample('leaded-window.jpg');
   const certificate = write('certificate.pdf', Buffer.concat([Buffer.from('%PDF-1.7\nstream\n'), fs.readFileSync(receipt), Buffer.from('endstream\n%%EOF\n')]));
