@@ -252,7 +252,7 @@ function bundleBody(outcome, actions) {
   if (!outcome.manifest) return [];
   const list = el('dl', { class: 'claim' });
   const add = (key, value) => value !== null && value !== undefined && list.append(el('dt', {}, t(`bundle_${key}`)), el('dd', {}, value));
-  add('profile', outcome.profile && t('profile', outcome.profile));
+  add('profile', outcome.profile && [t('profile', outcome.profile), ' ', el('span', { class: 'soft stated' }, t('profile_stated'))]);
   add('files', number(outcome.files));
   add('bytes', t('bytes_exact', number(outcome.bytes)));
   if (outcome.trust && outcome.policy_sha256) add('policy', code(outcome.policy_sha256));

@@ -357,6 +357,7 @@ const WORDS = {
     (p) => ({ 'cn-court': '中国法院 / 公证（cn-court）', 'us-fre902': '美国联邦证据规则 902（us-fre902）', 'eu-eidas': '欧盟 eIDAS（eu-eidas）' })[p] || p,
     (p) => ({ 'cn-court': 'courts and notaries in China (cn-court)', 'us-fre902': 'US Federal Rules of Evidence 902 (us-fre902)', 'eu-eidas': 'EU eIDAS (eu-eidas)' })[p] || p,
   ],
+  profile_stated: ['（由制作者声明，未经核验）', '(stated by whoever made the bundle; not checked)'],
   bundle_files: ['文件', 'Files'],
   bundle_bytes: ['大小', 'Size'],
   bundle_policy: ['所含 policy.txt 的 SHA-256', 'SHA-256 of its policy.txt'],

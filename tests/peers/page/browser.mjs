@@ -375,6 +375,7 @@ await check('a bundle of a thousand receipts, under the policy whose digest is c
   await page.keyboard.press('Enter');
   await page.waitForSelector('.card.verdict.verified', { timeout: 120e3 });
   assert.ok((await page.innerText('.card.verdict .trust')).includes(digest));
+  assert.match(await page.innerText('dl.claim'), /courts and notaries in China \(cn-court\) \(stated by whoever made the bundle; not checked\)/);
   const receipts = files.filter((name) => name.endsWith('.timemark')).length;
   assert.match(await page.innerText('#result'), new RegExp(`Receipts \\(${receipts.toLocaleString('en-GB')}\\)`));
   const took = await page.evaluate(() => { const began = performance.now(); show(); document.body.offsetHeight; return performance.now() - began; });
