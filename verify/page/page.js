@@ -269,7 +269,9 @@ function settle(outcome) {
   shown = outcome && { outcome };
   show();
   if (!outcome) return;
-  const say = (which) => `${inLanguage(which, `verdict_${outcome.verdict}`)}: ${inLanguage(which, `line_${outcome.subject}_${outcome.verdict}`)}`;
+  const lacking = worksAbsent(outcome);
+  const say = (which) => [`${inLanguage(which, `verdict_${outcome.verdict}`)}: ${inLanguage(which, `line_${outcome.subject}_${outcome.verdict}`)}`,
+    ...(lacking ? [inLanguage(which, 'works_absent', number(lacking), number(outcome.items.length), lacking)] : [])].join('. ');
   $('status').replaceChildren(...nodes(`${say(language)}. ${reason(outcome)}`));
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   $('result').scrollIntoView({ block: 'start', behavior: calm ? 'auto' : 'smooth' });

@@ -30,9 +30,11 @@ const isWide = () => window.innerWidth > 700;
 // `actions` are what the page can do: addPolicy, confirm(digest), expert(item, name), detail(item).
 function verdictCard(outcome, actions) {
   const verdict = outcome.verdict;
+  const lacking = worksAbsent(outcome);
   const title = (which) => el('span', { class: 'verdict-title', lang: which === 'zh' ? 'zh-CN' : 'en' },
     el('b', {}, inLanguage(which, `verdict_${verdict}`)), ' ',
-    el('span', {}, inLanguage(which, `line_${outcome.subject}_${verdict}`)));
+    el('span', {}, inLanguage(which, `line_${outcome.subject}_${verdict}`)),
+    lacking ? el('span', { class: 'lacking' }, inLanguage(which, 'works_absent', number(lacking), number(outcome.items.length), lacking)) : null);
   const card = el('section', { class: `card verdict ${verdict}`, 'aria-labelledby': 'verdict-title' },
     el('div', { class: 'verdict-head' }, icon(verdict, 72), el('h2', { id: 'verdict-title', tabIndex: -1 }, title('zh'), title('en'))));
   const facts = el('div', { class: 'facts' });
@@ -42,6 +44,9 @@ function verdictCard(outcome, actions) {
   card.append(...[trustLine(outcome), facts].filter(Boolean));
   return card;
 }
+
+// How many receipts of a bundle are about works that it does not hold.
+const worksAbsent = ({ items = [] }) => items.filter((item) => item.work === 'absent').length;
 
 // Whose word the verdict rests on, to be compared with what the operator publishes.
 const trustLine = ({ trust }) => trust && el('div', { class: 'trust' },

@@ -145,6 +145,11 @@ const WORDS = {
   line_bundle_refused: ['证据包未通过核验', 'this bundle does not hold'],
   line_bundle_undecided: ['尚缺判定所需的依据', 'something needed to decide is missing'],
 
+  works_absent: [
+    (n, of) => `${of} 份收据中，有 ${n} 份所涉的作品不在此证据包内`,
+    (n, of, count) => `${n} of ${of} receipts ${count === 1 ? 'is about a work that is' : 'are about works that are'} not in this bundle`,
+  ],
+
   proven: ['证明了什么', 'What is proven'],
   by_when: ['最迟何时、由谁见证', 'By when, by whose word'],
   not_proven: ['没有证明什么', 'What is not proven'],

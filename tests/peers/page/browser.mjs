@@ -402,6 +402,19 @@ await check('a bundle of a thousand receipts, under the policy whose digest is c
   await picture(page, 'bundle-refused');
 });
 
+await check('a bundle says at its head which works it lacks', async (page) => {
+  const inside = (name) => [name, fs.readFileSync(path.join(folder, 'lacking', name))];
+  const files = inside('manifest.txt')[1].toString().split('\n').filter((line) => line.startsWith('file ')).map((line) => line.split(' ').slice(3).join(' '));
+  await trust(page, path.join(folder, 'lacking/policy.txt'));
+  await give(page, write('lacking.zip', zip(['manifest.txt', 'manifest.txt.timemark', ...files].map(inside))));
+  await verdict(page, 'verified');
+  const head = await page.innerText('.verdict-head');
+  assert.ok(head.includes('2 of 3 receipts are about works that are not in this bundle'), head);
+  assert.ok(head.includes('3 份收据中，有 2 份所涉的作品不在此证据包内'), head);
+  assert.match(await page.innerText('#status'), /2 of 3 receipts/);
+  await picture(page, 'bundle-lacking');
+});
+
 await check('two gigabytes are hashed while the page stays awake', async (page) => {
   const large = path.join(folder, 'large.bin');
   fs.writeFileSync(large, '');
