@@ -3,12 +3,10 @@
 //! The format is that of `timemark_verify::Manifest`; this room writes it. It does not know the log, works or matches:
 //! files come in as [`Part`]s, and who registers the manifest is the caller's.
 
-mod expert;
 mod facts;
 mod papers;
 mod write;
 
-pub use expert::{Subject, expert_corner};
 pub use facts::{FactError, Facts};
 pub use papers::{Item, Maker, Paper, PaperError, papers};
 pub use write::{Part, WriteError, write};

@@ -204,8 +204,8 @@ fn cn_rows(facts: &Facts, maker: &Maker, items: &[Item]) -> Vec<Row> {
         Some(Row::shown(
             "17(2)",
             [
-                "witnesses and time-stamp authorities apart from the platform",
-                "独立于平台的见证人与时间戳机构",
+                "witnesses and time-stamp authorities whose signatures count; that they are independent is not shown here",
+                "签名有效的见证人与时间戳机构；其独立性未在此证明",
             ],
             neutral,
             witnesses.join(", "),
@@ -213,7 +213,7 @@ fn cn_rows(facts: &Facts, maker: &Maker, items: &[Item]) -> Vec<Row> {
         cn("17(3)", "platform.systems"),
         Some(Row::shown(
             "17(3)",
-            ["the program and the system it ran on", "所用程序与运行环境"],
+            ["the program that made this bundle, and the system it ran on", "制作本证据包的程序与运行环境"],
             By::Platform,
             format!("{}, SHA-256 {}; {}", maker.program, maker.program_sha256, maker.system),
         )),
@@ -243,7 +243,7 @@ fn us_rows(facts: &Facts, maker: &Maker) -> Vec<Row> {
         us("902(13)", "process.accuracy"),
         Some(Row::shown(
             "902(13)",
-            ["the program that made the receipts", "生成收据的程序"],
+            ["the program that made this bundle", "制作本证据包的程序"],
             By::Platform,
             format!("{}, SHA-256 {}; {}", maker.program, maker.program_sha256, maker.system),
         )),
@@ -320,6 +320,11 @@ pub(crate) fn verdict_words(outcome: &Outcome) -> &'static str {
     }
 }
 
-pub(crate) fn or_nothing(text: &Option<String>) -> &str {
-    text.as_deref().unwrap_or("—")
+/// A text from a claim, so that it shows all of itself and moves nothing around it.
+pub(crate) fn or_nothing(text: &Option<String>) -> String {
+    text.as_deref().map_or_else(|| "—".to_owned(), legible)
+}
+
+pub(crate) fn legible(text: &str) -> String {
+    timemark_verify::escape(text.as_bytes()).replace("%25", "%")
 }

@@ -2,12 +2,11 @@
 //!
 //! The manifest stands first and tells what follows, so that a reader checks a bundle as a stream.
 
-use std::fmt::Display;
 use std::io::{self, Read, Write};
 
 use sha2::{Digest, Sha256};
 use timemark_verify::{
-    Entry, Manifest, ManifestFile, Profile, end_of_archive, is_bundle_path, local_header,
+    Entry, Manifest, ManifestFile, Profile, clash, end_of_archive, is_bundle_path, local_header,
 };
 
 /// A file of a bundle: where it lies, and how its bytes are had.
@@ -32,11 +31,6 @@ impl<'a> Part<'a> {
         open: impl Fn() -> io::Result<Box<dyn Read + 'a>> + 'a,
     ) -> Part<'a> {
         Part { path: path.into(), open: Box::new(open) }
-    }
-
-    /// Where it lies in the bundle.
-    pub fn path(&self) -> &str {
-        &self.path
     }
 }
 
@@ -76,15 +70,15 @@ pub enum WriteError {
     #[error("the bundle would have more than {} files; make several", Manifest::FILES_MAX)]
     TooMany,
     /// The manifest was not registered.
-    #[error("the manifest cannot be registered: {0}")]
-    Register(String),
+    #[error("the manifest cannot be registered")]
+    Register(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The file cannot be written.
     #[error("the bundle cannot be written")]
     Write(#[source] io::Error),
 }
 
 /// Writes a bundle of these parts, in this order. `register` is given the manifest and returns its receipt.
-pub fn write<E: Display>(
+pub fn write<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     out: &mut dyn Write,
     profile: Profile,
     parts: &[Part],
@@ -93,23 +87,27 @@ pub fn write<E: Display>(
     if parts.len() > Manifest::FILES_MAX {
         return Err(WriteError::TooMany);
     }
-    let mut paths = std::collections::HashSet::new();
-    for part in parts {
-        let path = || part.path.clone();
-        if !is_bundle_path(&part.path) {
-            return Err(WriteError::Path { path: path() });
-        }
-        let own = [Manifest::NAME.to_owned(), Manifest::receipt_of(Manifest::NAME)];
-        if !paths.insert(&part.path) || own.contains(&part.path) {
-            return Err(WriteError::Twice { path: path() });
-        }
+    if let Some(part) = parts.iter().find(|part| !is_bundle_path(&part.path)) {
+        return Err(WriteError::Path { path: part.path.clone() });
+    }
+    if let Some(path) = clash(parts.iter().map(|part| part.path.as_str())) {
+        return Err(WriteError::Twice { path: path.to_owned() });
     }
     let facts = parts.iter().map(|part| part.copy(&mut io::sink()));
     let facts = facts.collect::<Result<Vec<_>, _>>()?;
     let files = facts.iter().map(|fact| fact.file.clone()).collect();
     let manifest = Manifest { profile, files };
     let text = manifest.to_string();
-    let receipt = register(&text).map_err(|error| WriteError::Register(error.to_string()))?;
+    // Everything that can be known to go wrong comes before what cannot be taken back.
+    let per_file = |fact: &Fact| fact.file.length + 2 * (fact.file.path.len() as u64) + ENTRY_BYTES;
+    let length: u64 = facts.iter().map(per_file).sum();
+    if length + 2 * text.len() as u64 + MANIFEST_RECEIPT_BYTES > u32::MAX.into() {
+        return Err(WriteError::TooLong);
+    }
+    if text.len() > Manifest::BYTES_MAX {
+        return Err(WriteError::TooMany);
+    }
+    let receipt = register(&text).map_err(|error| WriteError::Register(error.into()))?;
 
     let own = [
         Part::bytes(Manifest::NAME, text),
@@ -143,6 +141,11 @@ pub fn write<E: Display>(
     out.write_all(&end).and_then(|()| out.flush()).map_err(WriteError::Write)?;
     Ok(manifest)
 }
+
+/// Header and directory entry of a file, without its name.
+const ENTRY_BYTES: u64 = 30 + 46;
+/// Room for the receipt of the manifest: the longest that there are.
+const MANIFEST_RECEIPT_BYTES: u64 = 8 << 20;
 
 #[derive(PartialEq)]
 struct Fact {
@@ -219,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_refused() {
-        let parts = [Part::bytes("a", *b"a work"), Part::bytes("b/c.txt", *b"another")];
+        let parts = [Part::bytes("a", *b"a work"), Part::bytes("a.timemark", *b"another")];
         let good = written(&parts).unwrap();
         for bit in 0..good.len() * 8 {
             let mut bad = good.clone();
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn whatever_is_cut_off_or_added_is_refused() {
-        let good = written(&[Part::bytes("a", *b"a work")]).unwrap();
+        let good = written(&[Part::bytes("a.timemark", *b"a receipt")]).unwrap();
         for end in 0..good.len() {
             assert!(read(&good[..end], 4096).is_err(), "{end}");
         }
@@ -253,7 +256,11 @@ mod tests {
         }
         let twice = [Part::bytes("a", []), Part::bytes("a", [])];
         assert!(matches!(written(&twice), Err(WriteError::Twice { .. })));
-        let own = [Part::bytes("manifest.txt", [])];
+        for two in [["a", "A"], ["a", "a/b"], ["a/b", "a"]] {
+            let parts = two.map(|path| Part::bytes(path, []));
+            assert!(matches!(written(&parts), Err(WriteError::Twice { .. })), "{two:?}");
+        }
+        let own = [Part::bytes("Manifest.txt", [])];
         assert!(matches!(written(&own), Err(WriteError::Twice { .. })));
     }
 
@@ -277,7 +284,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 0usize..200) {
             let _ = read(&bytes, 50);
-            let mut torn = written(&[Part::bytes("a", *b"a work")]).unwrap();
+            let mut torn = written(&[Part::bytes("a.timemark", *b"a receipt")]).unwrap();
             torn.truncate(cut);
             torn.extend(bytes);
             prop_assert!(read(&torn, 50).is_err());

@@ -31,6 +31,8 @@ pub struct Submission<'a> {
     pub collection: Option<&'a str>,
     /// The creator's own key.
     pub creator_key: Option<&'a CreatorKey>,
+    /// The path to state in the claim, where it is not the one that is read.
+    pub stated_path: Option<&'a Path>,
     /// A second kind of fingerprint beside PDQ.
     pub second_kind: Option<Kind>,
     /// Register a file that looks like a picture and does not decode, without fingerprint.
@@ -286,7 +288,7 @@ fn claim(
         created: said(submission.created),
         rights: said(submission.rights),
         collection: said(submission.collection),
-        path: Some(path.as_os_str().as_encoded_bytes().to_vec()),
+        path: Some(submission.stated_path.unwrap_or(path).as_os_str().as_encoded_bytes().to_vec()),
         creator: None,
         salt: [0; 32],
     };

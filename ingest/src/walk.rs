@@ -99,10 +99,11 @@ fn sight(root: &Path, path: PathBuf) -> Result<Sighting, WalkError> {
         let reason = "its name is not UTF-8; rename it".to_owned();
         return Err(WalkError { path, reason });
     }
-    let is_receipt = path.extension().is_some_and(|e| e == Receipt::FILE_EXTENSION);
-    let is_certificate = path.to_str().is_some_and(|path| path.ends_with(CERTIFICATE_ENDING));
-    if is_receipt && begins(&path, Receipt::is_receipt)
-        || is_certificate && begins(&path, |start| start.starts_with(b"%PDF-"))
+    let is_called_receipt = path.extension().is_some_and(|e| e == Receipt::FILE_EXTENSION);
+    let is_called_certificate =
+        path.to_str().is_some_and(|path| path.ends_with(CERTIFICATE_ENDING));
+    if is_called_receipt && begins_as_receipt(&path)
+        || is_called_certificate && has_receipt_attached(&path)
     {
         return Ok(Sighting::Receipt(path));
     }
@@ -124,10 +125,18 @@ fn not_regular(path: PathBuf) -> Result<Sighting, WalkError> {
     Err(WalkError { path, reason: "it is not a regular file".to_owned() })
 }
 
-fn begins(path: &Path, as_it_should: impl Fn(&[u8]) -> bool) -> bool {
+fn begins_as_receipt(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
-    read.is_ok() && as_it_should(&start)
+    read.is_ok() && Receipt::is_receipt(&start)
+}
+
+/// Whether a PDF is a certificate; any other may be a work, whatever it is called.
+fn has_receipt_attached(path: &Path) -> bool {
+    let mut bytes = Vec::new();
+    let most = Receipt::FILE_BYTES_MAX as u64 + 1;
+    let read = fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    read.is_ok() && bytes.starts_with(b"%PDF-") && Receipt::parse_file(&bytes).is_ok()
 }
 
 fn walk_error(root: &Path, error: &walkdir::Error) -> WalkError {
@@ -150,7 +159,7 @@ fn io_words(error: &io::Error) -> String {
     }
 }
 
-/// How a certificate's name ends; what else is a PDF may be a work.
+/// How a certificate's name ends.
 const CERTIFICATE_ENDING: &str = ".certificate.pdf";
 
 #[cfg(test)]

@@ -4,22 +4,24 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use timemark_bundle::{Facts, Item, Maker, Part, Subject, expert_corner, papers, write};
+use timemark_bundle::{Facts, Item, Maker, Part, papers, write};
 use timemark_ingest::sources::{Progress, Source};
 use timemark_ingest::{Engine, ScanOptions, Submission, Summary, register, scan};
 use timemark_verify::{
-    Answer as Verdict, BundleReader, ContentId, Manifest, Outcome, Policy, Profile, Receipt, Trust,
-    TrustSource, TrustTold,
+    Answer as Verdict, BundleReader, ContentId, ExpertSubject, Manifest, Outcome, Policy, Profile,
+    Receipt, Trust, TrustSource, TrustTold, expert_corner,
 };
 
 use crate::open;
 use crate::outcome::{Answer, json_text, legible, print_json, print_line, remark};
+use crate::registering::tell_of_witnesses;
 use crate::report::{About, Report, THUMBNAIL_SIDE_MAX};
 use crate::results::ResultJson;
 use crate::verbs::certificate;
@@ -103,6 +105,10 @@ impl Bundle {
                 None => suspects.push(item.clone()),
             }
         }
+        ensure!(
+            !self.hash_only || suspects.is_empty(),
+            "a match is shown by its pictures; leave --hash-only away"
+        );
         let scratch = tempfile::tempdir()?;
         for index in matched(&suspects, &engine, scratch.path())? {
             receipts.insert(index, engine.log.receipt(index)?);
@@ -119,6 +125,8 @@ impl Bundle {
         ];
         parts.extend(self.papers(&facts, &works, &suspects, &engine, &policy_sha256)?);
         let blobs = &engine.blobs;
+        // A thumbnail is a picture of the work.
+        let shown = (!self.hash_only).then_some(&engine);
         for work in &works {
             let content = work.receipt.claim.work.content();
             if !self.hash_only {
@@ -131,21 +139,24 @@ impl Bundle {
             }
             parts.push(Part::bytes(Manifest::receipt_of(&work.path), work.receipt.to_string()));
             if work.outcome.verdict == Verdict::Verified {
-                let issued = certificate::of_stored(&work.receipt, policy_text.as_bytes(), &engine)
+                let issued = certificate::of_stored(&work.receipt, policy_text.as_bytes(), shown)
                     .with_context(|| format!("the certificate of {}", work.path))?;
                 parts.push(Part::bytes(format!("{}.certificate.pdf", work.path), issued.pdf));
             }
         }
         parts.extend(match_parts(&suspects, scratch.path())?);
-        let subjects: Vec<Subject> = works
+        let from_corner: Vec<String> =
+            works.iter().map(|work| format!("../../{}", work.path)).collect();
+        let subjects: Vec<ExpertSubject> = works
             .iter()
-            .map(|work| Subject {
-                work: (!self.hash_only).then_some(work.path.as_str()),
+            .zip(&from_corner)
+            .map(|(work, path)| ExpertSubject {
+                work: (!self.hash_only).then_some(path.as_str()),
                 receipt: &work.receipt,
             })
             .collect();
-        let corner = expert_corner(&subjects, &policy).into_iter();
-        parts.extend(corner.map(|(path, bytes)| Part::bytes(path, bytes)));
+        let corner = expert_corner(&subjects, Some(&policy)).into_iter();
+        parts.extend(corner.map(|file| Part::bytes(format!("expert/{}", file.name), file.bytes)));
 
         let line = self.write(&parts, &works, &suspects, &engine, trust)?;
         if self.json {
@@ -272,6 +283,8 @@ impl Bundle {
             "the bundle does not verify, which is a bug of ours: {}",
             outcome.reason
         );
+        // Temporary files are private; a bundle is made to be handed on.
+        aside.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         aside.as_file().sync_all()?;
         aside
             .persist_noclobber(&self.out)
@@ -293,25 +306,21 @@ impl Bundle {
 
     /// The manifest is a work like any other: registered, and stored with the others.
     fn register_manifest(&self, manifest: &str, engine: &Engine) -> Result<Receipt> {
-        // Beside the bundle, since its path stands in the claim as it is given.
-        let path = PathBuf::from(format!("{}.{}", self.out.display(), Manifest::NAME));
-        let named = || path.display().to_string();
-        File::create_new(&path)
-            .and_then(|mut file| file.write_all(manifest.as_bytes()))
-            .with_context(named)?;
-        let registered = self.register_file(&path, engine);
-        fs::remove_file(&path).with_context(named)?;
-        registered
-    }
-
-    fn register_file(&self, path: &Path, engine: &Engine) -> Result<Receipt> {
+        let scratch = tempfile::tempdir()?;
+        let path = scratch.path().join(Manifest::NAME);
+        fs::write(&path, manifest).with_context(|| path.display().to_string())?;
         let name = self.out.file_name().map(legible).unwrap_or_default();
         let title = format!("Manifest of the evidence bundle {name}");
-        let submission = Submission { title: Some(&title), ..Submission::default() };
-        let registration = register(path, &submission, engine)?;
+        let submission = Submission {
+            title: Some(&title),
+            stated_path: Some(Path::new(Manifest::NAME)),
+            ..Submission::default()
+        };
+        let mut receipt = register(&path, &submission, engine)?.receipt;
         engine.log.stamp()?;
-        let mut receipt = registration.receipt;
         engine.log.refresh(&mut receipt)?;
+        // What the policy asks for and could not be had is missing in this bundle as well.
+        tell_of_witnesses(engine, 0);
         Ok(receipt)
     }
 }
@@ -434,15 +443,19 @@ fn walkdir(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A name that can lie in a bundle, and still tells what it was.
+/// A name that can lie in a bundle, and still tells what it was. No work is called like a receipt.
 fn bundle_name(number: usize, name: &str) -> String {
     let plain: String = name
         .chars()
         .map(|c| if timemark_verify::is_bundle_path(&format!("a{c}a")) { c } else { '_' })
-        .take(NAME_CHARS_MAX)
         .collect();
-    let plain = plain.trim_matches(|c: char| c.is_whitespace() || c == '.').replace('/', "_");
-    format!("{number:04}-{}", if plain.is_empty() { "file" } else { &plain })
+    let plain = plain.replace('/', "_");
+    // What tells the type stands at the end.
+    let from = plain.len() - plain.len().min(NAME_BYTES_MAX);
+    let plain = &plain[plain.ceil_char_boundary(from)..];
+    let plain = plain.trim_matches(|c: char| c.is_whitespace() || c == '.');
+    let ending = if plain.ends_with(&format!(".{}", Receipt::FILE_EXTENSION)) { "_" } else { "" };
+    format!("{number:04}-{}{ending}", if plain.is_empty() { "file" } else { plain })
 }
 
 /// SHA-256 of this program's file.
@@ -485,5 +498,5 @@ fn profile_of(name: &str) -> Result<Profile> {
 const PAGE: &str = "verify.html";
 const MATCHES: &str = "matches";
 const MATCHES_PAGE: &str = "matches/index.html";
-/// A file system takes names of 255 bytes, and a receipt's has ten more.
-const NAME_CHARS_MAX: usize = 60;
+/// File systems take names of 255 bytes; number and `.certificate.pdf` take 21 of them, other systems count otherwise.
+const NAME_BYTES_MAX: usize = 160;

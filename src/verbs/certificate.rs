@@ -173,14 +173,16 @@ impl CertificateJson {
     }
 }
 
-/// Issues the certificate of a work that the archive holds.
+/// Issues the certificate of a work that may be drawn from this archive, or is not to be shown.
 pub(crate) fn of_stored(
     receipt: &Receipt,
     policy: &[u8],
-    engine: &Engine,
+    archive: Option<&Engine>,
 ) -> Result<Issued, CertificateError> {
-    let drawn = engine.blobs.get(&receipt.claim.work.content()).map_err(Into::into);
-    let drawn = shown(drawn.and_then(|work| thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX)));
+    let drawn = archive.and_then(|engine| {
+        let work = engine.blobs.get(&receipt.claim.work.content()).map_err(Into::into);
+        shown(work.and_then(|work| thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX)))
+    });
     issued(&receipt.claim.work, receipt, policy, None, drawn.as_deref())
 }
 

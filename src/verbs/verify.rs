@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use timemark_verify::{
-    Answer as Verdict, ClaimTold, Outcome, Policy, Receipt, RenewalTold, TimestampTold,
-    Trust as Under, TrustTold, WitnessTold, WorkDigests, WorkHasher,
+    Answer as Verdict, ClaimTold, FormatError, Outcome, Policy, Receipt, RenewalTold,
+    TimestampTold, Trust as Under, TrustTold, WitnessTold, WorkDigests, WorkHasher,
 };
 
 use crate::open;
@@ -81,8 +81,14 @@ impl Verify {
     }
 
     fn decide(&self, archive: Option<&Path>) -> Result<VerdictJson> {
-        let trust = self.trust(archive)?;
-        let receipt = read_receipt(&self.receipt)?;
+        let trust = match self.trust(archive)? {
+            Some(Err((error, words))) => {
+                return Ok(VerdictJson::of(Outcome::of_bad_policy(&error), Some(words)));
+            }
+            Some(Ok(trust)) => Some(trust),
+            None => None,
+        };
+        let receipt = read(&self.receipt, Receipt::FILE_BYTES_MAX)?;
         let work = digest(&self.file).with_context(|| self.file.display().to_string())?;
         let words = trust.as_ref().map(|trust| trust.words.clone());
         let receipt = match Receipt::parse_file(&receipt) {
@@ -94,19 +100,24 @@ impl Verify {
         Ok(VerdictJson::of(outcome, words))
     }
 
-    fn trust(&self, archive: Option<&Path>) -> Result<Option<Trust>> {
+    /// Whom to trust, or what is wrong with the policy, and what it is called.
+    fn trust(
+        &self,
+        archive: Option<&Path>,
+    ) -> Result<Option<Result<Trust, (FormatError, String)>>> {
         if let Some(path) = &self.policy {
-            let file = std::fs::read(path).with_context(|| path.display().to_string())?;
-            let policy = Policy::parse(&file).with_context(|| path.display().to_string())?;
-            let told = TrustTold::given(&file);
+            let file = read(path, Policy::BYTES_MAX)?;
             let words = format!("the policy {}", path.display());
-            return Ok(Some(Trust { policy, told, words }));
+            return Ok(Some(match Policy::parse(&file) {
+                Ok(policy) => Ok(Trust { policy, told: TrustTold::given(&file), words }),
+                Err(error) => Err((error, words)),
+            }));
         }
         let Some(archive) = archive else { return Ok(None) };
         let policy = open::trust(archive)?;
         let told = TrustTold::given(open::trust_text(archive)?.as_bytes());
         let words = format!("what the archive {} trusts", archive.display());
-        Ok(Some(Trust { policy, told, words }))
+        Ok(Some(Ok(Trust { policy, told, words })))
     }
 
     fn words(&self, verdict: &VerdictJson) -> String {
@@ -211,9 +222,14 @@ fn renewal_words(renewal: &RenewalTold) -> String {
 
 /// The bytes of a receipt file, or of one that is too long to be one.
 pub(crate) fn read_receipt(path: &Path) -> Result<Vec<u8>> {
+    read(path, Receipt::BYTES_MAX)
+}
+
+/// A whole file, or one byte more than it may have.
+fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(Receipt::BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(bytes_max as u64 + 1).read_to_end(&mut bytes))
         .with_context(|| path.display().to_string())?;
     Ok(bytes)
 }

@@ -1,18 +1,19 @@
 //! The receipt that is attached to a certificate.
 //!
 //! A certificate is a PDF whose attachments are stored as they are, so that the receipt stands in its bytes in one
-//! piece. What else the PDF says is not looked at: the receipt is the proof, the page around it is for reading.
+//! piece. What else the PDF says is not looked at, nor what its own list of attachments names: the receipt is the proof, and
+//! whoever verifies shows the receipt's words.
 
 use crate::{FormatError, Receipt};
 
-/// The bytes of the one receipt in a file: the file itself, or the receipt attached to a certificate. A PDF with two
-/// different receipts is refused, since a person would see one of them and be told of the other.
+/// The bytes of the one receipt in a file: the file itself, or the receipt attached to a certificate. A PDF in which two
+/// different receipts stand in the clear is refused.
 pub fn attached_receipt(file: &[u8]) -> Result<&[u8], FormatError> {
     if !file.starts_with(b"%PDF-") {
         return Ok(file);
     }
-    if file.len() > PDF_BYTES_MAX {
-        return Err(bad(format!("longer than {PDF_BYTES_MAX} bytes")));
+    if file.len() > Receipt::FILE_BYTES_MAX {
+        return Err(bad(format!("longer than {} bytes", Receipt::FILE_BYTES_MAX)));
     }
     let mut found: Option<&[u8]> = None;
     let mut rest = file;
@@ -32,6 +33,9 @@ pub fn attached_receipt(file: &[u8]) -> Result<&[u8], FormatError> {
 }
 
 impl Receipt {
+    /// As much of a file as has to be read to find a receipt in it; one byte more tells that it is too long.
+    pub const FILE_BYTES_MAX: usize = 64 << 20;
+
     /// Reads the receipt in a file: a receipt, or a certificate with one attached.
     pub fn parse_file(file: &[u8]) -> Result<Receipt, FormatError> {
         Receipt::parse(attached_receipt(file)?)
@@ -58,7 +62,6 @@ fn bad(reason: String) -> FormatError {
 
 const FIRST_LINE: &[u8] = b"timemark-receipt v1\n";
 const LAST_LINE: &[u8] = b"\n== sha256 ";
-const PDF_BYTES_MAX: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {

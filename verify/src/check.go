@@ -48,7 +48,9 @@ func check(args []string) error {
 		if err != nil || len(bytes) != tlog.HashSize {
 			return fmt.Errorf("%q is no hash", line)
 		}
-		hashes = append(hashes, tlog.Hash(bytes))
+		var hash tlog.Hash
+		copy(hash[:], bytes)
+		hashes = append(hashes, hash)
 	}
 	verifier, err := note.NewVerifier(args[2])
 	if err != nil {

@@ -21,10 +21,12 @@
 mod bundle;
 mod certificate;
 mod checkpoint;
+mod chinese;
 mod claim;
 mod content;
 mod evidence_record;
 mod expert;
+mod expert_script;
 mod fingerprint;
 mod hash_tree;
 mod leaf;
@@ -44,7 +46,7 @@ mod wasm;
 
 pub use bundle::{
     Bundle, BundleFault, BundleItem, BundleOutcome, BundleReader, Entry, ItemOutcome, Manifest,
-    ManifestFile, Profile, end_of_archive, is_bundle_path, local_header,
+    ManifestFile, Profile, clash, end_of_archive, is_bundle_path, local_header,
 };
 pub use certificate::attached_receipt;
 pub use checkpoint::{BadSignature, Checkpoint, cosigned_message};
@@ -52,6 +54,7 @@ pub use claim::{Claim, ClaimFingerprint, CreatorSignature};
 pub use content::{ContentId, WorkDigests, WorkHasher};
 pub use evidence_record::{CheckedEvidence, EvidenceFault, EvidenceRecord};
 pub use expert::{ExpertFile, expert_files};
+pub use expert_script::{ExpertSubject, expert_corner};
 pub use fingerprint::Fingerprint;
 pub use hash_tree::{HashTree, ReducedHashTree};
 pub use leaf::Leaf;

@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use timemark_verify::{
-    Answer, BundleFault, BundleOutcome, BundleReader, FormatError, Outcome, Policy, Receipt, Step,
-    StepState, Trust, TrustTold, WorkDigests, WorkHasher, expert_files,
+    Answer, BundleFault, BundleOutcome, BundleReader, ExpertSubject, FormatError, Manifest,
+    Outcome, Policy, Receipt, Step, StepState, Trust, TrustTold, WorkDigests, WorkHasher,
+    expert_corner,
 };
 
 const HELP: &str = "\
@@ -34,7 +35,7 @@ Options:
   --confirm SHA256   trust the policy inside the bundle: it has this SHA-256, as its operator says
   --json             one line of JSON
   --steps            every single check, and the command by which others repeat it
-  --files DIR        put the files that those commands read into DIR, a new folder
+  --files DIR        put the files that those commands read into DIR, a new folder, and commands.sh, which runs them
   --version, --help
 
 Exit codes: 0 verified, 1 refused, 2 undecided or could not tell.
@@ -97,7 +98,9 @@ fn run(args: &Args) -> Result<Answer, String> {
     let [first, rest @ ..] = &args.files[..] else {
         return Err("name a work and its receipt, or a bundle; --help tells more".to_owned());
     };
-    if is_bundle(first)? {
+    // A bundle that has a receipt of its own is a work as any other.
+    let has_receipt = rest.first().map(|second| is_receipt(second)).transpose()?;
+    if is_bundle(first)? && has_receipt != Some(true) {
         return match rest {
             [] => bundle(first, None, args),
             [policy] => bundle(first, Some(policy), args),
@@ -124,7 +127,7 @@ fn work(
         None => None,
     };
     let trust = trust.as_ref().map(|(policy, told)| Trust { policy, told });
-    let bytes = read(receipt_file, PDF_BYTES_MAX)?;
+    let bytes = read(receipt_file, Receipt::FILE_BYTES_MAX)?;
     let name = file.to_string_lossy();
     let receipt = match Receipt::parse_file(&bytes) {
         Ok(receipt) => receipt,
@@ -135,14 +138,17 @@ fn work(
     };
     let digests = digest(file)?;
     let policy = trust.map(|trust| trust.policy);
-    if let Some(dir) = &args.files_dir {
-        write_files(dir, &receipt, policy)?;
-    }
     let mut outcome = Outcome::of_receipt(&digests, &name, &receipt, trust);
     if args.steps {
         outcome = outcome.explained(Some(&digests), &name, &receipt, policy);
     }
-    tell(args, &outcome, outcome.verdict, receipt_words(&outcome))
+    let answer = tell(args, &outcome, outcome.verdict, receipt_words(&outcome))?;
+    if let Some(dir) = &args.files_dir {
+        let path = std::path::absolute(file).map_err(|error| format!("{name}: {error}"))?;
+        let path = path.to_string_lossy();
+        write_files(dir, &[ExpertSubject { work: Some(&path), receipt: &receipt }], policy)?;
+    }
+    Ok(answer)
 }
 
 fn bundle(file: &Path, policy: Option<&PathBuf>, args: &Args) -> Result<Answer, String> {
@@ -163,13 +169,30 @@ fn bundle(file: &Path, policy: Option<&PathBuf>, args: &Args) -> Result<Answer, 
         Ok(bundle) => bundle.outcome(trust, args.confirm.as_deref()),
         Err(fault) => BundleOutcome::of_fault(fault),
     };
-    if let (Some(dir), Ok(bundle)) = (&args.files_dir, &read) {
-        let receipt = Receipt::parse(bundle.manifest_receipt()).map_err(|e| e.to_string())?;
-        let inside = args.confirm.as_deref().and_then(|sha256| bundle.confirmed(sha256)?.ok());
-        let policy = trust.map(|trust| trust.policy).or(inside.as_ref().map(|(policy, _)| policy));
-        write_files(dir, &receipt, policy)?;
+    let mut words = bundle_words(&outcome);
+    let Ok(bundle) = &read else { return tell(args, &outcome, outcome.verdict, words) };
+    let inside = args.confirm.as_deref().and_then(|sha256| bundle.confirmed(sha256)?.ok());
+    let inside = inside.as_ref().map(|(policy, told)| Trust { policy, told });
+    let trust = trust.or(inside);
+    if args.steps {
+        words += &format!("\n{}\n", Manifest::NAME);
+        words.extend(bundle.manifest_outcome(trust, true).steps.iter().map(step_words));
+        for item in &bundle.items {
+            words += &format!("\n{}\n", item.path);
+            words.extend(item.outcome(trust, true).steps.iter().map(step_words));
+        }
     }
-    tell(args, &outcome, outcome.verdict, bundle_words(&outcome))
+    let answer = tell(args, &outcome, outcome.verdict, words)?;
+    if let Some(dir) = &args.files_dir {
+        let receipts = bundle.items.iter().filter_map(|item| Receipt::parse(&item.receipt).ok());
+        let manifest = Receipt::parse(bundle.manifest_receipt()).ok();
+        let receipts: Vec<Receipt> = manifest.into_iter().chain(receipts).collect();
+        // Where the works lie is not known here; their digests are in the manifest.
+        let subjects: Vec<_> =
+            receipts.iter().map(|receipt| ExpertSubject { work: None, receipt }).collect();
+        write_files(dir, &subjects, trust.map(|trust| trust.policy))?;
+    }
+    Ok(answer)
 }
 
 fn tell(
@@ -199,7 +222,8 @@ fn receipt_words(outcome: &Outcome) -> String {
 fn bundle_words(outcome: &BundleOutcome) -> String {
     let mut words = headline(outcome.verdict, &outcome.reason, &outcome.reason_zh, outcome.check);
     if let Some(profile) = outcome.profile {
-        words += &line("profile", profile);
+        words +=
+            &line("profile", &format!("{profile}, as stated by who made the bundle; not checked"));
     }
     if let Some(sha256) = &outcome.policy_sha256 {
         words += &line("policy", &format!("{sha256} (SHA-256 of policy.txt in the bundle)"));
@@ -297,11 +321,12 @@ fn legible(text: &str) -> String {
 }
 
 fn is_bundle(path: &Path) -> Result<bool, String> {
-    let mut start = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(64).read_to_end(&mut start))
-        .map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(BundleReader::is_bundle(&start))
+    Ok(BundleReader::is_bundle(&read(path, 63)?))
+}
+
+fn is_receipt(path: &Path) -> Result<bool, String> {
+    let start = read(path, 63)?;
+    Ok(Receipt::is_receipt(&start) || start.starts_with(b"%PDF-"))
 }
 
 fn read_policy(path: &Path) -> Result<Result<(Policy, TrustTold), FormatError>, String> {
@@ -350,11 +375,18 @@ fn stream(path: &Path, mut take: impl FnMut(&[u8]) -> bool) -> Result<(), String
 }
 
 /// A new folder, so that nothing of the user's is written over.
-fn write_files(dir: &Path, receipt: &Receipt, policy: Option<&Policy>) -> Result<(), String> {
-    fs::create_dir(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-    for file in expert_files(receipt, policy) {
+fn write_files(
+    dir: &Path,
+    subjects: &[ExpertSubject],
+    policy: Option<&Policy>,
+) -> Result<(), String> {
+    let failed = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    fs::create_dir(dir).map_err(|error| failed(dir, error))?;
+    for file in expert_corner(subjects, policy) {
         let path = dir.join(&file.name);
-        fs::write(&path, &file.bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+        let folder = path.parent().unwrap_or(dir);
+        fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
+        fs::write(&path, &file.bytes).map_err(|error| failed(&path, error))?;
     }
     Ok(())
 }
@@ -363,6 +395,3 @@ fn print(text: &str) -> Result<(), String> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())
 }
-
-/// A certificate with its thumbnail is far shorter.
-const PDF_BYTES_MAX: usize = 64 << 20;

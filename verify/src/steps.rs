@@ -9,7 +9,7 @@ use crate::expert::{
     self, CLAIM, CREATOR, GO_PROGRAM, LEAF, checkpoint_name, proof_name, token_name,
 };
 use crate::merkle::{self, PathStep};
-use crate::text::utc;
+use crate::text::{hides, utc};
 use crate::{
     Anchor, KeyKind, Leaf, Policy, Receipt, Refusal, SM2_IDENTITY, Timestamp, Verdict, WorkDigests,
 };
@@ -200,8 +200,9 @@ fn inclusion_step(
     let go = go_key.map(|key| {
         format!(
             "\n# or with Go's own transparency-log code:\n\
-             go mod init check && go get golang.org/x/mod && go run {GO_PROGRAM} {} {LEAF} '{key}'",
-            proof_name(number)
+             go mod init check && go get golang.org/x/mod && go run {GO_PROGRAM} {} {LEAF} {}",
+            proof_name(number),
+            quoted(&key.to_string())
         )
     });
     let title = [
@@ -397,15 +398,20 @@ fn openssl_verify(key: &str, message: &str, signature: &str) -> String {
     format!("openssl pkeyutl -verify -pubin -inkey {key} -rawin -in {message} -sigfile {signature}")
 }
 
-/// A file name as a shell takes it for one word and not for an option.
+/// A file name as a shell takes it for one word and not for an option. A name that does not show all of itself, or breaks
+/// lines, is not spelled at all: a command that is copied must not hold another.
 fn shell_word(name: &str) -> String {
+    if name.is_empty() || name.contains(hides) || name.contains(char::REPLACEMENT_CHARACTER) {
+        return "\"$WORK\"".to_owned();
+    }
     let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
     let name = if name.starts_with('-') { format!("./{name}") } else { name.to_owned() };
-    if !name.is_empty() && name.chars().all(plain) {
-        name
-    } else {
-        format!("'{}'", name.replace('\'', "'\\''"))
-    }
+    if name.chars().all(plain) { name } else { quoted(&name) }
+}
+
+/// A text as one word of a shell.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 const SPLIT_VIEW: [&str; 2] =

@@ -15,9 +15,8 @@ How to read it: the sections follow the document. A function either returns what
 verdict with the name of its check, `Nothing` is said of a token or record that proves nothing. Where the document
 leaves a choice, the comment says "silent:".
 """
-import base64, binascii, functools, hashlib, json, re, struct, sys, traceback, zlib
+import argparse, base64, binascii, contextlib, functools, hashlib, json, re, struct, sys, traceback, warnings, zlib
 from datetime import datetime, timezone
-from fractions import Fraction
 from pathlib import Path
 
 from cryptography import x509
@@ -28,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
+warnings.simplefilter("ignore")  # certificates that the library would rather not read; what counts is said by the document
 KIB, MIB = 1 << 10, 1 << 20
 REMARKS = False
 
@@ -46,6 +46,16 @@ class Spelling(Exception):
 
 class Nothing(Exception):
     """A token or a record that counts for nothing, and refuses nothing."""
+
+
+@contextlib.contextmanager
+def spelled_for(check, verdict="refused"):
+    """Where something is misspelled, that check fails."""
+    try:
+        yield
+    except Spelling as e:
+        remark(e)
+        raise Stop(check, verdict)
 
 
 def need(condition, what="", error=Spelling):
@@ -79,14 +89,17 @@ def clean(text):
     need(not CONTROL.search(text) and not HIDDEN.search(text), "control or hidden character")
 
 
+def distinct(things, highest):
+    need(len(things) <= highest and len(set(things)) == len(things), "too many, or twice the same")
+
+
 def spell(raw):
     """The one spelling of bytes as text on one line."""
     chars = raw.decode("utf-8", "surrogateescape")  # a byte that is not UTF-8 becomes U+DC80..U+DCFF
-    head = len(chars) - len(chars.lstrip("".join(WHITE)))
-    tail = len(chars.rstrip("".join(WHITE)))
     out = []
     for i, c in enumerate(chars):
-        escape = c == "%" or i < head or i >= tail or "\uDC80" <= c <= "\uDCFF" or CONTROL.match(c) or HIDDEN.match(c)
+        outermost = i in (0, len(chars) - 1)
+        escape = c == "%" or outermost and c in WHITE or "\uDC80" <= c <= "\uDCFF" or CONTROL.match(c) or HIDDEN.match(c)
         data = c.encode("utf-8", "surrogateescape")
         out.append("".join("%%%02X" % b for b in data).encode() if escape else data)
     return b"".join(out)
@@ -96,12 +109,12 @@ def text(value, any_bytes=False):
     need(0 < len(value) <= 16 * KIB, "length of a text")
     raw = re.sub(rb"%([0-9A-F]{2})", lambda m: bytes([int(m[1], 16)]), value)
     need(spell(raw) == value, "spelling of a text")
-    if not any_bytes:  # silent: that only `path` may hold other bytes is said, that the others may not is meant
+    if not any_bytes:
         utf8(raw)
 
 
-def number(value, highest=2**64 - 1):  # silent: how long a decimal number may be
-    need(re.fullmatch(rb"0|[1-9][0-9]{0,19}", value) and int(value) <= highest, "number")
+def number(value):
+    need(re.fullmatch(rb"0|[1-9][0-9]{0,19}", value) and int(value) < 2**64, "number")
     return int(value)
 
 
@@ -125,6 +138,10 @@ def wrapped(lines):
     return b64(b"".join(lines))
 
 
+def joined(lines):
+    return b"".join(line + b"\n" for line in lines)
+
+
 def sha256(data):
     return hashlib.sha256(data).digest()
 
@@ -144,7 +161,7 @@ def digests(work):
 
 class Claim:
     def __init__(self, lines):
-        self.text = b"".join(line + b"\n" for line in lines)
+        self.text = joined(lines)
         need(len(self.text) <= MIB, "claim too long")
         rest = list(lines)
 
@@ -163,7 +180,7 @@ class Claim:
             kind, _, code = value.partition(b" ")
             need(re.fullmatch(rb"[a-z0-9-]+", kind), "kind")
             need(re.fullmatch(rb"[!-~]+( [!-~]+)*", code) and len(code) <= 16 * KIB, "fingerprint")
-            if kind == b"pdq":  # silent: whether a known kind with another value is refused; a writer would not write it
+            if kind == b"pdq":
                 need(re.fullmatch(rb"[0-9a-f]{64} (0|[1-9][0-9]?|100)", code), "pdq")
             elif kind in (b"gradient", b"dct"):
                 hexa(code, 32)
@@ -176,7 +193,7 @@ class Claim:
         if (value := take(b"creator", True)) is not None:
             m = re.fullmatch(rb"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})", value)
             need(m, "creator")
-            message = b"timemark-creator v1\n" + b"".join(line + b"\n" for line in signed)
+            message = b"timemark-creator v1\n" + joined(signed)
             self.creator = bytes.fromhex(m[1].decode()), bytes.fromhex(m[2].decode()), message
         hexa(take(b"salt"), 32)
         need(not rest, "claim: lines too many")
@@ -205,10 +222,11 @@ class Key:
         need(self.id == sha256(self.name + b"\n" + data)[:4], "key id")
         if data.startswith(SM2_TYPE):
             self.type, self.public = SM2, data[len(SM2_TYPE):]
-            need(len(self.public) == 65 and self.public[0] == 4 and sm2_on_curve(sm2_point(self.public)), "SM2 key")
+            need(sm2_point(self.public), "SM2 key")
         else:
             self.type, self.public = data[0], data[1:]
             need({ED25519: 32, COSIGNATURE: 32, MLDSA: 1312}.get(self.type) == len(self.public), "key type")
+            need(self.type == MLDSA or ed25519_sound(self.public), "Ed25519 key")
 
 
 @functools.lru_cache(4096)
@@ -217,29 +235,34 @@ def holds(kind, public, signature, message):
         if kind == SM2:
             return sm2_holds(public, signature, message)
         (MLDSA44PublicKey if kind == MLDSA else Ed25519PublicKey).from_public_bytes(public).verify(signature, message)
-        return True
+        return kind == MLDSA or ed25519_sound(public) and ed25519_sound(signature[:32])
     except (InvalidSignature, ValueError):
         return False
 
 
 def cosigned_at(key, body, note):
     """Whether the signature holds, and the time that it states (0: none)."""
-    size = {ED25519: 64, COSIGNATURE: 72, MLDSA: 2428, SM2: 64}[key.type]
-    if len(body) != size:
-        return False, 0
-    if key.type in (ED25519, SM2):
-        return holds(key.type, key.public, body, note.text), 0
-    time, signature = struct.unpack(">Q", body[:8])[0], body[8:]
-    if time >= 2**63:
+    stated = key.type in (COSIGNATURE, MLDSA)
+    time, signature, message = int.from_bytes(body[:8], "big") if stated else 0, body[8 if stated else 0:], note.text
+    if len(signature) != (2420 if key.type == MLDSA else 64) or time >= 2**63:
         return False, 0
     if key.type == COSIGNATURE:
-        message = b"cosignature/v1\ntime %d\n" % time + note.text
-    else:
+        message = b"cosignature/v1\ntime %d\n" % time + message
+    if key.type == MLDSA:
         if max(len(key.name), len(note.origin)) > 255:
             return False, 0
         message = (b"subtree/v1\n\0" + bytes([len(key.name)]) + key.name + struct.pack(">Q", time)
                    + bytes([len(note.origin)]) + note.origin + struct.pack(">QQ", 0, note.size) + note.root)
     return holds(key.type, key.public, signature, message), time
+
+
+def ed25519_sound(spelled):
+    """Whether it is a point, spelled as RFC 8032 has it, and not of small order."""
+    q = 2**255 - 19
+    y = int.from_bytes(spelled, "little") % 2**255
+    xx = (y * y - 1) * pow(1 - 121665 * pow(121666, -1, q) * y * y, -1, q) % q
+    # of order 1 and 2: x = 0; of 4: y = 0; of 8: twice the point has y = 0, that is x² + y² = 0
+    return y < q and pow(xx, (q - 1) // 2, q) == 1 and y * (xx + y * y) % q != 0
 
 
 # SM2 (GB/T 32918.2) on the curve of GB/T 32918.5. Affine points, None is the neutral one.
@@ -253,12 +276,10 @@ G = (0x32C4AE2C1F1981195F9904466A39C9948FE30BBFF2660BE1715A4589334C74C7,
 
 
 def sm2_point(public):
-    return int.from_bytes(public[1:33], "big"), int.from_bytes(public[33:], "big")
-
-
-def sm2_on_curve(point):
-    x, y = point
-    return x < P and y < P and (y * y - x * x * x - A * x - B) % P == 0
+    """The point of a public key, or None if it is none of the curve."""
+    x, y = int.from_bytes(public[1:33], "big"), int.from_bytes(public[33:], "big")
+    good = len(public) == 65 and public[0] == 4 and x < P and y < P and (y * y - x * x * x - A * x - B) % P == 0
+    return (x, y) if good else None
 
 
 def sm2_add(p, q):
@@ -285,8 +306,7 @@ def sm2_mul(k, point):
 
 def sm2_holds(public, signature, message):
     identity = b"1234567812345678"
-    constants = b"".join(v.to_bytes(32, "big") for v in (A, B, *G))
-    z = sm3(struct.pack(">H", 8 * len(identity)) + identity + constants + public[1:])
+    z = sm3(struct.pack(">H", 8 * len(identity)) + identity + b"".join(v.to_bytes(32, "big") for v in (A, B, *G)) + public[1:])
     e = int.from_bytes(sm3(z + message), "big")
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     t = (r + s) % N
@@ -302,19 +322,19 @@ class Note:
     """A checkpoint with its signatures: c2sp.org/signed-note, c2sp.org/tlog-checkpoint without extension lines."""
 
     def __init__(self, lines):
-        self.bytes = b"".join(line + b"\n" for line in lines)
+        self.bytes = joined(lines)
         need(len(self.bytes) <= 256 * KIB and len(lines) >= 5 and lines[3] == b"", "note")
         self.origin, self.size, self.root = lines[0], number(lines[1]), b64(lines[2])
         need(self.origin and len(self.root) == 32, "checkpoint")
         clean(utf8(self.origin))  # silent: whether an origin may hold white space or `+`, which no key's name can
-        self.text = b"".join(line + b"\n" for line in lines[:3])
-        need(len(lines) - 4 <= 64 and len(set(lines[4:])) == len(lines) - 4, "signatures")
+        self.text = joined(lines[:3])
+        distinct(lines[4:], 64)
         self.signatures = []  # (name, id, body)
         for line in lines[4:]:
             m = re.fullmatch("— ([^ ]+) ([^ ]+)".encode(), line)
             need(m, "signature line")
             data = b64(m[2])
-            need(len(data) > 4, "signature")  # silent: whether nothing may follow the key id
+            need(len(data) > 4, "signature")
             self.signatures.append((key_name(m[1]), data[:4], data[4:]))
 
 
@@ -351,7 +371,9 @@ FIRST = b"""timemark-receipt v1
 # The claim upon a work, the log entry that commits to it, and the proof that the log holds it.
 # To check it: timemark verify WORK --receipt THIS_FILE --policy TRUST
 """
-KNOWN = [b"claim", b"leaf", b"anchor", b"timestamp", b"evidence-record", b"receipt-record"]
+# Each section by a letter, and by those of the sections that may stand before it; `o` is any other, "" the beginning.
+SECTIONS = {b"claim": "c", b"leaf": "l", b"anchor": "a", b"timestamp": "t", b"evidence-record": "e", b"receipt-record": "r"}
+BEFORE = {"c": [""], "l": ["c"], "a": [*"late"], "t": [*"at"], "e": [*"ate"], "r": [*"ater"], "o": [*"atero"]}
 
 
 class Receipt:
@@ -362,22 +384,19 @@ class Receipt:
         above = len(data) - len(lines[-1]) - 1
         need(lines[-1] == b"== sha256 " + hashlib.sha256(data[:above]).hexdigest().encode(), "last line")
         self.anchors, self.records, self.covered = [], [], None
-        at, offset, order = 3, len(FIRST), []
+        at, offset, before = 3, len(FIRST), ""
         while at < len(lines) - 1:
             m = re.fullmatch(rb"== ([a-z0-9-]+) ([1-9][0-9]{0,7})", lines[at])
             need(m and at + int(m[2]) < len(lines) - 1, "heading")
             name, body = m[1], lines[at + 1:at + 1 + int(m[2])]
-            before = order[-1] if order else None
-            need(before in {b"claim": (None,), b"leaf": (b"claim",), b"anchor": (b"leaf", b"anchor", b"timestamp", b"evidence-record"),
-                            b"timestamp": (b"anchor", b"timestamp"), b"evidence-record": (b"anchor", b"timestamp", b"evidence-record"),
-                            }.get(name, (b"anchor", b"timestamp", b"evidence-record", b"receipt-record",
-                                         *(() if name == b"receipt-record" else (b"other",)))), "order of sections")
-            order.append(name if name in KNOWN else b"other")
+            last, before = before, SECTIONS.get(name, "o")
+            need(last in BEFORE[before], "order of sections")
             if name == b"claim":
                 self.claim = Claim(body)
             elif name == b"leaf":
                 need(len(body) == 1, "leaf")
                 self.leaf = hexa(body[0], 65)
+                need(self.leaf[0] == 1, "kind of the leaf")
             elif name == b"anchor":
                 self.anchors.append(Anchor(body))
             elif name == b"timestamp":
@@ -387,36 +406,35 @@ class Receipt:
             elif name == b"receipt-record":
                 self.covered = self.covered or data[:offset]
                 self.records.append(wrapped(body))
-            else:  # silent: whether a later section may be called `sha256`; it could not be told from the last line
+            else:
                 need(name != b"sha256" and not any(line.startswith(b"== ") for line in body), "other section")
                 for line in body:
                     clean(utf8(line))
-            offset += sum(len(line) + 1 for line in lines[at:at + 1 + len(body)])
+            offset += len(lines[at]) + 1 + len(joined(body))
             at += 1 + len(body)
         need(self.anchors, "no anchor")
-
-        def distinct(things, highest):
-            need(len(things) <= highest and len(set(things)) == len(things), "too many, or twice the same")
-
         distinct([(a.index, a.note.bytes) for a in self.anchors], 64)
-        for a in self.anchors:  # silent: whether the 64 time-stamps are of an anchor or of the receipt
+        distinct(self.records, 16)
+        for a in self.anchors:
             distinct(a.timestamps, 64)
-        for records in [a.records for a in self.anchors] + [self.records]:
-            distinct(records, 16)
-            need(all(len(r) <= 4 * MIB for r in records), "record too long")
+            distinct(a.records, 16)
 
 
 # ---------------------------------------------------------------- policy
 
-NOBODY, ANYTIME, UNKNOWN, NEVER = (-2, 0), (-1, 0), (1, 0), (2, 0)  # beside (0, time): when somebody had cosigned
+WORDS = {b"log": (1, 2), b"witness": (2, 3), b"group": (3, 9999), b"quorum": (1, 1), b"log-sizes": (3, 3), b"tsa": (2, 3),
+         b"tsa-tolerance": (1, 1), b"tsa-until": (2, 2), b"hash-until": (2, 2)}  # how many may follow
+END = 2**64 - 1
+ANYTIME, UNKNOWN = -1, float("inf")  # when a witness had cosigned that states no time: a log's key, another
 
 
-def moment(value):
-    need(re.fullmatch(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value), "time")
+def moment(value, spelling=rb"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z", error=Spelling):
+    m = re.fullmatch(spelling, value)
+    need(m, "time", error)
     try:
-        return int(datetime.strptime(value.decode(), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp())
+        return int(datetime(*map(int, m.groups()), tzinfo=timezone.utc).timestamp())
     except ValueError:
-        raise Spelling("time")
+        raise error("time")
 
 
 class Policy:
@@ -430,10 +448,8 @@ class Policy:
             word, *rest = [w for w in re.split(rb"[ \t]+", line) if w] or [b"#"]
             if word.startswith(b"#"):
                 continue
-            count, arguments = {b"log": (1, 2), b"witness": (2, 3), b"group": (3, 9999), b"quorum": (1, 1), b"log-sizes": (3, 3),
-                                b"tsa": (2, 3), b"tsa-tolerance": (1, 1), b"tsa-until": (2, 2), b"hash-until": (2, 2)
-                                }.get(word, (0, -1)), len(rest)
-            need(count[0] <= arguments <= count[1], "policy line")
+            least, most = WORDS.get(word, (1, 0))
+            need(least <= len(rest) <= most, "policy line")
             name = rest[0]
             if word in (b"witness", b"group"):
                 need(name != b"none" and name not in self.witnesses and name not in self.members, "name in use")
@@ -461,14 +477,12 @@ class Policy:
                 named, _, key_id = name.rpartition(b"+")
                 key = named, hexa(key_id, 4)
                 need(any((k.name, k.id) == key for k in [*self.logs, *self.witnesses.values()]), "log-sizes: unknown key")
-                first, last = number(rest[1]), None if rest[2] == b"*" else number(rest[2])
-                # silent: whether a key may have two such lines, and whether the first may be behind the last
-                need(key not in self.sizes and (last is None or first <= last), "log-sizes")
+                first, last = number(rest[1]), END if rest[2] == b"*" else number(rest[2])
+                need(key not in self.sizes and first <= last and (first, last) != (0, END), "log-sizes")
                 self.sizes[key] = first, last
             elif word == b"tsa":
-                need(name not in self.authorities, "same authority twice")
-                certificate = readable(b64(rest[1]))  # silent: whether one that cannot be read refuses the policy
-                need(certificate, "certificate")
+                certificate = readable(b64(rest[1]))
+                need(certificate and name not in self.authorities and len(self.authorities) < 64, "authority")
                 self.authorities[name] = certificate[0]
             elif word == b"tsa-tolerance":
                 need(tolerance is None, "tsa-tolerance twice")
@@ -483,20 +497,24 @@ class Policy:
         need(len(self.logs) <= 1024 and len(self.witnesses) + len(self.members) <= 1024, "policy too large")
 
     def speaks(self, key, size):
-        first, last = self.sizes.get((key.name, key.id), (0, None))
-        return first <= size and (last is None or size <= last)
+        """Whether the key counts at that size: by its own line, and as a witness's by that of the log with these bytes."""
+        lines = [self.sizes.get((k.name, k.id)) for k in (key, *self.logs) if k.public == key.public]
+        return all(line is None or line[0] <= size <= line[1] for line in lines)
 
-    def cosigned(self, name, times):
-        """When the witness or group had cosigned, by the times of its witnesses: for a group, the k-th earliest."""
-        if name == b"none":
-            return NOBODY
-        if name in self.witnesses:
-            return times.get(name, NEVER)
+    def met(self, name, present):
+        """Whether the quorum, a group or a witness cosigned, if those present did."""
+        if name == b"none" or name in self.witnesses:
+            return name == b"none" or name in present
         k, members = self.members[name]
-        return sorted(self.cosigned(m, times) for m in members)[k - 1]
+        return sum(self.met(m, present) for m in members) >= k
 
-    def of_log(self, key):
-        """A witness whose key is also a log's, or bears a log's name, states no time."""
+    def earliest(self, times):
+        """The earliest time that a witness states and by which the quorum was met, by the times of all that cosigned."""
+        stated = sorted(t for t in times.values() if 0 < t < UNKNOWN) if self.quorum != b"none" else []
+        return next((t for t in stated if self.met(self.quorum, {n for n in times if times[n] <= t})), None)
+
+    def timeless(self, key):
+        """A witness whose key is also a log's, or bears a log's name, counts at any time and states none."""
         return any(key.public == k.public or key.name == k.name for k in self.logs)
 
     def until(self, authority, digest_names):
@@ -543,33 +561,26 @@ class Der:
         need(out.end == len(data) and out.tag == tag, "DER: not one value of that kind", Nothing)
         return out
 
-    def fields(self):
-        return Fields(self)
+    def fields(self, *tags):
+        """All members of a SEQUENCE by their tags; a negative one is optional, and None stands for what is absent."""
+        need(self.kids is not None, "DER: primitive", Nothing)
+        rest, out = list(self.kids), []
+        for tag in tags:
+            there = rest and rest[0].tag == abs(tag)
+            need(there or tag < 0, "DER: another field expected", Nothing)
+            out.append(rest.pop(0) if there else None)
+        need(not rest, "DER: a field too many", Nothing)
+        return out
+
+    def inner(self, *tags):
+        """The one field of a value, of each value within the other."""
+        return self.fields(tags[0])[0].inner(*tags[1:]) if tags else self
 
     def int(self):
         return int.from_bytes(self.content, "big", signed=True)
 
 
-class Fields:
-    """The members of a SEQUENCE in their order; `end` demands that none is left."""
-
-    def __init__(self, parent):
-        need(parent.kids is not None, "DER: primitive", Nothing)
-        self.rest = list(parent.kids)
-
-    def maybe(self, *tags):
-        return self.rest.pop(0) if self.rest and self.rest[0].tag in tags else None
-
-    def take(self, *tags):
-        out = self.maybe(*tags)
-        need(out is not None, "DER: another field expected", Nothing)
-        return out
-
-    def end(self):
-        need(not self.rest, "DER: a field too many", Nothing)
-
-
-INTEGER, OCTETS, OID, SEQUENCE, SET, TIME = 0x02, 0x04, 0x06, 0x30, 0x31, 0x18
+BOOLEAN, INTEGER, BITS, OCTETS, NULL, OID, TIME, SEQUENCE, SET = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x18, 0x30, 0x31
 
 
 def oid(dotted):
@@ -586,20 +597,16 @@ def oid(dotted):
 SIGNED_DATA, TST_INFO = oid("1.2.840.113549.1.7.2"), oid("1.2.840.113549.1.9.16.1.4")
 CONTENT_TYPE, MESSAGE_DIGEST = oid("1.2.840.113549.1.9.3"), oid("1.2.840.113549.1.9.4")
 ESS_V1, ESS_V2 = oid("1.2.840.113549.1.9.16.2.12"), oid("1.2.840.113549.1.9.16.2.47")
-DIGESTS = {oid("2.16.840.1.101.3.4.2.%d" % n): name for n, name in ((1, "sha256"), (2, "sha384"), (3, "sha512"))}
 RSA, PSS, MGF1 = (oid("1.2.840.113549.1.1.%d" % n) for n in (1, 10, 8))
-RSA_WITH = {oid("1.2.840.113549.1.1.%d" % n): name for n, name in ((11, "sha256"), (12, "sha384"), (13, "sha512"))}
-ECDSA_WITH = {oid("1.2.840.10045.4.3.%d" % n): name for n, name in ((2, "sha256"), (3, "sha384"), (4, "sha512"))}
 HASH = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+DIGESTS, RSA_WITH, ECDSA_WITH = ({oid("%s.%d" % (arc, first + i)): name for i, name in enumerate(HASH)}
+                                 for arc, first in (("2.16.840.1.101.3.4.2", 1), ("1.2.840.113549.1.1", 11), ("1.2.840.10045.4.3", 2)))
 
 
 def digest_name(der):
     """An AlgorithmIdentifier of a digest, with parameters absent or NULL."""
-    f = der.fields()
-    name = DIGESTS.get(f.take(OID).content)
-    f.maybe(0x05)
-    f.end()
-    need(name, "digest that this verifier does not know", Nothing)  # silent: which digests a token may use
+    name = DIGESTS.get(der.fields(OID, -NULL)[0].content)
+    need(name, "digest that is none of the three", Nothing)
     return name
 
 
@@ -609,33 +616,29 @@ def hashed(name, data):
 
 def signature_holds(certificate, algorithm, content_digest, signature, message):
     """Verifies a signature of a SignerInfo; the digest that it rests on."""
-    f = algorithm.fields()
-    kind, parameters = f.take(OID).content, f.rest
-    key = certificate.public_key()
+    need(algorithm.kids and algorithm.kids[0].tag == OID and known_key(certificate), "signature algorithm", Nothing)
+    key, kind = certificate.public_key(), algorithm.kids[0].content
     try:
-        if kind in ECDSA_WITH:
-            need(not parameters and isinstance(key, ec.EllipticCurvePublicKey)
-                 and key.curve.name in ("secp256r1", "secp384r1"), "ECDSA", Nothing)
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            algorithm.fields(OID)
+            need(kind in ECDSA_WITH, "ECDSA", Nothing)
             digest = ECDSA_WITH[kind]
             key.verify(signature, message, ec.ECDSA(HASH[digest]))
             return digest
-        need(isinstance(key, rsa.RSAPublicKey) and len(parameters) <= 1, "signature algorithm", Nothing)
         if kind == PSS:
-            need(parameters, "PSS", Nothing)
-            p = parameters[0].fields()
-            digest = digest_name(p.take(0xA0).kids[0])  # the defaults are SHA-1's
-            mask = p.take(0xA1).kids[0].fields()
-            need(mask.take(OID).content == MGF1 and digest_name(mask.take(SEQUENCE)) == digest, "PSS: MGF1", Nothing)
-            salt = p.maybe(0xA2)
-            p.end()
-            pad = padding.PSS(padding.MGF1(HASH[digest]), salt.kids[0].int() if salt else 20)
+            _, parameters = algorithm.fields(OID, SEQUENCE)
+            name, mask, salt = parameters.fields(0xA0, 0xA1, -0xA2)  # the defaults are SHA-1's
+            digest = digest_name(name.inner(SEQUENCE))
+            function, mask_name = mask.inner(SEQUENCE).fields(OID, SEQUENCE)
+            need(function.content == MGF1 and digest_name(mask_name) == digest, "PSS: MGF1", Nothing)
+            pad = padding.PSS(padding.MGF1(HASH[digest]), salt.inner(INTEGER).int() if salt else 20)
         else:
-            need(not parameters or parameters[0].raw == b"\5\0", "RSA parameters", Nothing)
-            need(kind == RSA or kind in RSA_WITH, "signature algorithm", Nothing)
+            algorithm.fields(OID, -NULL)
+            need(kind == RSA or kind in RSA_WITH, "RSA", Nothing)
             digest, pad = RSA_WITH.get(kind, content_digest), padding.PKCS1v15()
         key.verify(signature, message, pad, HASH[digest])
         return digest
-    except (InvalidSignature, ValueError, IndexError, TypeError):
+    except (InvalidSignature, ValueError, TypeError, OverflowError):
         raise Nothing("signature does not hold")
 
 
@@ -652,11 +655,15 @@ def readable(der):
         return []
 
 
+def known_key(certificate):
+    key = certificate.public_key()
+    return isinstance(key, rsa.RSAPublicKey) or isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in ("secp256r1", "secp384r1")
+
+
 def issuer_name(certificate):
     """The issuer's Name as it is spelled."""
-    f = Der(certificate.tbs_certificate_bytes).fields()
-    f.maybe(0xA0), f.take(INTEGER), f.take(SEQUENCE)
-    return f.take(SEQUENCE).raw
+    version, *rest = Der(certificate.tbs_certificate_bytes).kids
+    return rest[2 if version.tag == 0xA0 else 1].raw
 
 
 def extension(certificate, kind):
@@ -666,12 +673,8 @@ def extension(certificate, kind):
         return None
 
 
-def seconds(time):
-    return int(time.timestamp())
-
-
 def valid_at(certificate, time):
-    return seconds(certificate.not_valid_before_utc) <= time <= seconds(certificate.not_valid_after_utc)
+    return certificate.not_valid_before_utc.timestamp() <= time <= certificate.not_valid_after_utc.timestamp()
 
 
 PROCESSED = (x509.BasicConstraints, x509.KeyUsage, x509.ExtendedKeyUsage, x509.SubjectAlternativeName, x509.CertificatePolicies)
@@ -696,12 +699,9 @@ def may_issue(certificate, below):
 
 
 def issued(certificate, issuer):
-    key = issuer.public_key()
-    if not (isinstance(key, rsa.RSAPublicKey) or isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in ("secp256r1", "secp384r1")):
-        return False
     try:
         certificate.verify_directly_issued_by(issuer)
-        return certificate.signature_hash_algorithm.name in HASH
+        return known_key(issuer) and certificate.signature_hash_algorithm.name in HASH
     except (InvalidSignature, ValueError, TypeError, AttributeError, UnsupportedAlgorithm):
         return False
 
@@ -721,44 +721,18 @@ def paths(certificate, pool, top, time, below=0, used=()):
 
 # ---------------------------------------------------------------- time-stamp tokens (RFC 3161, RFC 5816, RFC 5652)
 
-def gen_time(data):
-    m = re.fullmatch(rb"(\d{14})(?:\.(\d*[1-9]))?Z", data)
-    need(m, "genTime", Nothing)
-    try:
-        whole = datetime.strptime(m[1].decode(), "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
-    except ValueError:
-        raise Nothing("genTime")
-    return seconds(whole) + (Fraction(int(m[2]), 10 ** len(m[2])) if m[2] else 0)
-
-
 class Token:
     """A token (ContentInfo in DER) that an authority of the policy made, judged at its own time."""
 
     def __init__(self, raw, policy):
-        f = Der.whole(raw).fields()
-        need(f.take(OID).content == SIGNED_DATA, "not SignedData", Nothing)
-        outer = f.take(0xA0).fields()
-        f.end()
-        signed = outer.take(SEQUENCE).fields()
-        outer.end()
-        need(signed.take(INTEGER).int() == 3, "version of SignedData", Nothing)
-        signed.take(SET)
-        encapsulated = signed.take(SEQUENCE).fields()
-        need(encapsulated.take(OID).content == TST_INFO, "not TSTInfo", Nothing)
-        content = encapsulated.take(0xA0).fields()
-        encapsulated.end()
-        info = content.take(OCTETS).content
-        content.end()
-        pool, bag = [], signed.maybe(0xA0)
-        for der in bag.kids if bag else ():
-            if der.tag == SEQUENCE:
-                pool += readable(der.raw)
-        signed.maybe(0xA1)
-        signers = signed.take(SET).kids
-        signed.end()
-        need(len(signers) == 1, "not one signer", Nothing)
+        kind, outer = Der.whole(raw).fields(OID, 0xA0)
+        version, _, content, bag, _, signers = outer.inner(SEQUENCE).fields(INTEGER, SET, SEQUENCE, -0xA0, -0xA1, SET)
+        inner_kind, info = content.fields(OID, 0xA0)
+        need(kind.content == SIGNED_DATA and version.int() == 3 and inner_kind.content == TST_INFO, "not a token", Nothing)
+        info = info.inner(OCTETS).content
+        pool = [c for der in (bag.kids if bag else ()) if der.tag == SEQUENCE for c in readable(der.raw)]
         self.read(info)
-        self.signed_by(signers[0].fields(), info, [*pool, *policy.authorities.values()])
+        self.signed_by(signers.inner(SEQUENCE), info, [*pool, *policy.authorities.values()])
         need(usable(self.signer, self.time) and may_stamp(self.signer), "certificate of the signer", Nothing)
         ways = [(policy.until(name, digests | {self.imprint_digest, self.content_digest, self.signature_digest}))
                 for name, top in policy.authorities.items() if usable(top, self.time)
@@ -767,83 +741,64 @@ class Token:
         self.until = None if None in ways else max(ways)  # by the path that holds longest
 
     def read(self, info):
-        f = Der.whole(info).fields()
-        need(f.take(INTEGER).int() == 1, "version of TSTInfo", Nothing)
-        f.take(OID)
-        imprint = f.take(SEQUENCE).fields()
-        self.imprint_digest, self.imprint = digest_name(imprint.take(SEQUENCE)), imprint.take(OCTETS).content
-        imprint.end()
-        f.take(INTEGER)
-        self.time = gen_time(f.take(TIME).content)
-        f.maybe(SEQUENCE), f.maybe(0x01), f.maybe(INTEGER), f.maybe(0xA0)
-        extensions = f.maybe(0xA1)
-        f.end()
+        version, _, imprint, _, time, _, _, _, _, extensions = Der.whole(info).fields(
+            INTEGER, OID, SEQUENCE, INTEGER, TIME, -SEQUENCE, -BOOLEAN, -INTEGER, -0xA0, -0xA1)
+        need(version.int() == 1, "version of TSTInfo", Nothing)
+        name, self.imprint = imprint.fields(SEQUENCE, OCTETS)
+        self.imprint_digest, self.imprint = digest_name(name), self.imprint.content
+        self.time = moment(time.content, rb"(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(?:\.\d*[1-9])?Z", Nothing)  # without fractions
         for e in extensions.kids if extensions else ():
-            need(e.kids and e.kids[1].raw != b"\1\1\xFF", "critical extension of TSTInfo", Nothing)
+            need(not e.fields(OID, -BOOLEAN, OCTETS)[1], "critical extension of TSTInfo", Nothing)
 
-    def signed_by(self, f, info, candidates):
-        version, sid = f.take(INTEGER).int(), f.take(SEQUENCE, 0x80)
-        need(version == (1 if sid.tag == SEQUENCE else 3), "version of SignerInfo", Nothing)
-        self.content_digest = digest_name(f.take(SEQUENCE))
-        signed_attributes = f.take(0xA0)
-        algorithm, signature = f.take(SEQUENCE), f.take(OCTETS).content
-        f.maybe(0xA1)
-        f.end()
-        attributes = {}
+    def signed_by(self, signer, info, candidates):
+        version, by_name, by_key, name, signed_attributes, algorithm, signature, _ = signer.fields(
+            INTEGER, -SEQUENCE, -0x80, SEQUENCE, 0xA0, SEQUENCE, OCTETS, -0xA1)
+        need(not by_name or not by_key, "two names of a signer", Nothing)
+        need(version.int() == (1 if by_name else 3), "version of SignerInfo", Nothing)
+        self.content_digest = digest_name(name)
+        one = {}
         for der in signed_attributes.kids:
-            a = der.fields()
-            kind, values = a.take(OID).content, a.take(SET).kids
-            a.end()
-            need(kind not in attributes, "attribute twice", Nothing)
-            attributes[kind] = values
-        one = {k: v[0] for k, v in attributes.items() if len(v) == 1}
+            kind, values = der.fields(OID, SET)
+            need(kind.content not in one and len(values.kids) == 1, "an attribute or its value twice", Nothing)
+            one[kind.content] = values.kids[0]
+        digest, ess = hashed(self.content_digest, info), [k for k in (ESS_V1, ESS_V2) if k in one]
         need(CONTENT_TYPE in one and one[CONTENT_TYPE].raw == bytes([OID, len(TST_INFO)]) + TST_INFO, "contentType", Nothing)
-        digest = hashed(self.content_digest, info)
         need(MESSAGE_DIGEST in one and one[MESSAGE_DIGEST].raw == bytes([OCTETS, len(digest)]) + digest, "messageDigest", Nothing)
-        need(ESS_V1 in one or ESS_V2 in one, "no ESSCertID", Nothing)
+        need(ess, "no ESSCertID", Nothing)
         message = bytes([SET]) + signed_attributes.raw[1:]
         for certificate in candidates:
-            if identified(certificate, sid) and all(ess_names(certificate, one[k], k == ESS_V1) for k in (ESS_V1, ESS_V2) if k in attributes):
+            if identified(certificate, by_name or by_key) and all(ess_names(certificate, one[k], k == ESS_V1) for k in ess):
                 self.signer = certificate
-                self.signature_digest = signature_holds(certificate, algorithm, self.content_digest, signature, message)
+                self.signature_digest = signature_holds(certificate, algorithm, self.content_digest, signature.content, message)
                 return
         raise Nothing("no certificate of the signer")
 
 
 def identified(certificate, sid):
     if sid.tag == SEQUENCE:
-        f = sid.fields()
-        issuer, serial = f.take(SEQUENCE).raw, f.take(INTEGER).int()
-        f.end()
-        return issuer_name(certificate) == issuer and certificate.serial_number == serial
+        issuer, serial = sid.fields(SEQUENCE, INTEGER)
+        return issuer_name(certificate) == issuer.raw and certificate.serial_number == serial.int()
     ski = extension(certificate, x509.SubjectKeyIdentifier)
     return ski is not None and ski.value.digest == sid.content
 
 
 def ess_names(certificate, attribute, v1):
     """Whether the first ESSCertID (RFC 2634) or ESSCertIDv2 (RFC 5816) names the certificate."""
-    f = attribute.fields().take(SEQUENCE).fields().take(SEQUENCE).fields()
-    name = "sha1" if v1 else "sha256"
-    if not v1 and (algorithm := f.maybe(SEQUENCE)):
-        name = digest_name(algorithm)
-    digest, serial = f.take(OCTETS).content, f.maybe(SEQUENCE)
-    f.end()
+    certs, _ = attribute.fields(SEQUENCE, -SEQUENCE)
+    need(certs.kids, "no ESSCertID", Nothing)
+    *algorithm, digest, serial = certs.kids[0].fields(*(() if v1 else (-SEQUENCE,)), OCTETS, -SEQUENCE)
     if serial:
-        g = serial.fields()
-        names, n = g.take(SEQUENCE), g.take(INTEGER).int()
-        g.end()
-        need(len(names.kids) == 1 and names.kids[0].tag == 0xA4, "issuer in ESSCertID", Nothing)
-        if names.kids[0].content != issuer_name(certificate) or n != certificate.serial_number:
+        names, n = serial.fields(SEQUENCE, INTEGER)
+        if names.inner(0xA4).content != issuer_name(certificate) or n.int() != certificate.serial_number:
             return False
-    return digest == hashed(name, certificate.public_bytes(Encoding.DER))
+    name = "sha1" if v1 else digest_name(algorithm[0]) if algorithm[0] else "sha256"
+    return digest.content == hashed(name, certificate.public_bytes(Encoding.DER))
 
 
 def token_of(response):
     """The token in a TimeStampResp that was granted."""
-    f = Der.whole(response).fields()
-    need(f.take(SEQUENCE).fields().take(INTEGER).int() in (0, 1), "not granted", Nothing)
-    token = f.take(SEQUENCE)
-    f.end()
+    status, token = Der.whole(response).fields(SEQUENCE, SEQUENCE)
+    need(status.fields(INTEGER, -SEQUENCE, -BITS)[0].int() in (0, 1), "not granted", Nothing)
     return token.raw
 
 
@@ -855,24 +810,16 @@ def counts(token, renewals):
 
 def read_record(raw):
     """The chains of an EvidenceRecord; each a list of (digest or None, hash tree or None, token in DER), and its DER."""
-    f = Der.whole(raw).fields()
-    need(f.take(INTEGER).int() == 1, "version of the record", Nothing)
-    f.take(SEQUENCE), f.maybe(0xA0)  # digestAlgorithms, cryptoInfos; encryptionInfo [1] is not known here
-    chains, count = [], 0
-    sequence = f.take(SEQUENCE)
-    f.end()
+    need(len(raw) <= 4 * MIB, "record too long", Nothing)
+    # digestAlgorithms, cryptoInfos; encryptionInfo [1] is not known here
+    version, _, _, sequence = Der.whole(raw).fields(INTEGER, SEQUENCE, -0xA0, SEQUENCE)
+    need(version.int() == 1, "version of the record", Nothing)
+    chains = []
     for chain in sequence.kids:
-        need(chain.tag == SEQUENCE and chain.kids, "chain", Nothing)
-        stamps = []
-        for der in chain.kids:
-            need(der.tag == SEQUENCE, "archive time-stamp", Nothing)
-            g = der.fields()
-            digest, _, tree, token = g.maybe(0xA0), g.maybe(0xA1), g.maybe(0xA2), g.take(SEQUENCE)
-            g.end()
-            stamps.append((digest and digest_name(digest), tree, token.raw))
-            count += 1
-        chains.append((stamps, chain.raw))
-    need(0 < count <= 64, "number of tokens", Nothing)
+        need(chain.tag == SEQUENCE and chain.kids and all(der.tag == SEQUENCE for der in chain.kids), "chain", Nothing)
+        stamps = [der.fields(-0xA0, -0xA1, -0xA2, SEQUENCE) for der in chain.kids]
+        chains.append(([(digest and digest_name(digest), tree, token.raw) for digest, _, tree, token in stamps], chain.raw))
+    need(0 < sum(len(stamps) for stamps, _ in chains) <= 64, "number of tokens", Nothing)
     return chains
 
 
@@ -892,11 +839,8 @@ def root(tree, value, digest):
     need(tree.kids, "empty hash tree", Nothing)
     for i, group in enumerate(tree.kids):
         need(group.tag == SEQUENCE and all(k.tag == OCTETS for k in group.kids), "hash tree", Nothing)
-        values = [k.content for k in group.kids]
-        if i == 0:
-            need(value in values, "hash value not in the tree", Nothing)
-        else:
-            values.append(value)
+        values = [k.content for k in group.kids] + [value] * (i > 0)
+        need(value in values, "hash value not in the tree", Nothing)
         value = values[0] if len(values) == 1 else hashed(digest, b"".join(sorted(values)))
     return value
 
@@ -942,25 +886,14 @@ def attempt(what, function, *arguments):
 # ---------------------------------------------------------------- verification of a receipt
 
 def verify(work, data, policy, in_bundle=False):
-    """(verdict, check, existed_by) of a work, or of its claim alone if `work` is None."""
-    try:
-        try:  # silent: whether `X.timemark` in a bundle may be a certificate
-            receipt = Receipt(from_certificate(data) if data.startswith(b"%PDF-") and not in_bundle else data)
-        except Spelling as e:
-            remark(e)
-            raise Stop("receipt.format")
-        return "verified", None, verified_at(work, receipt, policy)
-    except Stop as stop:
-        return stop.verdict, stop.check, None
-
-
-def verified_at(work, receipt, policy):
+    """`existed_by` of a work, or of its claim alone if `work` is None."""
+    with spelled_for("receipt.format"):
+        receipt = Receipt(from_certificate(data) if data.startswith(b"%PDF-") and not in_bundle else data)
     claim, leaf = receipt.claim, receipt.leaf
     stated = claim.length, claim.sha256, claim.sha512, claim.sm3
     for name, a, b in zip(("length", "sha256", "sha512", "sm3"), digests(work) if work is not None else stated, stated):
         need(a == b, "work." + name, Stop)
-    # Step 2. silent: which check fails where the leaf is of another kind than 1
-    need(leaf[:33] == b"\1" + claim.sha256, "leaf.content", Stop)
+    need(leaf[1:33] == claim.sha256, "leaf.content", Stop)  # step 2
     need(leaf[33:] == sha256(claim.text), "leaf.claim", Stop)
     need(claim.creator is None or holds(ED25519, *claim.creator), "claim.creator", Stop)
     need(all(a.includes(leaf) for a in receipt.anchors), "anchor.inclusion", Stop)
@@ -968,7 +901,7 @@ def verified_at(work, receipt, policy):
         raise Stop("policy.missing", "undecided")
 
     # Step 4
-    moments, by_log = [], []
+    by_log, trusted, existed = [], [], []
     for anchor in receipt.anchors:
         note, times = anchor.note, {}
 
@@ -981,17 +914,17 @@ def verified_at(work, receipt, policy):
         for name, key in policy.witnesses.items():
             found = signed(key)
             if found and policy.speaks(key, note.size):
-                # silent: whether a witness other than the log that states no time proves that it cosigned by any
-                times[name] = ANYTIME if policy.of_log(key) else min(((0, t) for t in found if t), default=UNKNOWN)
+                times[name] = ANYTIME if policy.timeless(key) else min((t for t in found if t), default=UNKNOWN)
         logs = [key for key in policy.logs if signed(key) and key.name == note.origin and policy.speaks(key, note.size)]
         if logs:
             need(not any((n.origin, n.size) == (note.origin, note.size) and n.root != note.root for n in by_log), "log.split-view", Stop)
             by_log.append(note)
-            moments.append(policy.cosigned(policy.quorum, times))
+            if policy.met(policy.quorum, times):
+                trusted.append(anchor)
+                existed += filter(None, [policy.earliest(times)])
     need(by_log, "policy.log", Stop)
-    if all(m == NEVER for m in moments):
+    if not trusted:
         raise Stop("policy.quorum", "undecided")
-    existed = [m[1] for m in moments if m[0] == 0]
 
     # What renews, and step 5
     renewals = []  # first tokens of receipt-records that hold; these renew one another only within a record
@@ -1004,7 +937,7 @@ def verified_at(work, receipt, policy):
 
     # When
     existed += renewals
-    for anchor in receipt.anchors:
+    for anchor in trusted:
         for response in anchor.timestamps:
             token = attempt("timestamp", lambda: Token(token_of(response), policy))
             if token and token.imprint == hashed(token.imprint_digest, anchor.note.text) and counts(token, renewals):
@@ -1018,21 +951,22 @@ def verified_at(work, receipt, policy):
 def from_certificate(data):
     """The receipt in a PDF, which stands there in the clear."""
     need(len(data) <= 64 * MIB, "certificate.format", Stop)
-    found = set()
-    for m in re.finditer(rb"(?:\A|(?<=\n))timemark-receipt v1\n", data):
-        end = re.compile(rb"\n== sha256 [^\n]*\n?").search(data, m.end() - 1)
-        if end:
-            found.add(data[m.start():end.end()])
+    found, end, mark = set(), 0, b"\n== sha256 "
+    while (start := data.find(b"timemark-receipt v1\n", end)) >= 0:
+        last = data.find(mark, start)
+        end = last + len(mark) + 64 + 1
+        need(last >= 0 and end <= len(data), "certificate.format", Stop)
+        found.add(data[start:end])
     need(len(found) == 1, "certificate.format", Stop)
     return found.pop()
 
 
-def read_policy(data, verdict="undecided"):
+def outcome(function, *arguments):
+    """(verdict, check, existed_by)"""
     try:
-        return Policy(data)
-    except Spelling as e:
-        remark(e)
-        raise Stop("policy.format", verdict)
+        return "verified", None, function(*arguments)
+    except Stop as stop:
+        return stop.verdict, stop.check, None
 
 
 # ---------------------------------------------------------------- bundle
@@ -1049,7 +983,7 @@ def read_manifest(data):
         need(m and len(m[3]) <= 512 and m[3] not in seen, "file line")
         seen.add(m[3])
         path = utf8(m[3])
-        clean(path)  # silent: control characters other than hidden ones
+        clean(path)
         for part in path.split("/"):
             need(part and part[0] != "." and part[-1] != "." and not {part[0], part[-1]} & WHITE, "part of a path")
             need(not set(part) & set('\\:*?"<>|'), "part of a path")
@@ -1081,23 +1015,21 @@ def read_bundle(data):
         crc, size, again, name_length, extra = struct.unpack("<IIIHH", shared[10:])
         need(shared[:10] == bytes.fromhex("14000008000000002100") and size == again and extra == 0, "bundle.zip", Stop)
         need(take(name_length) == name and length in (None, size), "bundle.file", Stop)
-        if len(files) == 0:
-            need(size <= 16 * MIB, "bundle.manifest", Stop)
+        need(files or size <= 16 * MIB, "bundle.manifest", Stop)
+        longest = 8 * MIB if name.endswith(b".timemark") else MIB if name == b"policy.txt" else size
+        need(size <= longest, "bundle.file", Stop)
         body = take(size)
         need(zlib.crc32(body) == crc and digest in (None, sha256(body)), "bundle.file", Stop)
         files[name] = body
         offsets.append((shared, offset, name))
         if len(files) == 1:
-            try:
+            with spelled_for("bundle.manifest"):
                 expected += read_manifest(body)
-            except Spelling as e:
-                remark(e)
-                raise Stop("bundle.manifest")
     start = at
     directory = data[at:at + 4] != b""
     need(data[at:at + 4] != b"PK\3\4", "bundle.file", Stop)
     for shared, offset, name in offsets:
-        entry = b"PK\1\2\x14\0" + shared + bytes(10) + struct.pack("<I", offset) + name
+        entry = b"PK\1\2\x14\3" + shared + bytes(8) + b"\xA4\x81" + struct.pack("<I", offset) + name
         need(take(len(entry)) == entry, "bundle.zip", Stop)
     end = b"PK\5\6" + bytes(4) + struct.pack("<HHII", len(files), len(files), at - start, start) + bytes(2)
     need(take(len(end)) == end and at == len(data), "bundle.zip", Stop)
@@ -1105,43 +1037,32 @@ def read_bundle(data):
 
 
 def verify_bundle(data, policy, confirm=None):
-    try:
-        files = read_bundle(data)
-        inside = files.get(b"policy.txt")
-        if policy is None and confirm and inside is not None and sha256(inside).hex() == confirm:
-            policy = read_policy(inside, "refused")
-    except Stop as stop:
-        return stop.verdict, stop.check, None
-    # silent: the `existed_by` of a bundle; here that of its manifest
-    answer = verify(files[b"manifest.txt"], files[b"manifest.txt.timemark"], policy, True)
-    rank = {"verified": 0, "undecided": 1, "refused": 2}
-    for path, body in files.items():
-        if path.endswith(b".timemark") and path != b"manifest.txt.timemark":
-            one = verify(files.get(path[:-9]), body, policy, True)
-            if rank[one[0]] > rank[answer[0]]:
-                answer = *one[:2], None
-    return answer
+    files = read_bundle(data)
+    inside = files.get(b"policy.txt")
+    if policy is None and inside is not None and sha256(inside).hex() == confirm:
+        with spelled_for("policy.format"):
+            policy = Policy(inside)
+    # in the order of the files, so the manifest first; of equally bad ones `max` takes the first
+    answers = [outcome(verify, files.get(p[:-9]), body, policy, True) for p, body in files.items() if p.endswith(b".timemark")]
+    verdict, check, time = max(answers, key=lambda answer: ("verified", "undecided", "refused").index(answer[0]))
+    if check:
+        raise Stop(check, verdict)
+    return time
 
 
 # ---------------------------------------------------------------- command line
 
-def answer_of(result):
-    verdict, check, time = result
-    if time is not None:  # silent: how a fraction of a second is told; it did not exist before its end
-        try:
-            time = datetime.fromtimestamp(-(-time // 1), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        except (ValueError, OverflowError, OSError):
-            time = None
-    return {"verdict": verdict, "check": check, "existed_by": time}
-
-
 def judge(bundle=None, work=None, receipt=None, policy=None, confirm=None):
     """All arguments are bytes but `confirm`."""
-    try:
-        policy = read_policy(policy) if policy is not None else None
-    except Stop as stop:
-        return answer_of((stop.verdict, stop.check, None))
-    return answer_of(verify_bundle(bundle, policy, confirm) if bundle is not None else verify(work, receipt, policy))
+    def checked():
+        with spelled_for("policy.format", "undecided"):
+            trusted = None if policy is None else Policy(policy)
+        return verify(work, receipt, trusted) if bundle is None else verify_bundle(bundle, trusted, confirm)
+
+    verdict, check, time = outcome(checked)
+    if time is not None:  # silent: what becomes of a time behind the year 9999, which cannot be spelled
+        time = datetime.fromtimestamp(time, timezone.utc).isoformat()[:19] + "Z" if time < 253402300800 else None
+    return {"verdict": verdict, "check": check, "existed_by": time}
 
 
 def cases(folder, name):
@@ -1152,13 +1073,13 @@ def cases(folder, name):
 
 
 def vectors(folder):
-    good = True
+    bad = 0
     for case, files in cases(folder, "vectors.jsonl"):
         got = judge(**files)
         ok = all(got[k] == case.get(k) for k in got)
-        good = good and ok
+        bad += not ok
         print(json.dumps({"name": case["name"], **got, "ok": ok}), flush=True)
-    return 0 if good else 1
+    return 1 if bad else 0
 
 
 def sweep(folder, every):
@@ -1188,34 +1109,34 @@ def sweep(folder, every):
     return 0
 
 
-def main(arguments):
+def main():
     global REMARKS
-    options = {}
-    while found := [a for a in arguments if a.startswith("--")]:
-        at = arguments.index(found[0])
-        takes = found[0] != "--remarks"
-        options[found[0]] = arguments[at + 1] if takes else True
-        del arguments[at:at + 1 + takes]
-    REMARKS = options.pop("--remarks", False)
-    if "--vectors" in options:
-        return vectors(Path(options["--vectors"]))
-    if "--sweep" in options:
-        return sweep(Path(options["--sweep"]), int(options.get("--every", 97)))
-    if not 1 <= len(arguments) <= 3:
-        print(__doc__, file=sys.stderr)
-        return 64
-    files = [Path(a).read_bytes() for a in arguments]
-    bundle = len(files) == 1 or len(files) == 2 and files[0].startswith(b"PK\3\4") and not files[1].startswith((b"timemark-receipt", b"%PDF-"))
-    names = ("bundle", "policy") if bundle else ("work", "receipt", "policy")
-    answer = judge(**dict(zip(names, files)), confirm=options.get("--confirm"))
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.error = lambda message: parser.exit(64, __doc__)  # 2 would say "undecided"
+    parser.add_argument("files", nargs="*", type=Path)
+    parser.add_argument("--confirm")
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--sweep", type=Path)
+    parser.add_argument("--every", type=int, default=97)
+    parser.add_argument("--remarks", action="store_true")
+    given = parser.parse_args()
+    REMARKS = given.remarks
+    if given.vectors or given.sweep:
+        return vectors(given.vectors) if given.vectors else sweep(given.sweep, given.every)
+    files = [f.read_bytes() for f in given.files]
+    receipt = len(files) == 2 and files[1].startswith((b"timemark-receipt", b"%PDF-"))
+    bundle = len(files) == 1 or len(files) == 2 and files[0].startswith(b"PK\3\4") and not receipt
+    if not 1 <= len(files) <= (2 if bundle else 3):
+        parser.error("number of files")
+    answer = judge(**dict(zip(("bundle", "policy") if bundle else ("work", "receipt", "policy"), files)), confirm=given.confirm)
     print(json.dumps(answer))
-    return {"verified": 0, "refused": 1, "undecided": 2}[answer["verdict"]]
+    return ["verified", "refused", "undecided"].index(answer["verdict"])
 
 
 if __name__ == "__main__":
     sys.setrecursionlimit(10_000)  # a policy may nest 1,024 groups
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main())
     except Exception:  # an error is no verdict: 1 would say "refused"
         traceback.print_exc()
         sys.exit(70)
