@@ -489,8 +489,9 @@ function zip(entries) {
     fields.writeUInt16LE(path.length, 22);
     locals.push(Buffer.from('PK\x03\x04'), fields, path, bytes);
     const central = Buffer.alloc(14);
+    central.writeUInt16LE(0x81a4, 8);
     central.writeUInt32LE(offset, 10);
-    centrals.push(Buffer.from('PK\x01\x02\x14\x00'), fields, central, path);
+    centrals.push(Buffer.from('PK\x01\x02\x14\x03'), fields, central, path);
     offset += 30 + path.length + bytes.length;
   }
   const directory = Buffer.concat(centrals);
