@@ -104,8 +104,7 @@ fn bundles(desk: &Desk) {
     sealed(desk, "bundle", works.iter().cloned().chain(receipts).collect());
 
     // One that holds the receipts of three works and one of the works.
-    let mut held: Vec<String> =
-        works[..3].iter().map(|work| format!("{work}.timemark")).collect();
+    let mut held: Vec<String> = works[..3].iter().map(|work| format!("{work}.timemark")).collect();
     held.push(works[0].clone());
     for name in &held {
         let bytes = fs::read(desk.path("bundle").join(name)).unwrap();

@@ -35,7 +35,7 @@ function icon(verdict, pixels) {
 // About how wide text is: enough to cut it where it would not fit.
 function textWidth(text, size) {
   let width = 0;
-  for (const char of text) if (!/[\u2068\u2069]/.test(char)) width += char.codePointAt(0) > 0x2e7f ? size : size * 0.56;
+  for (const char of text) if (!/[\u2068\u2069]/.test(char)) width += size * (char.codePointAt(0) > 0x2e7f ? 1 : /[A-Z0-9+⟨⟩]/.test(char) ? 0.7 : 0.56);
   return width;
 }
 
