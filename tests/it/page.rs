@@ -82,7 +82,7 @@ fn page_in_a_browser() {
         return skip("no playwright-core for the page; scripts/test.sh installs it");
     }
     let desk = Desk::new();
-    bundle(&desk);
+    bundles(&desk);
     let mut browser = Command::new("node");
     browser.arg(repository("tests/peers/page/browser.mjs")).arg(repository("")).arg(desk.path(""));
     let output = run(&mut browser);
@@ -91,28 +91,46 @@ fn page_in_a_browser() {
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The folder of a bundle as docs/formats.md says, whose manifest is registered last.
-fn bundle(desk: &Desk) {
+/// The folders of bundles as docs/formats.md says, whose manifests are registered after their works.
+fn bundles(desk: &Desk) {
     expect(0, &mut desk.timemark(["init", "--origin", "page.example"]));
     for number in 1..=BUNDLED_WORKS {
         desk.file(&format!("bundle/works/{number:04}-作品.txt"), format!("work {number}\n"));
     }
     expect(0, &mut desk.timemark(["register", "bundle/works", "--claimant", "A. Creator"]));
+    let works: Vec<String> =
+        (1..=BUNDLED_WORKS).map(|number| format!("works/{number:04}-作品.txt")).collect();
+    let receipts = works.iter().map(|work| format!("{work}.timemark"));
+    sealed(desk, "bundle", works.iter().cloned().chain(receipts).collect());
+
+    // One that holds the receipts of three works and one of the works.
+    let mut held: Vec<String> = works[..3].iter().map(|work| format!("{work}.timemark")).collect();
+    held.push(works[0].clone());
+    for name in &held {
+        let bytes = fs::read(desk.path("bundle").join(name)).unwrap();
+        desk.file(&format!("lacking/{name}"), bytes);
+    }
+    sealed(desk, "lacking", held);
+
+    // A work that looks like a policy.
+    desk.file("registered/policy.txt", fs::read(repository("samples/policy.txt")).unwrap());
+    expect(0, &mut desk.timemark(["register", "registered/policy.txt"]));
+}
+
+/// Adds the policy to what lies in this folder, and the manifest of it all with its receipt.
+fn sealed(desk: &Desk, folder: &str, mut names: Vec<String>) {
     let policy = expect(0, &mut desk.timemark(["log", "policy"]));
-    desk.file("bundle/policy.txt", policy);
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(desk.path("bundle/works")).unwrap().map(|e| e.unwrap().path()).collect();
-    paths.sort();
-    paths.insert(0, desk.path("bundle/policy.txt"));
+    desk.file(&format!("{folder}/policy.txt"), policy);
+    names.sort();
+    names.insert(0, "policy.txt".to_owned());
     let mut manifest = "timemark-bundle v1\nprofile cn-court\n".to_owned();
-    for path in paths {
-        let bytes = fs::read(&path).unwrap();
+    for name in names {
+        let bytes = fs::read(desk.path(folder).join(&name)).unwrap();
         let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes));
-        let name = path.strip_prefix(desk.path("bundle")).unwrap().to_str().unwrap();
         writeln!(manifest, "file {digest} {} {name}", bytes.len()).unwrap();
     }
-    desk.file("bundle/manifest.txt", manifest);
-    expect(0, &mut desk.timemark(["register", "bundle/manifest.txt"]));
+    desk.file(&format!("{folder}/manifest.txt"), manifest);
+    expect(0, &mut desk.timemark(["register", &format!("{folder}/manifest.txt")]));
 }
 
 fn page() -> Option<PathBuf> {

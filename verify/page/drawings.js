@@ -8,11 +8,14 @@ const LEVELS_TOP = 4;
 const LEVELS_BOTTOM = 5;
 const SEALS_MAX = 12;
 
+// In SVG and in attributes no element isolates, so characters do.
+const isolating = (text) => partsOf(String(text)).map(({ plain, isolated }) => plain ?? `\u2068${isolated}\u2069`).join('');
+
 // Names of elements that only SVG has, and attributes; strings among the children become text.
 function svg(name, attributes = {}, ...children) {
   const element = document.createElementNS('http://www.w3.org/2000/svg', name);
   for (const [key, value] of Object.entries(attributes)) if (value !== undefined) element.setAttribute(key, value);
-  element.append(...children.filter((child) => child !== null));
+  element.append(...children.filter((child) => child !== null).map((child) => (child.nodeType ? child : isolating(child))));
   return element;
 }
 
@@ -32,13 +35,13 @@ function icon(verdict, pixels) {
 // About how wide text is: enough to cut it where it would not fit.
 function textWidth(text, size) {
   let width = 0;
-  for (const char of text) width += char.codePointAt(0) > 0x2e7f ? size : size * 0.56;
+  for (const char of text) if (!/[\u2068\u2069]/.test(char)) width += size * (char.codePointAt(0) > 0x2e7f ? 1 : /[A-Z0-9+⟨⟩]/.test(char) ? 0.7 : 0.56);
   return width;
 }
 
 function cut(text, size, room) {
   if (textWidth(text, size) <= room) return text;
-  const chars = [...text];
+  const chars = [...text.replace(/[\u2068\u2069]/g, '')];
   while (chars.length > 1 && textWidth(chars.join(''), size) > room - size) chars.splice(Math.floor(chars.length / 2), 1);
   chars.splice(Math.floor(chars.length / 2), 0, '…');
   return chars.join('');
@@ -78,7 +81,7 @@ function proofDrawing(anchor, { name, sha256, fileFits, wide, all }) {
   const middle = width / 2;
   if (y > 0) shapes.push(line(middle, y, middle, y + 12, 'sealed'), line(middle, y + 56, middle, y + 76, 'sealed'));
   y += 28;
-  shapes.push(label(middle, y, cut(anchor.origin, 15, width - 20), 'strong', 15));
+  shapes.push(label(middle, y, cut(outside(anchor.origin), 15, width - 20), 'strong', 15));
   shapes.push(label(middle, y + 19, `${t('tree_head', number(anchor.size))} · ${short(anchor.root)}`, 'gold', 13));
   y += 48;
 
@@ -101,8 +104,8 @@ const levelsElided = (anchor) => Math.max(0, anchor.path.length - LEVELS_TOP - L
 // Who signed and stamped the tree head, above it; returns where that ends.
 function seals(shapes, anchor, width) {
   const all = [
-    ...anchor.signatures.map((s) => ({ state: s.state, role: t(`seal_${s.role}`), name: s.name, more: s.kind === 'unknown' ? s.key_id : s.kind, time: s.time })),
-    ...anchor.timestamps.map((s) => ({ state: s.state, role: t('seal_timestamp'), name: s.authority || t('seal_no_authority'), more: 'RFC 3161', time: s.time })),
+    ...anchor.signatures.map((s) => ({ state: s.state, role: t(`seal_${s.role}`), name: outside(s.name), more: outside(s.kind === 'unknown' ? s.key_id : s.kind), time: s.time })),
+    ...anchor.timestamps.map((s) => ({ state: s.state, role: t('seal_timestamp'), name: s.authority ? outside(s.authority) : t('seal_no_authority'), more: 'RFC 3161', time: s.time })),
   ];
   if (!all.length) return 0;
   const shown = all.slice(0, SEALS_MAX);
@@ -210,8 +213,8 @@ function pathOnly(shapes, anchor, { width, top, leads, sizes, all }) {
     lines.push(line(x, y, siblingX, below, 'green'), line(x, y, pathX, below, level === levels - 1 && !leads ? 'red dashed' : 'blue'));
     dots.push(node(siblingX, below, 9, 'green'), label(siblingX, below + 24, short(step.sibling), 'green', 12));
     if (sizes) {
-      const outside = width > 500 ? [siblingX + side * 18, below + 4, side < 0 ? 'end' : 'start'] : [siblingX, below + 39, 'middle'];
-      dots.push(label(outside[0], outside[1], t('covers', number(sizes[level])), 'soft', 11.5, outside[2]));
+      const place = width > 500 ? [siblingX + side * 18, below + 4, side < 0 ? 'end' : 'start'] : [siblingX, below + 39, 'middle'];
+      dots.push(label(place[0], place[1], t('covers', number(sizes[level])), 'soft', 11.5, place[2]));
     }
     dots.push(node(pathX, below, 10, 'blue'));
     if (level > 0) {
@@ -253,16 +256,16 @@ const label = (x, y, text, role, size, anchor = 'middle') =>
 function timelineEvents(outcome) {
   const events = [];
   const created = outcome.claim && outcome.claim.created;
-  if (created) events.push({ what: t('event_created'), text: created, claimed: true, ...interval(created) });
-  for (const { name, time } of outcome.witnesses) if (time) events.push(point(t('event_witness', name), time));
-  for (const { authority, time } of outcome.timestamps) events.push(point(t('event_timestamp', authority), time));
+  if (created) events.push({ what: t('event_created'), text: outside(created), claimed: true, ...interval(created) });
+  for (const { name, time } of outcome.witnesses) if (time) events.push(point(t('event_witness', outside(name)), time));
+  for (const { authority, time } of outcome.timestamps) events.push(point(t('event_timestamp', outside(authority)), time));
   for (const renewal of outcome.renewals) {
-    for (const { authority, time } of renewal.timestamps || []) events.push(point(t('event_renewal', authority, renewal.about), time));
+    for (const { authority, time } of renewal.timestamps || []) events.push(point(t('event_renewal', outside(authority), renewal.about), time));
   }
   // Before anyone is trusted, what signatures state is shown as unchecked.
   if (!outcome.trust) {
     for (const anchor of outcome.anchors) {
-      for (const { name, time } of anchor.signatures) if (time) events.push({ ...point(t('event_unchecked', name), time), unchecked: true });
+      for (const { name, time } of anchor.signatures) if (time) events.push({ ...point(t('event_unchecked', outside(name)), time), unchecked: true });
     }
   }
   return events;

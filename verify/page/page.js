@@ -73,18 +73,34 @@ function stop() {
   endVerifier();
 }
 
-async function take(files, folders = []) {
+// Files that come together are taken before those that come after them: what is a policy depends on what came with it.
+let taking = Promise.resolve();
+
+function take(files, folders = []) {
+  taking = taking.then(() => place(files, folders)).then((placed) => { placed ? check() : show(); });
+  return taking;
+}
+
+// Gives each file of one drop its role; false where they cannot be told apart.
+async function place(files, folders) {
   notices = folders.map((name) => ['bad', 'fault_folder', name]);
   const sorted = await sort(files);
   if (sorted.some((entry) => entry.role === 'unreadable')) {
     for (const entry of sorted) if (entry.role === 'unreadable') notices.push(['bad', 'fault_read', entry.file.name]);
-    return show();
+    return false;
   }
+  await findWorks(sorted);
+  // Whoever hands over evidence must not choose whom one trusts: a policy among it is none. By itself it is a deliberate act.
+  const evidence = folders.length > 0 || sorted.some(({ role }) => role !== 'policy');
   const roles = {};
   for (const { role, file } of sorted) {
+    if (role === 'policy' && evidence) {
+      notices.push(['bad', 'policy_with', file.name]);
+      continue;
+    }
     if (roles[role] && role !== 'pdf') {
       notices.push(['bad', 'fault_two', () => t(`role_${role}`), roles[role].file.name, file.name]);
-      return show();
+      return false;
     }
     (roles[role] ||= { file, more: [] }).more.push(file);
   }
@@ -96,10 +112,19 @@ async function take(files, folders = []) {
     if (roles.receipt) Object.assign(given, { receipt: roles.receipt.file, certificate: null });
     if (roles.work) given.work = roles.work.file;
     const pdfs = roles.pdf ? roles.pdf.more : [];
-    if (!(await placePdfs(pdfs, roles))) return show();
+    if (!(await placePdfs(pdfs, roles))) return false;
   }
   if (roles.policy) given.policy = roles.policy.file;
-  return check();
+  return true;
+}
+
+// What looks like a policy is a work where a receipt or certificate is about it, whatever its name.
+async function findWorks(sorted) {
+  const proofs = sorted.filter(({ role }) => role === 'receipt' || role === 'pdf').map(({ file }) => file);
+  if (!given.work) proofs.push(...[given.receipt, given.certificate].filter(Boolean));
+  for (const entry of sorted) {
+    if (entry.role === 'policy' && proofs.length && (await isAbout(proofs, entry.file))) entry.role = 'work';
+  }
 }
 
 // A PDF is the work where a receipt came too, else the certificate where the work came too; of two, one has a receipt attached.
@@ -116,11 +141,25 @@ async function placePdfs(pdfs, roles) {
   return true;
 }
 
-async function hasReceipt(pdf) {
+const hasReceipt = (pdf) => probing(async (ask) => (await ask('receipt', { file: pdf, bytes_max: CERTIFICATE_BYTES_MAX })).ok === true);
+
+// Whether any of these receipts and certificates claims the very bytes of the file.
+const isAbout = (proofs, file) => probing(async (ask) => {
+  const { sha256 } = await ask('work', { file });
+  for (const proof of proofs) {
+    if ((await ask('receipt', { file: proof, bytes_max: CERTIFICATE_BYTES_MAX })).ok !== true) continue;
+    const { claim } = await ask('verdict');
+    if (claim && claim.sha256 === sha256) return true;
+  }
+  return false;
+});
+
+// Asks a verifier of its own, so that what the page's own has read stays as it is.
+async function probing(question) {
   const probe = new Verifier();
   try {
     await probe.started;
-    return (await probe.ask('receipt', { file: pdf, bytes_max: CERTIFICATE_BYTES_MAX })).ok === true;
+    return await question(probe.ask.bind(probe));
   } catch {
     return false;
   } finally {
@@ -128,7 +167,8 @@ async function hasReceipt(pdf) {
   }
 }
 
-// Types are told by content. A name only helps where content says nothing: `X.timemark` beside `X` makes X the work.
+// Types are told by content. A name only helps where content says nothing: `X.timemark` or `X.certificate.pdf` beside `X`
+// makes X the work.
 async function sort(files) {
   const names = new Set(files.map((file) => file.name));
   return Promise.all(files.map(async (file) => {
@@ -138,7 +178,7 @@ async function sort(files) {
     } catch {
       return { role: 'unreadable', file };
     }
-    if (names.has(`${file.name}.timemark`)) return { role: 'work', file };
+    if (names.has(`${file.name}.timemark`) || names.has(`${file.name}.certificate.pdf`)) return { role: 'work', file };
     const text = new TextDecoder('latin1').decode(head);
     if (text.startsWith('timemark-receipt v')) return { role: 'receipt', file };
     if (text.startsWith('%PDF')) return { role: 'pdf', file };
@@ -198,7 +238,7 @@ async function check() {
     if (subject) {
       reading = subject;
       if (!held.subject) {
-        const progress = (at) => busy(t('reading', subject.name), at, subject.size);
+        const progress = (at) => busy(t('reading', outside(subject.name)), at, subject.size);
         progress(0);
         // Whoever comes while it is being read waits for the same reading.
         Object.assign(held, { subject, read: ask(bundle ? 'bundle' : 'work', { file: subject }, progress) });
@@ -229,8 +269,10 @@ function settle(outcome) {
   shown = outcome && { outcome };
   show();
   if (!outcome) return;
-  const say = (which) => `${inLanguage(which, `verdict_${outcome.verdict}`)}: ${inLanguage(which, `line_${outcome.subject}_${outcome.verdict}`)}`;
-  $('status').textContent = `${say(language)}. ${reason(outcome)}`;
+  const lacking = worksAbsent(outcome);
+  const say = (which) => [`${inLanguage(which, `verdict_${outcome.verdict}`)}: ${inLanguage(which, `line_${outcome.subject}_${outcome.verdict}`)}`,
+    ...(lacking ? [inLanguage(which, 'works_absent', number(lacking), number(outcome.items.length), lacking)] : [])].join('. ');
+  $('status').replaceChildren(...nodes(`${say(language)}. ${reason(outcome)}`));
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
   $('result').scrollIntoView({ block: 'start', behavior: calm ? 'auto' : 'smooth' });
 }
@@ -300,7 +342,7 @@ function show() {
 function showSlots() {
   const { work, receipt, certificate, bundle } = given;
   const slots = ['bundle', 'work', 'receipt', 'certificate', 'policy'].filter((role) => given[role]).map((role) => el('li', { class: 'slot' },
-    el('span', { class: 'role' }, t(`role_${role}`)), el('span', { class: 'name' }, given[role].name), el('span', { class: 'soft' }, bytes(given[role].size)),
+    el('span', { class: 'role' }, t(`role_${role}`)), el('span', { class: 'name' }, outside(given[role].name)), el('span', { class: 'soft' }, bytes(given[role].size)),
     el('button', { type: 'button', class: 'small', 'aria-label': t('remove', t(`role_${role}`)), title: t('remove', t(`role_${role}`)), onclick: () => drop(role) }, '×')));
   const wanted = (words) => el('li', { class: 'slot wanted' }, words);
   if (!bundle && (receipt || certificate) && !work) slots.push(wanted(t('wanted_work')));
@@ -310,14 +352,14 @@ function showSlots() {
 }
 
 function showNotices() {
-  const say = (word) => (typeof word === 'function' ? word() : word);
+  const say = (word) => (typeof word === 'function' ? word() : outside(word));
   $('notices').replaceChildren(...notices.map(([kind, key, ...words]) => el('p', { class: `notice ${kind}` }, t(key, ...words.map(say)))));
 }
 
 function busy(what, at, of) {
   $('progress').hidden = what === null;
   if (what === null) return;
-  $('progress-what').textContent = what;
+  $('progress-what').replaceChildren(...nodes(what));
   const known = of !== undefined;
   $('progress-text').textContent = known ? t('progress', bytes(at), bytes(of), of ? Math.floor((at / of) * 100) : 100) : '';
   if (known) $('progress-bar').value = of ? at / of : 1;

@@ -3,7 +3,7 @@
 
 const ITEMS_A_TIME = 150;
 
-// An element with properties and children; strings become text.
+// An element with properties and children; strings become text, those from outside isolated.
 function el(name, properties = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
@@ -12,9 +12,16 @@ function el(name, properties = {}, ...children) {
     else if (key === 'lang' || key.includes('-')) element.setAttribute(key, value);
     else element[key] = value;
   }
-  element.append(...children.flat(2).filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(2).filter((child) => child !== null && child !== undefined).flatMap(nodes));
   return element;
 }
+
+const nodes = (child) => (child.nodeType ? [child] : partsOf(String(child)).map(({ plain, isolated }) => {
+  if (plain !== undefined) return plain;
+  const element = document.createElement('bdi');
+  element.textContent = isolated;
+  return element;
+}));
 
 const code = (text) => el('code', {}, text);
 const isWide = () => window.innerWidth > 700;
@@ -23,18 +30,27 @@ const isWide = () => window.innerWidth > 700;
 // `actions` are what the page can do: addPolicy, confirm(digest), expert(item, name), detail(item).
 function verdictCard(outcome, actions) {
   const verdict = outcome.verdict;
+  const lacking = worksAbsent(outcome);
   const title = (which) => el('span', { class: 'verdict-title', lang: which === 'zh' ? 'zh-CN' : 'en' },
     el('b', {}, inLanguage(which, `verdict_${verdict}`)), ' ',
-    el('span', {}, inLanguage(which, `line_${outcome.subject}_${verdict}`)));
+    el('span', {}, inLanguage(which, `line_${outcome.subject}_${verdict}`)),
+    lacking ? el('span', { class: 'lacking' }, inLanguage(which, 'works_absent', number(lacking), number(outcome.items.length), lacking)) : null);
   const card = el('section', { class: `card verdict ${verdict}`, 'aria-labelledby': 'verdict-title' },
     el('div', { class: 'verdict-head' }, icon(verdict, 72), el('h2', { id: 'verdict-title', tabIndex: -1 }, title('zh'), title('en'))));
   const facts = el('div', { class: 'facts' });
   if (verdict === 'verified') facts.append(proven(outcome), byWhen(outcome), notProven());
   if (verdict === 'refused') facts.append(failure(outcome), meaning(outcome), fact('not_proven', t('proven_nothing')));
   if (verdict === 'undecided') facts.append(needed(outcome, actions), fact('not_proven', t('proven_not_yet'), t('not_authorship')));
-  card.append(facts);
+  card.append(...[trustLine(outcome), facts].filter(Boolean));
   return card;
 }
+
+// How many receipts of a bundle are about works that it does not hold.
+const worksAbsent = ({ items = [] }) => items.filter((item) => item.work === 'absent').length;
+
+// Whose word the verdict rests on, to be compared with what the operator publishes.
+const trustLine = ({ trust }) => trust && el('div', { class: 'trust' },
+  el('p', {}, t(`trust_${trust.source}`), ' ', code(trust.sha256)), el('p', {}, t('trust_published')));
 
 const fact = (title, ...lines) => el('div', { class: 'fact' }, el('h3', {}, t(title)), lines.flat().filter(Boolean).map((line) => (line.nodeType ? line : el('p', {}, line))));
 
@@ -42,13 +58,13 @@ function proven(outcome) {
   if (outcome.subject === 'bundle') {
     return fact('proven', t('proven_bundle', number(outcome.files)), t('proven_items', number(outcome.items.length)));
   }
-  return fact('proven', t('proven_bytes'), outcome.log && t('proven_log', outcome.log.split('+')[0], number(outcome.index)),
+  return fact('proven', t('proven_bytes'), outcome.log && t('proven_log', outside(outcome.log.split('+')[0]), number(outcome.index)),
     outcome.claim && outcome.claim.creator_key && t('proven_creator'));
 }
 
 function byWhen(outcome) {
   const of = outcome.subject === 'bundle' ? outcome.manifest : outcome;
-  const names = (list, key) => [...new Set(list.map((entry) => entry[key]))].join(language === 'zh' ? '、' : ', ');
+  const names = (list, key) => [...new Set(list.map((entry) => entry[key]))].map(outside).join(language === 'zh' ? '、' : ', ');
   const lines = [];
   if (of.existed_by) {
     lines.push(el('p', { class: 'when' }, t('existed_by', moment(of.existed_by))));
@@ -59,24 +75,23 @@ function byWhen(outcome) {
     lines.push(t('by_nobody'));
   }
   if (of.disagreement_seconds !== null && of.disagreement_seconds !== undefined) lines.push(t('disagreement', number(of.disagreement_seconds)));
-  if (outcome.trust) lines.push(el('p', { class: 'soft digest' }, t(`trust_${outcome.trust.source}`, outcome.trust.sha256)));
   return fact('by_when', lines);
 }
 
 const notProven = () => fact('not_proven', t('not_authorship'), t('not_first'));
 
-// Why, in a sentence. Which keys would have to be trusted is listed beside it, not in it.
+// Why, in a sentence, which may name what is from outside. Which keys would have to be trusted is listed beside it, not in it.
 function reason(outcome) {
   if (outcome.check === 'policy.missing') return t(`trust_missing_${outcome.subject}`);
-  if (language === 'zh' && outcome.reason_zh) return outcome.reason_zh;
-  return outcome.reason.replace(/^[a-z]+ /, (word) => word[0].toUpperCase() + word.slice(1));
+  if (language === 'zh' && outcome.reason_zh) return outside(outcome.reason_zh);
+  return outside(outcome.reason.replace(/^[a-z]+ /, (word) => word[0].toUpperCase() + word.slice(1)));
 }
 
 function failure(outcome) {
   const step = outcome.steps.find((s) => s.state === 'failed');
   return fact('first_failed',
     el('p', { class: 'reason' }, reason(outcome)),
-    outcome.at && t('failed_at', outcome.at),
+    outcome.at && t('failed_at', outside(outcome.at)),
     step && comparison(step));
 }
 
@@ -84,7 +99,7 @@ function failure(outcome) {
 function comparison(step) {
   if (!step.computed && !step.expected) return null;
   return el('dl', { class: 'compare' },
-    el('dt', {}, t('computed')), el('dd', {}, code(step.computed || '—')), el('dt', {}, t('expected')), el('dd', {}, code(step.expected || '—')));
+    el('dt', {}, t('computed')), el('dd', {}, code(outside(step.computed || '—'))), el('dt', {}, t('expected')), el('dd', {}, code(outside(step.expected || '—'))));
 }
 
 const meaning = (outcome) => fact('meaning', t(/^work\./.test(outcome.check || '') ? 'meaning_work' : 'meaning_other'));
@@ -97,7 +112,7 @@ function needed(outcome, actions) {
   parts.push(el('p', {}, t('need_policy')));
   const of = outcome.subject === 'bundle' ? outcome.manifest : outcome;
   const keys = [...new Set(((of && of.anchors) || []).flatMap((a) => a.signatures.map((s) => `${s.name}+${s.key_id}`)))];
-  if (keys.length) parts.push(el('p', {}, t('need_keys')), el('ul', { class: 'keys' }, keys.map((key) => el('li', {}, code(key)))));
+  if (keys.length) parts.push(el('p', {}, t('need_keys')), el('ul', { class: 'keys' }, keys.map((key) => el('li', {}, code(outside(key))))));
   parts.push(chooser(t('add_policy'), actions.addPolicy));
   if (outcome.subject === 'bundle' && outcome.policy_sha256) parts.push(confirmation(outcome, actions));
   return fact('needed', parts);
@@ -133,7 +148,7 @@ function receiptBody(outcome, item, actions) {
   outcome.anchors.forEach((anchor, position) => parts.push(drawingSection(outcome, anchor, position)));
   if (outcome.claim) parts.push(timelineSection(outcome), claimSection(outcome));
   if (outcome.bad_timestamps.length) {
-    parts.push(el('section', { class: 'card' }, el('h2', {}, t('remarks')), el('ul', {}, outcome.bad_timestamps.map((text) => el('li', {}, text)))));
+    parts.push(el('section', { class: 'card' }, el('h2', {}, t('remarks')), el('ul', {}, outcome.bad_timestamps.map((text) => el('li', {}, outside(text))))));
   }
   if (outcome.steps.length) parts.push(checksSection(outcome, item, actions));
   return parts;
@@ -144,7 +159,7 @@ function drawingSection(outcome, anchor, position) {
   const title = of > 1 ? t('drawing_of', position + 1, of) : t('drawing');
   const claim = outcome.claim || {};
   const given = {
-    name: (outcome.file && outcome.file.name) || claim.path || claim.title || t('role_work'),
+    name: outside((outcome.file && outcome.file.name) || claim.path || claim.title || t('role_work')),
     sha256: (outcome.file || claim).sha256 || '',
     fileFits: !outcome.steps.some((s) => /^work\./.test(s.check) && s.state === 'failed'),
   };
@@ -187,11 +202,11 @@ function claimSection(outcome) {
   const { claim, file: given } = outcome;
   const list = el('dl', { class: 'claim' });
   const add = (key, value) => value !== null && value !== undefined && value !== '' && list.append(el('dt', {}, t(`claim_${key}`)), el('dd', {}, value));
-  for (const key of ['title', 'claimant', 'created', 'rights', 'collection', 'path', 'media_type']) add(key, claim[key]);
+  for (const key of ['title', 'claimant', 'created', 'rights', 'collection', 'path', 'media_type']) if (claim[key]) add(key, outside(claim[key]));
   add('length', t('bytes_exact', number(claim.length)));
-  for (const key of ['cid', 'sha256', 'sha512', 'sm3', 'creator_key']) if (claim[key]) add(key, code(claim[key]));
+  for (const key of ['cid', 'sha256', 'sha512', 'sm3', 'creator_key']) if (claim[key]) add(key, code(outside(claim[key])));
   return el('section', { class: 'card' }, el('h2', {}, t('claim')), el('p', { class: 'soft' }, t('claim_caption')), list,
-    given ? el('p', { class: 'soft' }, `${t('your_file')}: ${given.name}, ${t('bytes_exact', number(given.length))}`) : null);
+    given ? el('p', { class: 'soft' }, `${t('your_file')}: ${outside(given.name)}, ${t('bytes_exact', number(given.length))}`) : null);
 }
 
 function checksSection(outcome, item, actions) {
@@ -214,9 +229,9 @@ function stepDetails(step, position, several, item, actions) {
   const kind = { passed: 'verified', failed: 'refused' }[step.state] || 'undecided';
   const command = el('pre', { tabIndex: 0 }, step.command);
   const copy = el('button', { type: 'button', class: 'small', onclick: () => copyText(step.command, command, copy) }, t('copy'));
-  const files = (step.files || []).map((name) => el('button', { type: 'button', class: 'small', onclick: () => actions.expert(item, name) }, `↓ ${name}`));
+  const files = (step.files || []).map((name) => el('button', { type: 'button', class: 'small', onclick: () => actions.expert(item, name) }, `↓ ${outside(name)}`));
   return el('details', { class: `step ${kind}`, 'data-key': `step-${item}-${position}` },
-    el('summary', {}, icon(kind, 20), el('span', { class: 'step-title' }, (language === 'zh' && step.title_zh) || step.title),
+    el('summary', {}, icon(kind, 20), el('span', { class: 'step-title' }, outside((language === 'zh' && step.title_zh) || step.title)),
       several && step.anchor ? el('span', { class: 'tag' }, t('step_anchor', step.anchor)) : null,
       el('span', { class: `state ${kind}` }, t(`step_${step.state}`))),
     comparison(step),
@@ -242,7 +257,7 @@ function bundleBody(outcome, actions) {
   if (!outcome.manifest) return [];
   const list = el('dl', { class: 'claim' });
   const add = (key, value) => value !== null && value !== undefined && list.append(el('dt', {}, t(`bundle_${key}`)), el('dd', {}, value));
-  add('profile', outcome.profile && t('profile', outcome.profile));
+  add('profile', outcome.profile && [t('profile', outcome.profile), ' ', el('span', { class: 'soft stated' }, t('profile_stated'))]);
   add('files', number(outcome.files));
   add('bytes', t('bytes_exact', number(outcome.bytes)));
   if (outcome.trust && outcome.policy_sha256) add('policy', code(outcome.policy_sha256));
@@ -287,7 +302,7 @@ function itemDetails(item, which, actions) {
   const body = el('div', { class: 'item-body' });
   let asked = false;
   const details = el('details', { class: `item ${item.verdict}`, 'data-key': `item-${which}` },
-    el('summary', {}, icon(item.verdict, 20), el('span', { class: 'item-path' }, item.path),
+    el('summary', {}, icon(item.verdict, 20), el('span', { class: 'item-path' }, outside(item.path)),
       el('span', { class: `state ${item.verdict}` }, t(`verdict_${item.verdict}`)),
       el('span', { class: 'soft item-when' }, item.verdict !== 'verified' ? reason(item) : item.existed_by ? t('existed_by', moment(item.existed_by)) : t('by_nobody')),
       item.work === 'absent' ? el('span', { class: 'tag' }, t('work_absent')) : null), body);

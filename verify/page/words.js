@@ -11,6 +11,18 @@ function inLanguage(which, key, ...given) {
   return typeof words === 'function' ? words(...given) : words;
 }
 
+// Characters that end a line, reorder it, or cannot be seen: those that a claim escapes (verify/src/text.rs).
+const HIDES = /[\p{Cc}\p{Cs}\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u2028-\u202E\u2060-\u206F\u2800\u3164\uFE00-\uFE0D\uFEFF\uFFA0\uFFF0-\uFFFB\u{1BCA0}-\u{1BCA3}\u{1D173}-\u{1D17A}\u{E0000}-\u{E0FFF}]/gu;
+const byNumber = (char) => `⟨U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, '0')}⟩${char === '\n' ? '\n' : ''}`;
+
+// A text from outside: nothing in it hides, and nothing in it moves what stands around it. Between the two characters
+// that isolate, which `el` makes an element of, nothing else can be one of them.
+const outside = (text) => `\u2068${String(text).replace(HIDES, byNumber)}\u2069`;
+
+// The parts of a text, isolated or not. What is not is of the page itself; should it hide anything, that is shown as well.
+const partsOf = (text) => text.split(/(\u2068[^\u2068\u2069]*\u2069)/).filter(Boolean)
+  .map((part) => (part.startsWith('\u2068') && part.endsWith('\u2069') ? { isolated: part.slice(1, -1) } : { plain: part.replace(HIDES, (char) => (char === '\n' ? char : byNumber(char))) }));
+
 const number = (n) => Number(n).toLocaleString(language === 'zh' ? 'zh-CN' : 'en-GB');
 
 // Bytes as people say them, with the exact number where it is short.
@@ -34,8 +46,8 @@ const WORDS = {
   title: ['离线核验', 'offline verification'],
   drop_title: ['把文件拖到这里', 'Drop files here'],
   drop_hint: [
-    '作品文件及其收据（.timemark）或证书 PDF；或一个证据包（zip）。另可加入策略文件（policy.txt）。',
-    'A work with its receipt (.timemark) or certificate PDF; or an evidence bundle (zip). A policy (policy.txt) may come with them.',
+    '作品文件及其收据（.timemark）或证书 PDF；或一个证据包（zip）。策略文件（policy.txt）请单独加入。',
+    'A work with its receipt (.timemark) or certificate PDF; or an evidence bundle (zip). Add a policy (policy.txt) by itself.',
   ],
   choose: ['选择文件…', 'Choose files…'],
   private: [
@@ -110,6 +122,10 @@ const WORDS = {
     (name, reason) => `“${name}”无法作为策略文件读取：${reason}`,
     (name, reason) => `“${name}” cannot be read as a policy: ${reason}`,
   ],
+  policy_with: [
+    (name) => `“${name}”看似策略文件，但它与证据一同加入，因此未被采用：信任谁，不能由提交证据的一方决定。如果它是您从日志运营方取得的，请单独加入：点击“加入策略文件…”，或只拖入这一个文件。`,
+    (name) => `“${name}” looks like a policy but came together with the evidence, so it is not used: who submits evidence must not choose whom you trust. If you have it from the operator of the log, add it by itself: with “Add a policy…”, or by dropping this one file alone.`,
+  ],
   note_zip: [
     (name) => `“${name}”不是证据包（首个条目不是 manifest.txt），因此作为作品文件处理。`,
     (name) => `“${name}” is no evidence bundle (its first entry is not manifest.txt), so it is taken for the work.`,
@@ -128,6 +144,11 @@ const WORDS = {
   line_bundle_verified: ['证据包完整，其中每份收据均成立', 'the bundle is whole and every receipt in it holds'],
   line_bundle_refused: ['证据包未通过核验', 'this bundle does not hold'],
   line_bundle_undecided: ['尚缺判定所需的依据', 'something needed to decide is missing'],
+
+  works_absent: [
+    (n, of) => `${of} 份收据中，有 ${n} 份所涉的作品不在此证据包内`,
+    (n, of, count) => `${n} of ${of} receipts ${count === 1 ? 'is about a work that is' : 'are about works that are'} not in this bundle`,
+  ],
 
   proven: ['证明了什么', 'What is proven'],
   by_when: ['最迟何时、由谁见证', 'By when, by whose word'],
@@ -171,13 +192,11 @@ const WORDS = {
     (s) => `注意：时间戳机构之间相差 ${s} 秒，超出策略容许范围。`,
     (s) => `Note: the authorities differ by ${s} seconds, more than the policy tolerates.`,
   ],
-  trust_given: [
-    (sha) => `依据您提供的策略文件（SHA-256 ${sha}）判定。`,
-    (sha) => `Judged under the policy that you gave (SHA-256 ${sha}).`,
-  ],
-  trust_bundle: [
-    (sha) => `依据证据包内的策略文件判定，其 SHA-256 由您确认：${sha}。`,
-    (sha) => `Judged under the bundle’s policy, whose SHA-256 you confirmed: ${sha}.`,
+  trust_given: ['依据您加入的策略文件判定，其 SHA-256：', 'Judged under the policy that you added. Its SHA-256:'],
+  trust_bundle: ['依据证据包内的策略文件判定，您所确认的 SHA-256：', 'Judged under the bundle’s policy. The SHA-256 that you confirmed:'],
+  trust_published: [
+    '它必须是日志运营方公布的值，请比对。若不一致，此结论毫无意义。',
+    'It must be the one that the operator of the log publishes: compare them. Under any other policy this verdict means nothing.',
   ],
   not_authorship: [
     '谁创作了作品、谁享有权利：名称、声明人、创作日期等均为登记人自述。',
@@ -343,6 +362,7 @@ const WORDS = {
     (p) => ({ 'cn-court': '中国法院 / 公证（cn-court）', 'us-fre902': '美国联邦证据规则 902（us-fre902）', 'eu-eidas': '欧盟 eIDAS（eu-eidas）' })[p] || p,
     (p) => ({ 'cn-court': 'courts and notaries in China (cn-court)', 'us-fre902': 'US Federal Rules of Evidence 902 (us-fre902)', 'eu-eidas': 'EU eIDAS (eu-eidas)' })[p] || p,
   ],
+  profile_stated: ['（由制作者声明，未经核验）', '(stated by whoever made the bundle; not checked)'],
   bundle_files: ['文件', 'Files'],
   bundle_bytes: ['大小', 'Size'],
   bundle_policy: ['所含 policy.txt 的 SHA-256', 'SHA-256 of its policy.txt'],

@@ -6,7 +6,7 @@ const SLICE_BYTES = 4 << 20;
 const PROGRESS_MS = 80;
 
 // The operations of verify/src/wasm.rs.
-const OP = { work: 1, workDone: 2, receipt: 3, policy: 4, bundle: 5, verdict: 6, detail: 7, receiptName: 8, trust: 9, expert: 10 };
+const OP = { work: 1, workDone: 2, receipt: 3, policy: 4, bundle: 5, verdict: 6, detail: 7, trust: 9, expert: 10 };
 
 let wasm;
 
@@ -19,7 +19,6 @@ const commands = {
     return json(call(OP.workDone, utf8(file.name)));
   },
   async receipt({ file, bytes_max }) {
-    call(OP.receiptName, utf8(file.name));
     return outcome(call(OP.receipt, await read(file, 0, bytes_max)));
   },
   async policy({ file, bytes_max }) {

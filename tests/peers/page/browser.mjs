@@ -57,6 +57,21 @@ async function check(name, test, options = {}) {
 }
 
 const give = (page, ...files) => page.setInputFiles('#files', files);
+// The policy comes by itself, and stays.
+const trust = async (page, file = policy) => {
+  await give(page, file);
+  await page.waitForFunction((name) => document.querySelector('#slots').innerText.includes(name), path.basename(file));
+};
+const drop = (page, ...files) => page.evaluate((files) => {
+  const given = new DataTransfer();
+  for (const { name, base64 } of files) given.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
+  document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: given, bubbles: true, cancelable: true }));
+}, files.map((file) => ({ name: path.basename(file), base64: fs.readFileSync(file, 'base64') })));
+function write(name, bytes) {
+  fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+  fs.writeFileSync(path.join(folder, name), bytes);
+  return path.join(folder, name);
+}
 
 async function verdict(page, expected, timeout = 60e3) {
   await page.waitForSelector('.card.verdict', { timeout });
@@ -113,7 +128,8 @@ await check('what is asked for before anything is dropped', async (page) => {
 });
 
 await check('a work, its receipt and a policy are verified', async (page) => {
-  await give(page, ...sample('harbour-at-dusk.jpg'), policy);
+  await trust(page);
+  await give(page, ...sample('harbour-at-dusk.jpg'));
   await verdict(page, 'verified');
   const said = await page.innerText('.card.verdict');
   for (const words of ['已核验', 'Verified', 'Who created the work']) assert.ok(said.includes(words), said);
@@ -131,8 +147,9 @@ await check('a work, its receipt and a policy are verified', async (page) => {
 });
 
 await check('every sample is verified, one after the other', async (page) => {
+  await trust(page);
   for (const name of fs.readdirSync(path.join(samples, 'works'))) {
-    await give(page, ...sample(name), policy);
+    await give(page, ...sample(name));
     await page.waitForFunction((name) => document.querySelector('.card.verdict') && document.querySelector('#slots').innerText.includes(name), name);
     await verdict(page, 'verified');
   }
@@ -140,25 +157,105 @@ await check('every sample is verified, one after the other', async (page) => {
 
 await check('files may come one at a time, and by dropping', async (page) => {
   const [work, receipt] = sample('山水.jpg');
-  for (const file of [receipt, policy, work]) {
-    await page.evaluate(({ name, base64 }) => {
-      const given = new DataTransfer();
-      given.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name));
-      document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: given, bubbles: true, cancelable: true }));
-    }, { name: path.basename(file), base64: fs.readFileSync(file, 'base64') });
-  }
+  for (const file of [receipt, policy, work]) await drop(page, file);
   await page.waitForSelector('.card.verdict.verified');
+});
+
+await check('a policy that comes together with evidence is not used', async (page) => {
+  const digest = crypto.createHash('sha256').update(fs.readFileSync(policy)).digest('hex');
+  const notes = write('handed-over/notes.txt', fs.readFileSync(policy));
+  const [work, receipt] = sample('harbour-at-dusk.jpg');
+  const unused = async (...files) => {
+    for (const by of [give, drop]) {
+      await page.reload();
+      await by(page, ...files);
+      await page.waitForFunction(() => /“notes\.txt” looks like a policy but came together with the evidence/.test(document.querySelector('#notices').innerText));
+      assert.ok(!(await page.innerText('#slots')).includes('notes.txt'));
+    }
+  };
+  await unused(work, notes);
+  await unused(receipt, notes);
+  await unused(work, receipt, notes);
+  await verdict(page, 'undecided');
+  assert.ok(!(await page.innerText('.card.verdict')).includes(digest));
+  await picture(page, 'policy-with-evidence');
+  await page.click('[data-language=zh]');
+  assert.match(await page.innerText('#notices'), /“notes\.txt”看似策略文件，但它与证据一同加入，因此未被采用/);
+  await page.click('[data-language=en]');
+  // By itself it is what the user chose to trust, and its digest stands beside the verdict.
+  await drop(page, notes);
+  await page.waitForSelector('.card.verdict.verified');
+  assert.equal(await page.innerText('#notices'), '');
+  const beside = await page.innerText('.card.verdict .trust');
+  assert.ok(beside.includes(digest) && beside.includes('must be the one that the operator of the log publishes'), beside);
+  // One that was added stays when another comes with evidence, and still says whose word counts.
+  await page.getByText('Start again').click();
+  await trust(page);
+  await give(page, flipped(work), receipt, notes);
+  await verdict(page, 'refused');
+  assert.ok((await page.innerText('.card.verdict .trust')).includes(digest));
+  assert.match(await page.innerText('#slots'), /policy\s+policy\.txt/);
+  await page.getByText('Start again').click();
+  await give(page, notes, policy);
+  await page.waitForFunction(() => /would both be the policy/.test(document.querySelector('#notices').innerText));
+});
+
+await check('what looks like a policy is a work where a receipt or certificate is about it', async (page) => {
+  // Their names tie them: as in docs/formats.md, and as `timemark certificate` writes them.
+  const renamed = write('policies/named.txt', fs.readFileSync(policy));
+  const receipt = write('policies/named.txt.timemark', fs.readFileSync(sample('manifesto.txt')[1]));
+  await give(page, renamed, receipt);
+  await page.waitForSelector('.card.verdict.refused');
+  assert.match(await page.innerText('#slots'), /work\s+named\.txt/);
+  // Their content ties them.
+  const [own, itsReceipt] = [path.join(folder, 'registered/policy.txt'), path.join(folder, 'registered/policy.txt.timemark')];
+  const proof = write('proofs/number 7.timemark', fs.readFileSync(itsReceipt));
+  const certificate = write('proofs/number 8.pdf', Buffer.concat([Buffer.from('%PDF-1.7\nstream\n'), fs.readFileSync(itsReceipt), Buffer.from('endstream\n%%EOF\n')]));
+  for (const about of [proof, certificate]) {
+    await page.reload();
+    await give(page, own, about);
+    await verdict(page, 'undecided');
+    assert.match(await page.innerText('#slots'), /work\s+policy\.txt/);
+    await page.reload();
+    await give(page, about);
+    await verdict(page, 'undecided');
+    await give(page, own);
+    await page.waitForFunction(() => /work\s+policy\.txt/.test(document.querySelector('#slots').innerText));
+  }
+});
+
+await check('texts from outside neither hide nor reorder anything', async (page) => {
+  const [work, receipt] = sample('harbour-at-dusk.jpg');
+  const bytes = (file) => fs.readFileSync(file, 'base64');
+  await trust(page);
+  await page.evaluate(({ work, receipt }) => {
+    const file = (name, base64) => new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name);
+    take([file('a\u202Egpj\u200B\u2069\u0007.exe', work), file('שלום 7.timemark', receipt)]);
+  }, { work: bytes(work), receipt: bytes(receipt) });
+  await verdict(page, 'verified');
+  const name = 'a⟨U+202E⟩gpj⟨U+200B⟩⟨U+2069⟩⟨U+0007⟩.exe';
+  assert.equal(await page.locator('#slots bdi').first().innerText(), name);
+  assert.ok((await page.innerText('#result')).includes(`Your file: ${name}`));
+  assert.ok((await page.locator('.drawing.wide').first().getAttribute('aria-label')).includes(`\u2068${name}\u2069`));
+  const seen = await page.evaluate(() => [...document.querySelectorAll('main *')].flatMap((e) => [...e.childNodes]).filter((node) => node.nodeType === 3).map((node) => [node.parentElement.namespaceURI.includes('svg'), node.data]));
+  for (const [drawn, text] of seen) {
+    assert.ok(!/[\u0000-\u0009\u000B-\u001F\u007F-\u009F\u00AD\u200B-\u200F\u202A-\u202E\u2060-\u2067\u206A-\u206F\uFEFF]/.test(text), JSON.stringify(text));
+    assert.ok(drawn || !/[\u2068\u2069]/.test(text), JSON.stringify(text));
+  }
+  // Claims say what they like: each text is an element of its own.
+  assert.ok(await page.locator('dl.claim dd').evaluateAll((all) => all.length > 5 && all.filter((dd) => dd.querySelector('bdi')).length >= all.length - 1));
+  await page.screenshot({ path: path.join(shots, 'outside.png'), fullPage: true });
+  // Nothing that a notice names can be missed either.
+  await page.evaluate(() => take([new File(['x'], 'one\u202E'), new File(['y'], 'two\u00AD')]));
+  await page.waitForFunction(() => /“one⟨U\+202E⟩” and “two⟨U\+00AD⟩” would both/.test(document.querySelector('#notices').innerText));
 });
 
 await check('a certificate stands for the receipt in it, whatever else is a PDF', async (page) => {
   const [work, receipt] = sample('leaded-window.jpg');
-  const write = (name, bytes) => {
-    fs.writeFileSync(path.join(folder, name), bytes);
-    return path.join(folder, name);
-  };
   const certificate = write('certificate.pdf', Buffer.concat([Buffer.from('%PDF-1.7\nstream\n'), fs.readFileSync(receipt), Buffer.from('endstream\n%%EOF\n')]));
   const other = write('novel.pdf', '%PDF-1.7\n%%EOF\n');
-  await give(page, certificate, policy, work);
+  await trust(page);
+  await give(page, certificate, work);
   await page.waitForSelector('.card.verdict.verified');
   assert.match(await page.innerText('#slots'), /certificate\s+certificate\.pdf/);
   await page.getByText('Start again').click();
@@ -185,7 +282,8 @@ await check('without a policy nothing is decided, and a policy can be added', as
 
 await check('a work with one bit turned is refused', async (page) => {
   const [work, receipt] = sample('harbour-at-dusk.jpg');
-  await give(page, flipped(work), receipt, policy);
+  await trust(page);
+  await give(page, flipped(work), receipt);
   await verdict(page, 'refused');
   assert.match(await page.innerText('.card.verdict'), /SHA-256/);
   assert.ok(await page.locator('.drawing.wide .cross').count() > 0);
@@ -215,8 +313,8 @@ await check('by keyboard alone', async (page) => {
   await chooser.setFiles(sample('manifesto.txt'));
   await verdict(page, 'undecided');
   await reach('.card.verdict input[type=file]');
-  const [trust] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Space')]);
-  await trust.setFiles(policy);
+  const [adding] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Space')]);
+  await adding.setFiles(policy);
   await page.waitForSelector('.card.verdict.verified');
   await reach('.step summary');
   await page.keyboard.press('Enter');
@@ -224,7 +322,8 @@ await check('by keyboard alone', async (page) => {
 });
 
 await check('a check opens what was computed, how to recompute it, and the files for that', async (page) => {
-  await give(page, ...sample('harbour-at-dusk.jpg'), policy);
+  await trust(page);
+  await give(page, ...sample('harbour-at-dusk.jpg'));
   await verdict(page, 'verified');
   await page.getByText('Open all').click();
   for (const command of await page.locator('.step pre').allInnerTexts()) assert.ok(command.length > 5);
@@ -237,12 +336,9 @@ await check('a check opens what was computed, how to recompute it, and the files
 });
 
 await check('unfit files are told apart in words', async (page) => {
-  const write = (name, bytes) => {
-    fs.writeFileSync(path.join(folder, name), bytes);
-    return path.join(folder, name);
-  };
   const [work, receipt] = sample('manifesto.txt');
-  await give(page, write('empty.bin', ''), receipt, policy);
+  await trust(page);
+  await give(page, write('empty.bin', ''), receipt);
   await verdict(page, 'refused');
   await give(page, work, write('other.bin', 'x'));
   await page.waitForFunction(() => /would both be/.test(document.querySelector('#notices').innerText));
@@ -252,8 +348,7 @@ await check('unfit files are told apart in words', async (page) => {
   await give(page, write('empty.timemark', ''));
   await page.waitForFunction(() => /named like a receipt/.test(document.querySelector('#notices').innerText));
   await verdict(page, 'refused');
-  fs.writeFileSync(path.join(folder, 'long.timemark'), Buffer.concat([fs.readFileSync(receipt), Buffer.alloc(9 << 20, 'x')]));
-  await give(page, path.join(folder, 'long.timemark'));
+  await give(page, write('long.timemark', Buffer.concat([fs.readFileSync(receipt), Buffer.alloc(9 << 20, 'x')])));
   await page.waitForFunction(() => /longer than/.test(document.querySelector('.card.verdict')?.innerText));
 });
 
@@ -268,12 +363,19 @@ await check('a bundle of a thousand receipts, under the policy whose digest is c
   await verdict(page, 'undecided', 120e3);
   assert.ok(!(await page.content()).includes(digest), 'the digest to confirm must come from elsewhere');
   await picture(page, 'bundle-undecided');
+  // A policy beside the bundle comes from the same hands as the one inside: the digest is still asked for.
+  await page.reload();
+  await give(page, bundle, path.join(folder, 'bundle/policy.txt'));
+  await verdict(page, 'undecided', 120e3);
+  assert.match(await page.innerText('#notices'), /“policy\.txt” looks like a policy but came together with the evidence/);
   await page.fill('#confirm-digest', 'f'.repeat(64));
   await page.keyboard.press('Enter');
   assert.match(await page.innerText('#confirm-fault'), /another digest/);
   await page.fill('#confirm-digest', digest.toUpperCase());
   await page.keyboard.press('Enter');
   await page.waitForSelector('.card.verdict.verified', { timeout: 120e3 });
+  assert.ok((await page.innerText('.card.verdict .trust')).includes(digest));
+  assert.match(await page.innerText('dl.claim'), /courts and notaries in China \(cn-court\) \(stated by whoever made the bundle; not checked\)/);
   const receipts = files.filter((name) => name.endsWith('.timemark')).length;
   assert.match(await page.innerText('#result'), new RegExp(`Receipts \\(${receipts.toLocaleString('en-GB')}\\)`));
   const took = await page.evaluate(() => { const began = performance.now(); show(); document.body.offsetHeight; return performance.now() - began; });
@@ -300,6 +402,19 @@ await check('a bundle of a thousand receipts, under the policy whose digest is c
   await picture(page, 'bundle-refused');
 });
 
+await check('a bundle says at its head which works it lacks', async (page) => {
+  const inside = (name) => [name, fs.readFileSync(path.join(folder, 'lacking', name))];
+  const files = inside('manifest.txt')[1].toString().split('\n').filter((line) => line.startsWith('file ')).map((line) => line.split(' ').slice(3).join(' '));
+  await trust(page, path.join(folder, 'lacking/policy.txt'));
+  await give(page, write('lacking.zip', zip(['manifest.txt', 'manifest.txt.timemark', ...files].map(inside))));
+  await verdict(page, 'verified');
+  const head = await page.innerText('.verdict-head');
+  assert.ok(head.includes('2 of 3 receipts are about works that are not in this bundle'), head);
+  assert.ok(head.includes('3 份收据中，有 2 份所涉的作品不在此证据包内'), head);
+  assert.match(await page.innerText('#status'), /2 of 3 receipts/);
+  await picture(page, 'bundle-lacking');
+});
+
 await check('two gigabytes are hashed while the page stays awake', async (page) => {
   const large = path.join(folder, 'large.bin');
   fs.writeFileSync(large, '');
@@ -315,7 +430,8 @@ await check('two gigabytes are hashed while the page stays awake', async (page) 
     requestAnimationFrame(frame);
   });
   const [before, began] = [await peakMegabytes(), Date.now()];
-  await give(page, large, sample('manifesto.txt')[1], policy);
+  await trust(page);
+  await give(page, large, sample('manifesto.txt')[1]);
   await page.waitForFunction(() => /of 2\.15 GB \((1\d|2\d) %\)/.test(document.querySelector('#progress-text').innerText), null, { timeout: 300e3 });
   await page.screenshot({ path: path.join(shots, 'progress.png') });
   await verdict(page, 'refused', 600e3);
@@ -332,7 +448,8 @@ await check('two gigabytes are hashed while the page stays awake', async (page) 
   await page.waitForSelector('#progress:not([hidden])');
   await page.click('#cancel');
   await page.waitForFunction(() => document.querySelector('#progress').hidden && /cancelled/.test(document.querySelector('#notices').innerText));
-  await give(page, ...sample('manifesto.txt'), policy);
+  await trust(page);
+  await give(page, ...sample('manifesto.txt'));
   await verdict(page, 'verified');
 
   await give(page, large);
@@ -372,8 +489,9 @@ function zip(entries) {
     fields.writeUInt16LE(path.length, 22);
     locals.push(Buffer.from('PK\x03\x04'), fields, path, bytes);
     const central = Buffer.alloc(14);
+    central.writeUInt16LE(0x81a4, 8);
     central.writeUInt32LE(offset, 10);
-    centrals.push(Buffer.from('PK\x01\x02\x14\x00'), fields, central, path);
+    centrals.push(Buffer.from('PK\x01\x02\x14\x03'), fields, central, path);
     offset += 30 + path.length + bytes.length;
   }
   const directory = Buffer.concat(centrals);

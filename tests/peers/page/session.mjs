@@ -24,7 +24,6 @@ export class Session {
   receipt(name, work, receipt, policy) {
     this.call(0);
     this.call(4, policy ?? undefined);
-    this.call(8, Buffer.from(`${name}.timemark`));
     const read = JSON.parse(this.call(3, receipt));
     if (!read.ok) return read;
     this.stream(1, work);
