@@ -38,6 +38,10 @@ fn main() -> io::Result<()> {
     write("content_id", "cid".to_owned(), id.to_string().as_bytes())?;
     let code = Fingerprint([1, 2, 3, u64::MAX]);
     write("fingerprint", "code".to_owned(), code.to_string().as_bytes())?;
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/vectors");
+    for name in ["bundle.zip", "certificate.pdf"] {
+        write("bundle", name.to_owned(), &fs::read(vectors.join(name))?)?;
+    }
     for (number, note) in world.notes.iter().enumerate() {
         write("note", format!("cosigned-{number}"), note.to_string().as_bytes())?;
         write("checkpoint", format!("cosigned-{number}"), note.text().as_bytes())?;
