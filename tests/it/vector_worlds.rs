@@ -159,21 +159,21 @@ fn plain(out: &mut Out) {
         out.add(name, Vector { policy, ..first.clone() }, verdict, check);
     }
     // Spelling.
-    let cases: [(&str, &dyn Fn(&str) -> String, bool); 14] = [
-        ("receipt-crlf", &|r| r.replace('\n', "\r\n"), false),
-        ("receipt-bom", &|r| format!("\u{FEFF}{r}"), false),
-        ("receipt-cut", &|r| r[..r.len() - 1].to_owned(), true),
-        ("receipt-longer", &|r| format!("{r}\n"), true),
-        ("receipt-seal", &|r| r.replace("Zhang Wei", "Zhang Wai"), true),
-        ("receipt-upper-hex", &|r| upper_leaf(r), false),
-        ("receipt-remark", &|r| r.replace("# To check it", "# To chek it"), false),
-        ("receipt-count", &|r| r.replace("== leaf 1\n", "== leaf 01\n"), false),
-        ("receipt-order", &|r| r.replace("\ntitle ", "\ntitel "), false),
-        ("receipt-escape", &|r| r.replace("100%25", "100%"), false),
-        ("receipt-escape-needless", &|r| r.replace("Zhang", "%5Ahang"), false),
-        ("receipt-anchor-twice", &|r| twice(r), false),
-        ("receipt-before-anchor", &|r| r.replace("== anchor ", "== later 1\nx\n== anchor "), false),
-        ("receipt-version", &|r| r.replace("timemark-receipt v1", "timemark-receipt v2"), false),
+    let cases: [(&str, Change, bool); 14] = [
+        ("receipt-crlf", |r| r.replace('\n', "\r\n"), false),
+        ("receipt-bom", |r| format!("\u{FEFF}{r}"), false),
+        ("receipt-cut", |r| r[..r.len() - 1].to_owned(), true),
+        ("receipt-longer", |r| format!("{r}\n"), true),
+        ("receipt-seal", |r| r.replace("Zhang Wei", "Zhang Wai"), true),
+        ("receipt-upper-hex", |r| upper_leaf(r), false),
+        ("receipt-remark", |r| r.replace("# To check it", "# To chek it"), false),
+        ("receipt-count", |r| r.replace("== leaf 1\n", "== leaf 01\n"), false),
+        ("receipt-order", |r| r.replace("\ntitle ", "\ntitel "), false),
+        ("receipt-escape", |r| r.replace("100%25", "100%"), false),
+        ("receipt-escape-needless", |r| r.replace("Zhang", "%5Ahang"), false),
+        ("receipt-anchor-twice", |r| twice(r), false),
+        ("receipt-before-anchor", |r| r.replace("== anchor ", "== later 1\nx\n== anchor "), false),
+        ("receipt-version", |r| r.replace("timemark-receipt v1", "timemark-receipt v2"), false),
     ];
     for (name, change, raw) in cases {
         out.changed(&first, name, change, raw, "refused", "receipt.format");
@@ -549,6 +549,9 @@ fn aged(out: &mut Out) {
         "leaf.claim",
     );
 }
+
+/// What is done to a receipt.
+type Change = fn(&str) -> String;
 
 /// Another hex digit behind the first such text.
 fn other_digit(receipt: &str, before: &str) -> String {
