@@ -243,7 +243,7 @@ fn good_witnesses_cosign_and_each_bad_one_costs_its_own_cosignature_only() {
     let mut answer = ureq::get(format!("{w1_url}/{}/checkpoint", ORIGIN_SHA256)).call().unwrap();
     assert_eq!(answer.headers()["content-type"], "text/plain; charset=utf-8");
     let cosigned = Note::parse(&answer.body_mut().read_to_string().unwrap()).unwrap();
-    assert_eq!((cosigned.text(), cosigned.signatures().len()), (fourth.text(), 4));
+    assert_eq!((cosigned.text(), cosigned.signatures().len()), (fourth.text(), 5));
 }
 
 /// Of `log.example`.

@@ -209,10 +209,10 @@ impl Registered {
         rejected(proof, &changed_leaf, "inclusion");
 
         // Two lines of heading, the hashes, an empty line; origin, size, root, an empty line;
-        // the log's two signatures.
+        // the log's three signatures.
         let lines: Vec<&str> = proof.lines().collect();
         let hashes = lines.iter().position(|line| line.is_empty()).unwrap() - 2;
-        assert_eq!(lines.len(), 2 + hashes + 1 + 4 + 2);
+        assert_eq!(lines.len(), 2 + hashes + 1 + 4 + 3);
         let with_changed = |at: usize| {
             let (before, base64) = lines[at].rsplit_once(' ').unwrap_or(("", lines[at]));
             let changed = format!("{before} {}", flip_base64(base64, n));

@@ -53,7 +53,7 @@ fn no_name_forges_a_line_or_drives_the_terminal() {
     honest(4, 0, &mut desk.timemark(["search", "forged"]));
     let (work, receipt) = (format!("in/{}", NAMES[1]), format!("r/{}.timemark", NAMES[1]));
     honest(6, 0, &mut desk.timemark(["verify", &work, "--receipt", &receipt]));
-    let said = honest(12, 0, &mut desk.timemark(["receipt", "show", &receipt]));
+    let said = honest(13, 0, &mut desk.timemark(["receipt", "show", &receipt]));
     assert!(said.contains("t%0Aregistered  forged%1B[1m"), "{said}");
     honest(0, 2, &mut desk.timemark(["receipt", "show", NAMES[0]]));
     honest(0, 2, &mut desk.timemark(["verify", NAMES[1], "--receipt", NAMES[2]]));

@@ -100,7 +100,7 @@ fn run(args: &Args) -> Result<Answer, String> {
     };
     // A bundle that has a receipt of its own is a work as any other.
     let has_receipt = rest.first().map(|second| is_receipt(second)).transpose()?;
-    if is_bundle(first)? && has_receipt != Some(true) {
+    if has_receipt != Some(true) && (is_bundle(first)? || rest.is_empty() && is_zip(first)?) {
         return match rest {
             [] => bundle(first, None, args),
             [policy] => bundle(first, Some(policy), args),
@@ -322,6 +322,11 @@ fn legible(text: &str) -> String {
 
 fn is_bundle(path: &Path) -> Result<bool, String> {
     Ok(BundleReader::is_bundle(&read(path, 63)?))
+}
+
+/// Of a zip alone, what is wrong with it as a bundle is the answer.
+fn is_zip(path: &Path) -> Result<bool, String> {
+    Ok(read(path, 63)?.starts_with(b"PK"))
 }
 
 fn is_receipt(path: &Path) -> Result<bool, String> {
