@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -226,7 +226,8 @@ impl Bundle {
         policy_sha256: &str,
     ) -> Result<Vec<Part<'p>>> {
         let program = format!("timemark {}", env!("CARGO_PKG_VERSION"));
-        let (program_sha256, system) = (own_sha256()?, system());
+        let program_sha256 = digest(&std::env::current_exe()?)?.content().sha256_hex();
+        let system = system();
         let maker = Maker {
             log: engine.log.verifier().name(),
             program: &program,
@@ -424,7 +425,7 @@ fn match_parts<'p>(suspects: &[PathBuf], scratch: &Path) -> Result<Vec<Part<'p>>
         let suspect = suspect.clone();
         parts.push(Part::stream(path, move || Ok(Box::new(File::open(&suspect)?))));
     }
-    for found in walkdir(&scratch.join(MATCHES))? {
+    for found in files_below(&scratch.join(MATCHES))? {
         let below = found.strip_prefix(scratch)?.to_str().context("a path of ours")?.to_owned();
         parts.push(Part::bytes(below, fs::read(&found)?));
     }
@@ -432,13 +433,13 @@ fn match_parts<'p>(suspects: &[PathBuf], scratch: &Path) -> Result<Vec<Part<'p>>
 }
 
 /// All files below a folder, in order.
-fn walkdir(dir: &Path) -> Result<Vec<PathBuf>> {
+fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut entries: Vec<PathBuf> =
         fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     entries.sort();
     let mut files = Vec::new();
     for entry in entries {
-        if entry.is_dir() { files.extend(walkdir(&entry)?) } else { files.push(entry) }
+        if entry.is_dir() { files.extend(files_below(&entry)?) } else { files.push(entry) }
     }
     Ok(files)
 }
@@ -456,27 +457,6 @@ fn bundle_name(number: usize, name: &str) -> String {
     let plain = plain.trim_matches(|c: char| c.is_whitespace() || c == '.');
     let ending = if plain.ends_with(&format!(".{}", Receipt::FILE_EXTENSION)) { "_" } else { "" };
     format!("{number:04}-{}{ending}", if plain.is_empty() { "file" } else { plain })
-}
-
-/// SHA-256 of this program's file.
-fn own_sha256() -> Result<String> {
-    let mut file = File::open(std::env::current_exe()?)?;
-    let mut hasher = Sha256::new();
-    io::copy(&mut file, &mut HashWriter(&mut hasher))?;
-    Ok(HEXLOWER.encode(&hasher.finalize()))
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// The operating system, as it calls itself.
