@@ -1,47 +1,109 @@
-//! What a store of works promises: bytes go in, and the same bytes come out under their digest.
+//! What a store of blobs promises: bytes go in, and the same bytes come out under their digest.
 
+use std::error::Error;
+use std::fmt;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 use timemark_verify::{ContentId, WorkDigests};
 
-/// A store of works. It keeps bytes and trusts nobody's word for what they are, not even its own
+use crate::dag::DagCid;
+
+/// Where a blob is asked for. Whoever keeps it finds it by one or the other name of the same bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    /// SHA-256 of the bytes: by which everybody verifies, and files and buckets name them.
+    pub content: ContentId,
+    /// By which an IPFS node names them.
+    pub dag: DagCid,
+}
+
+impl Address {
+    /// The address of a blob of at most one chunk ([`CHUNK_BYTES`](crate::dag::CHUNK_BYTES)).
+    pub const fn of_one_chunk(content: ContentId) -> Address {
+        Address { content, dag: DagCid::raw(&content) }
+    }
+}
+
+/// What a store took in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Three digests and the length.
+    pub digests: WorkDigests,
+    /// The address by which an IPFS node names the same bytes.
+    pub dag: DagCid,
+}
+
+impl Stored {
+    /// Where to ask for it.
+    pub const fn address(&self) -> Address {
+        Address { content: self.digests.content(), dag: self.dag }
+    }
+}
+
+/// A store of blobs. It keeps bytes and trusts nobody's word for what they are, not even its own
 /// disk's: what comes in is hashed, and so is what goes out.
 pub trait BlobStore: Send + Sync {
-    /// Streams in a work, which is durable at the next [`BlobStore::sync`]. Putting it again changes
-    /// nothing, and threads may put the same bytes at once. A work that fails leaves nothing behind.
-    fn put(&self, bytes: &mut dyn Read) -> Result<WorkDigests, BlobError>;
+    /// What it is and where, as in "the IPFS node http://127.0.0.1:5001".
+    fn name(&self) -> String;
 
-    /// Opens a work. The reader verifies as it goes: if the bytes are not those of the id, it fails
+    /// Streams in a blob, which is durable at the next [`BlobStore::sync`]. Putting it again changes
+    /// nothing, and threads may put the same bytes at once. A blob that fails leaves nothing behind.
+    fn put(&self, bytes: &mut dyn Read) -> Result<Stored, BlobError>;
+
+    /// As [`BlobStore::put`], where it is known what the bytes should be: others are
+    /// [`BlobError::Altered`], and not kept.
+    fn put_as(&self, at: &Address, bytes: &mut dyn Read) -> Result<(), BlobError> {
+        let stored = self.put(bytes)?;
+        if stored.address() == *at {
+            return Ok(());
+        }
+        self.remove(&stored.address())?;
+        Err(BlobError::Altered { id: at.content })
+    }
+
+    /// Opens a blob. The reader verifies as it goes: if the bytes are not those of the address, it fails
     /// with [`BlobError::Altered`] (inside an [`io::Error`]) where it would have signalled the end,
     /// so use nothing of it before that.
-    fn get(&self, id: &ContentId) -> Result<Box<dyn Read + Send>, BlobError>;
+    fn get(&self, at: &Address) -> Result<Box<dyn Read + Send>, BlobError>;
 
-    /// Whether a work of this id is kept; it may turn out to be altered when it is read.
-    fn has(&self, id: &ContentId) -> Result<bool, BlobError>;
+    /// Whether a blob is kept; it may turn out to be altered when it is read.
+    fn has(&self, at: &Address) -> Result<bool, BlobError>;
+
+    /// Forgets a blob; one that is not there is forgotten already.
+    fn remove(&self, at: &Address) -> Result<(), BlobError>;
 
     /// One flush for everything whose `put` returned before: it survives a power cut once this
     /// returns. After a failure, a store may refuse every later flush, as it cannot know what is lost.
     fn sync(&self) -> Result<(), BlobError>;
 
-    /// A whole work, verified, in memory; a longer one is refused.
-    fn read(&self, id: &ContentId, bytes_max: u64) -> Result<Vec<u8>, BlobError> {
-        let mut bytes = Vec::new();
-        let read = self.get(id)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
-        if bytes.len() as u64 > bytes_max {
-            return Err(BlobError::TooLong { id: *id, bytes_max });
-        }
-        match read {
-            Ok(_) => Ok(bytes),
-            Err(error) => Err(error
-                .downcast()
-                .unwrap_or_else(|source| BlobError::Io { path: id.to_string().into(), source })),
-        }
+    /// A whole blob, verified, in memory; a longer one is refused.
+    fn read(&self, at: &Address, bytes_max: u64) -> Result<Vec<u8>, BlobError> {
+        read_whole(&mut *self.get(at)?, at.content, bytes_max)
     }
 }
 
-/// Why a work could not be stored or read.
+/// Reads a verifying reader to its end.
+pub(crate) fn read_whole(
+    blob: &mut dyn Read,
+    id: ContentId,
+    bytes_max: u64,
+) -> Result<Vec<u8>, BlobError> {
+    let mut bytes = Vec::new();
+    let read = blob.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes);
+    if bytes.len() as u64 > bytes_max {
+        return Err(BlobError::TooLong { id, bytes_max });
+    }
+    read.map(|_| bytes).map_err(|error| told_by(error, id))
+}
+
+/// What a verifying reader found.
+pub(crate) fn told_by(error: io::Error, id: ContentId) -> BlobError {
+    error.downcast().unwrap_or_else(|source| BlobError::Io { path: id.to_string().into(), source })
+}
+
+/// Why a blob could not be stored or read.
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
     /// Nothing is kept under this id.
@@ -75,6 +137,55 @@ pub enum BlobError {
         /// What the system says.
         source: io::Error,
     },
+    /// A store elsewhere did not do what it was asked for.
+    #[error("{store} {problem}")]
+    Remote {
+        /// [`BlobStore::name`] of it.
+        store: String,
+        /// What came of it.
+        problem: RemoteProblem,
+        /// What its client says.
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+}
+
+/// What became of a request to a store elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemoteProblem {
+    /// Nobody answered.
+    Unreachable,
+    /// It did not answer, or did not go on, for so many seconds.
+    TimedOut(u64),
+    /// It has no room.
+    Full,
+    /// It does not let us.
+    Denied,
+    /// It said that it failed, or its answer could not be read.
+    Failed,
+    /// It named other bytes than those it was given, or gave others than those it was asked for.
+    Lied {
+        /// What it should have been.
+        expected: String,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl fmt::Display for RemoteProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RemoteProblem::Unreachable => f.write_str("does not answer"),
+            RemoteProblem::TimedOut(seconds) => {
+                write!(f, "did not answer within {seconds} s")
+            }
+            RemoteProblem::Full => f.write_str("has no room left"),
+            RemoteProblem::Denied => f.write_str("does not let us in"),
+            RemoteProblem::Failed => f.write_str("failed"),
+            RemoteProblem::Lied { expected, said } => {
+                write!(f, "answered {said} where {expected} was right")
+            }
+        }
+    }
 }
 
 /// A reader that fails at the end of the stream if the bytes were not those of the id: what a

@@ -7,27 +7,29 @@ use std::slice;
 
 use timemark_verify::{Claim, ContentId, Leaf, WorkDigests};
 
-use crate::{BlobError, BlobStore, Record, Registry, RegistryError};
+use crate::dag::DagHasher;
+use crate::{Address, BlobError, BlobStore, Record, Registry, RegistryError};
 
 /// What every [`BlobStore`] has to do; it panics where `store` does not.
 pub fn check_blobs(store: &dyn BlobStore) {
     let reads_back = |work: &[u8]| {
-        let id = ContentId::of(work);
-        assert!(store.has(&id).unwrap());
-        assert_eq!(store.read(&id, work.len() as u64).unwrap(), work);
+        let at = address_of(work);
+        assert!(store.has(&at).unwrap());
+        assert_eq!(store.read(&at, work.len() as u64).unwrap(), work);
     };
 
     // Not there before it is put; there after; the same after it is put again.
-    let id = ContentId::of(b"contract: a work");
-    assert!(!store.has(&id).unwrap());
-    assert!(matches!(store.get(&id), Err(BlobError::Missing { id: missing }) if missing == id));
+    let at = address_of(b"contract: a work");
+    assert!(!store.has(&at).unwrap());
+    assert!(matches!(store.get(&at), Err(BlobError::Missing { id }) if id == at.content));
     for _ in 0..2 {
-        let digests = store.put(&mut &b"contract: a work"[..]).unwrap();
-        assert_eq!(digests, WorkDigests::of(b"contract: a work"));
+        let stored = store.put(&mut &b"contract: a work"[..]).unwrap();
+        assert_eq!(stored.digests, WorkDigests::of(b"contract: a work"));
+        assert_eq!(stored.address(), at);
         store.sync().unwrap();
         reads_back(b"contract: a work");
     }
-    let too_long = store.read(&id, 15);
+    let too_long = store.read(&at, 15);
     assert!(matches!(too_long, Err(BlobError::TooLong { bytes_max: 15, .. })));
 
     // An empty work is a work; a large one streams, however the source hands it out.
@@ -49,12 +51,46 @@ pub fn check_blobs(store: &dyn BlobStore) {
         }
     });
 
+    // What is known is checked before it is kept.
+    let known = [&large[..], b"known"].concat();
+    let at = address_of(&known);
+    store.put_as(&at, &mut &known[..]).unwrap();
+    reads_back(&known);
+    let other = [&large[..], b"other"].concat();
+    let mistaken = store.put_as(&address_of(&other), &mut &large[1..]);
+    assert!(matches!(mistaken, Err(BlobError::Altered { .. })), "{mistaken:?}");
+    assert!(!store.has(&address_of(&other)).unwrap());
+    assert!(!store.has(&address_of(&large[1..])).unwrap());
+
+    // What is removed is gone, and everything else is not; it may be removed again, and come back.
+    for _ in 0..2 {
+        store.remove(&at).unwrap();
+        assert!(!store.has(&at).unwrap());
+        assert!(matches!(store.get(&at), Err(BlobError::Missing { .. })));
+    }
+    reads_back(&large);
+    store.put(&mut &known[..]).unwrap();
+    reads_back(&known);
+
     // A source that fails is the source's fault, and leaves nothing.
     let half = &large[..large.len() / 2];
-    let failed = store.put(&mut half.chain(Gone));
-    assert!(matches!(failed, Err(BlobError::Source(_))));
-    assert!(!store.has(&ContentId::of(half)).unwrap());
+    for known in [false, true] {
+        let mut source = half.chain(Gone);
+        let failed = match known {
+            false => store.put(&mut source).map(|_| ()),
+            true => store.put_as(&address_of(half), &mut source),
+        };
+        assert!(matches!(failed, Err(BlobError::Source(_))), "{failed:?}");
+        assert!(!store.has(&address_of(half)).unwrap());
+    }
     store.sync().unwrap();
+}
+
+/// Where these bytes are asked for.
+pub fn address_of(bytes: &[u8]) -> Address {
+    let mut dag = DagHasher::new();
+    dag.update(bytes);
+    Address { content: ContentId::of(bytes), dag: dag.finish() }
 }
 
 /// What every [`Registry`] has to do; it panics where `registry`, which is to be empty, does not.

@@ -18,7 +18,8 @@ use std::sync::{Mutex, PoisonError};
 
 use timemark_verify::{ContentId, WorkDigests, WorkHasher};
 
-use crate::blobs::{BlobError, BlobStore, Verified};
+use crate::blobs::{Address, BlobError, BlobStore, Stored, Verified};
+use crate::dag::DagHasher;
 
 /// A folder of works.
 pub struct FileStore {
@@ -39,16 +40,16 @@ impl FileStore {
     /// written is removed, unless another process has the store open and may still be writing it.
     pub fn open(dir: &Path) -> Result<FileStore, BlobError> {
         let incoming = dir.join(INCOMING);
-        fs::create_dir_all(&incoming).map_err(at(&incoming))?;
+        fs::create_dir_all(&incoming).map_err(io_error(&incoming))?;
         let path = dir.join(LOCK);
         let mut options = OpenOptions::new();
         let lock = options.read(true).write(true).create(true).truncate(false).open(&path);
-        let lock = lock.map_err(at(&path))?;
+        let lock = lock.map_err(io_error(&path))?;
         if lock.try_lock().is_ok() {
-            clear(&incoming).map_err(at(&incoming))?;
-            lock.unlock().map_err(at(&path))?;
+            clear(&incoming).map_err(io_error(&incoming))?;
+            lock.unlock().map_err(io_error(&path))?;
         }
-        lock.lock_shared().map_err(at(&path))?;
+        lock.lock_shared().map_err(io_error(&path))?;
         Ok(FileStore {
             dir: dir.to_owned(),
             lock,
@@ -58,8 +59,22 @@ impl FileStore {
         })
     }
 
-    fn place(&self, id: &ContentId) -> PathBuf {
+    /// Where a blob of this id lies.
+    pub fn path(&self, id: &ContentId) -> PathBuf {
         self.dir.join(&id.sha256_hex()[..2]).join(id.to_string())
+    }
+
+    /// Puts what was written aside in its place, unless the same is there.
+    fn place(&self, incoming: Incoming, stored: &Stored) -> Result<(), BlobError> {
+        let path = self.path(&stored.digests.content());
+        if !is_intact(&path, &stored.digests) {
+            incoming.move_to(&path)?;
+        }
+        // Also what was there before: another thread or process may not have flushed it yet.
+        if cfg!(not(target_os = "linux")) {
+            self.unflushed.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+        }
+        Ok(())
     }
 
     fn incoming(&self) -> Result<Incoming, BlobError> {
@@ -75,41 +90,55 @@ impl FileStore {
                 Ok(file) => return Ok(Incoming { path, file, placed: false }),
                 // Another process has the store open.
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(at(&path)(error)),
+                Err(error) => return Err(io_error(&path)(error)),
             }
         }
     }
 }
 
 impl BlobStore for FileStore {
-    fn put(&self, bytes: &mut dyn Read) -> Result<WorkDigests, BlobError> {
+    fn name(&self) -> String {
+        format!("the folder {}", self.dir.display())
+    }
+
+    fn put(&self, bytes: &mut dyn Read) -> Result<Stored, BlobError> {
         let mut incoming = self.incoming()?;
-        let digests = incoming.take_in(bytes)?;
-        let place = self.place(&digests.content());
-        if !is_intact(&place, &digests) {
-            incoming.move_to(&place)?;
-        }
-        // Also what was there before: another thread or process may not have flushed it yet.
-        if cfg!(not(target_os = "linux")) {
-            self.unflushed.lock().unwrap_or_else(PoisonError::into_inner).insert(place);
-        }
-        Ok(digests)
+        let stored = incoming.take_in(bytes)?;
+        self.place(incoming, &stored)?;
+        Ok(stored)
     }
 
-    fn get(&self, id: &ContentId) -> Result<Box<dyn Read + Send>, BlobError> {
-        let path = self.place(id);
+    fn put_as(&self, at: &Address, bytes: &mut dyn Read) -> Result<(), BlobError> {
+        let mut incoming = self.incoming()?;
+        let stored = incoming.take_in(bytes)?;
+        if stored.address() != *at {
+            return Err(BlobError::Altered { id: at.content });
+        }
+        self.place(incoming, &stored)
+    }
+
+    fn get(&self, at: &Address) -> Result<Box<dyn Read + Send>, BlobError> {
+        let path = self.path(&at.content);
         match File::open(&path) {
-            Ok(file) => Ok(Box::new(Verified::new(*id, Named { path, file }))),
+            Ok(file) => Ok(Box::new(Verified::new(at.content, Named { path, file }))),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                Err(BlobError::Missing { id: *id })
+                Err(BlobError::Missing { id: at.content })
             }
-            Err(error) => Err(at(&path)(error)),
+            Err(error) => Err(io_error(&path)(error)),
         }
     }
 
-    fn has(&self, id: &ContentId) -> Result<bool, BlobError> {
-        let path = self.place(id);
-        path.try_exists().map_err(at(&path))
+    fn has(&self, at: &Address) -> Result<bool, BlobError> {
+        let path = self.path(&at.content);
+        path.try_exists().map_err(io_error(&path))
+    }
+
+    fn remove(&self, at: &Address) -> Result<(), BlobError> {
+        let path = self.path(&at.content);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io_error(&path)(error)),
+            _ => Ok(()),
+        }
     }
 
     fn sync(&self) -> Result<(), BlobError> {
@@ -117,13 +146,13 @@ impl BlobStore for FileStore {
         let mut failed = self.flush_failed.lock().unwrap_or_else(PoisonError::into_inner);
         if *failed {
             let reason = "an earlier flush failed, so works may be lost: check the disk";
-            return Err(at(&self.dir)(io::Error::other(reason)));
+            return Err(io_error(&self.dir)(io::Error::other(reason)));
         }
         let places =
             std::mem::take(&mut *self.unflushed.lock().unwrap_or_else(PoisonError::into_inner));
         let flushed = flush(&self.dir, &self.lock, places);
         *failed = flushed.is_err();
-        flushed.map_err(at(&self.dir))
+        flushed.map_err(io_error(&self.dir))
     }
 }
 
@@ -135,18 +164,19 @@ struct Incoming {
 }
 
 impl Incoming {
-    fn take_in(&mut self, bytes: &mut dyn Read) -> Result<WorkDigests, BlobError> {
-        let mut hasher = WorkHasher::new();
+    fn take_in(&mut self, bytes: &mut dyn Read) -> Result<Stored, BlobError> {
+        let (mut hasher, mut dag) = (WorkHasher::new(), DagHasher::new());
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             let read = match bytes.read(&mut buffer) {
-                Ok(0) => return Ok(hasher.finish()),
+                Ok(0) => return Ok(Stored { digests: hasher.finish(), dag: dag.finish() }),
                 Ok(read) => &buffer[..read],
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(BlobError::Source(error)),
             };
             hasher.update(read);
-            self.file.write_all(read).map_err(at(&self.path))?;
+            dag.update(read);
+            self.file.write_all(read).map_err(io_error(&self.path))?;
         }
     }
 
@@ -155,11 +185,11 @@ impl Incoming {
         if let (Err(error), Some(folder)) = (&moved, place.parent())
             && error.kind() == ErrorKind::NotFound
         {
-            fs::create_dir_all(folder).map_err(at(folder))?;
+            fs::create_dir_all(folder).map_err(io_error(folder))?;
             moved = fs::rename(&self.path, place);
         }
         self.placed = moved.is_ok();
-        moved.map_err(at(place))
+        moved.map_err(io_error(place))
     }
 }
 
@@ -190,7 +220,7 @@ impl Read for Named {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.file.read(buffer).map_err(|error| match error.kind() {
             ErrorKind::Interrupted => error,
-            kind => io::Error::new(kind, at(&self.path)(error)),
+            kind => io::Error::new(kind, io_error(&self.path)(error)),
         })
     }
 }
@@ -220,7 +250,7 @@ fn flush_each(dir: &Path, places: BTreeSet<PathBuf>) -> io::Result<()> {
     works.chain(folders).chain([dir]).try_for_each(|path| File::open(path)?.sync_all())
 }
 
-fn at(path: &Path) -> impl FnOnce(io::Error) -> BlobError {
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> BlobError {
     |source| BlobError::Io { path: path.to_owned(), source }
 }
 
@@ -231,7 +261,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::check_blobs;
+    use crate::contract::{address_of, check_blobs};
 
     fn open(dir: &tempfile::TempDir) -> FileStore {
         FileStore::open(dir.path()).unwrap()
@@ -253,7 +283,7 @@ mod tests {
         check_blobs(&open(&dir));
         assert_eq!(incoming_of(&dir), 0);
         let reopened = open(&dir);
-        assert_eq!(reopened.read(&ContentId::of(b""), 0).unwrap(), b"");
+        assert_eq!(reopened.read(&address_of(b""), 0).unwrap(), b"");
     }
 
     #[test]
@@ -270,16 +300,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = open(&dir);
         let work = vec![7; 600_000];
-        let id = store.put(&mut &work[..]).unwrap().content();
+        let id = store.put(&mut &work[..]).unwrap().digests.content();
         let mut flipped = work.clone();
         flipped[300_000] ^= 1;
         let longer = [&work[..], b"x"].concat();
         for altered in [&flipped[..], &longer, &work[1..], b""] {
-            overwrite(&store.place(&id), altered);
-            let read = store.read(&id, 1 << 20);
+            overwrite(&store.path(&id), altered);
+            let read = store.read(&address_of(&work), 1 << 20);
             assert!(matches!(read, Err(BlobError::Altered { id: told }) if told == id));
             store.put(&mut &work[..]).unwrap();
-            assert_eq!(store.read(&id, 1 << 20).unwrap(), work);
+            assert_eq!(store.read(&address_of(&work), 1 << 20).unwrap(), work);
         }
     }
 
@@ -301,7 +331,7 @@ mod tests {
     fn flushing_one_by_one_finds_every_work_and_folder() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(&dir);
-        let put = |work: &[u8]| store.place(&store.put(&mut &*work).unwrap().content());
+        let put = |work: &[u8]| store.path(&store.put(&mut &*work).unwrap().digests.content());
         let mut places: BTreeSet<PathBuf> = [put(b"a"), put(b"b"), put(b"a")].into();
         flush_each(dir.path(), places.clone()).unwrap();
         places.insert(dir.path().join("00/gone"));
@@ -316,9 +346,10 @@ mod tests {
         assert!(error.to_string().contains("file/incoming"), "{error}");
 
         let store = open(&dir);
-        let id = ContentId::of(b"a folder where a work should be");
-        fs::create_dir_all(store.place(&id)).unwrap();
-        let error = store.read(&id, 9).unwrap_err();
+        let at = address_of(b"a folder where a work should be");
+        let id = at.content;
+        fs::create_dir_all(store.path(&id)).unwrap();
+        let error = store.read(&at, 9).unwrap_err();
         assert!(error.to_string().contains(&id.to_string()), "{error}");
         assert!(matches!(error, BlobError::Io { .. }));
         let put = store.put(&mut &b"a folder where a work should be"[..]);

@@ -14,11 +14,12 @@
 mod blobs;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+pub mod dag;
 mod embedded;
 mod files;
 mod registry;
 
-pub use blobs::{BlobError, BlobStore, Verified};
+pub use blobs::{Address, BlobError, BlobStore, RemoteProblem, Stored, Verified};
 pub use embedded::EmbeddedRegistry;
 pub use files::FileStore;
 pub use registry::{Record, Registry, RegistryError};
