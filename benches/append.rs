@@ -99,7 +99,7 @@ fn run(appenders: usize, works: &FileStore, log: &Log) -> Result<Run> {
 
 fn append(works: &FileStore, log: &Log, number: u64) -> Result<Receipt> {
     let work = number.to_be_bytes().repeat(128);
-    let digests = works.put(&mut &work[..])?;
+    let digests = works.put(&mut &work[..])?.digests;
     Ok(log.append(&measure::claim(number, digests))?)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! backup              the mark, and of which checkpoint: header, origin, size, root
-//! timemark-archive  log.policy  policy  log/  blobs/  evidence/    as in the archive
+//! timemark-archive  log.policy  policy  store  log/  blobs/  evidence/    as in the archive
 //! keys/               only where it was asked for
 //! backup-staged/      what is to be put in place yet; whoever comes next does it
 //! ```
@@ -26,11 +26,18 @@ const MARK: &str = "backup";
 const HEADER: &str = "timemark-backup v1\n";
 /// Folders whose files are copied, and the single files beside them.
 const FOLDERS: [&str; 3] = ["blobs", "log", "evidence"];
-const FILES: [&str; 3] = ["timemark-archive", "log.policy", "policy"];
-const KEYS: [&str; 2] = ["keys/log.key", "keys/salt.key"];
+const FILES: [&str; 4] = ["timemark-archive", "log.policy", "policy", "store"];
+const KEYS: [&str; 4] = ["keys/log.key", "keys/salt.key", "keys/store.key", "keys/s3.key"];
 const DERIVED: [&str; 2] = ["registry", "index"];
 /// What belongs to the process at work and to this disk.
-const NOT_COPIED: [&str; 4] = ["log/lock", "log/reserve", "blobs/lock", "blobs/incoming"];
+const NOT_COPIED: [&str; 6] = [
+    "log/lock",
+    "log/reserve",
+    "blobs/lock",
+    "blobs/incoming",
+    "blobs/places/incoming",
+    "blobs/descriptors/incoming",
+];
 const GATHERING: &str = "backup-gathering";
 const STAGED: &str = "backup-staged";
 /// What is copied is written aside under this name first; a crash may leave it.
@@ -208,7 +215,7 @@ fn is_same(file: &Path, from: &Path, to: &Path) -> Result<bool> {
     if copy.len() != original.len() {
         return Ok(false);
     }
-    if file.starts_with("blobs") || copy.modified()? == original.modified()? {
+    if is_blob(file) || copy.modified()? == original.modified()? {
         return Ok(true);
     }
     let same_bytes = || -> io::Result<bool> { Ok(fs::read(from)? == fs::read(to)?) };
@@ -219,7 +226,13 @@ fn is_same(file: &Path, from: &Path, to: &Path) -> Result<bool> {
 /// as it was.
 fn is_added(file: &Path, to: &Path) -> bool {
     let added = ["blobs", "log/tiles/tile", "log/claims", "evidence"];
-    added.iter().any(|dir| file.starts_with(dir)) && (file.starts_with("blobs") || !to.exists())
+    added.iter().any(|dir| file.starts_with(dir)) && (is_blob(file) || !to.exists())
+}
+
+/// Whether a file is named after its content. Beside blobs lie records of works, which are replaced.
+fn is_blob(file: &Path) -> bool {
+    let shard = file.strip_prefix("blobs").ok().and_then(|below| below.iter().next());
+    shard.is_some_and(|shard| shard.len() == 2)
 }
 
 /// Copies a file with its rights and its time, in one step. Returns its length.

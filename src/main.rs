@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod backup;
+mod car;
 mod catalogue;
 mod drawing;
 mod evidence;
@@ -15,6 +16,7 @@ mod receipts;
 mod registering;
 mod report;
 mod results;
+mod storage;
 mod thumbnail;
 mod verbs;
 
@@ -63,6 +65,7 @@ enum Verb {
     Init(verbs::init::Init),
     Register(verbs::register::Register),
     Import(verbs::import::Import),
+    Export(verbs::export::Export),
     Renew(verbs::renew::Renew),
     Verify(verbs::verify::Verify),
     Certificate(verbs::certificate::Certificate),
@@ -73,6 +76,8 @@ enum Verb {
     Receipt(verbs::receipt::Receipt),
     #[command(subcommand)]
     Log(verbs::log::Log),
+    #[command(subcommand)]
+    Store(verbs::store::Store),
     Serve(verbs::serve::Serve),
     #[command(subcommand)]
     Tsa(verbs::tsa::Tsa),
@@ -88,6 +93,7 @@ fn main() -> ExitCode {
         Verb::Init(verb) => verb.run(archive),
         Verb::Register(verb) => verb.run(archive),
         Verb::Import(verb) => verb.run(archive),
+        Verb::Export(verb) => verb.run(archive),
         Verb::Renew(verb) => verb.run(archive),
         // Trust must be named: the default folder is nobody's word.
         Verb::Verify(verb) => verb.run(named.as_deref()),
@@ -97,6 +103,7 @@ fn main() -> ExitCode {
         Verb::Search(verb) => verb.run(archive),
         Verb::Receipt(verb) => verb.run(archive),
         Verb::Log(verb) => verb.run(archive),
+        Verb::Store(verb) => verb.run(archive),
         Verb::Serve(verb) => verb.run(archive),
         Verb::Tsa(verb) => verb.run(archive),
         Verb::Witness(verb) => verb.run(),

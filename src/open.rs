@@ -1,10 +1,11 @@
-//! From an archive folder to an open engine: the only file that chooses backends.
+//! From an archive folder to an open engine. Where its works lie is chosen in storage.rs.
 //!
 //! ```text
 //! timemark-archive    marker and version of the folder
 //! keys/               the log's signing keys, the secret of the salts: the operator's alone
 //! log.policy          the log's public keys, as lines of a policy
 //! tsa/                a time-stamp authority, where the archive is one
+//! store               where else works are kept; the operator's choice, may be missing
 //! policy              which witnesses and authorities count; the operator's choice, may be missing
 //! log/  blobs/        the truth
 //! registry/  index/   derived; whoever deletes them finds them again
@@ -25,14 +26,14 @@ use data_encoding::HEXLOWER;
 use timemark_index::{Index, IndexError};
 use timemark_ingest::{Engine, Neural, Salter};
 use timemark_neural::{Model, Table};
-use timemark_store::{BlobStore, EmbeddedRegistry, FileStore, Registry, RegistryError};
+use timemark_store::{EmbeddedRegistry, Registry, RegistryError, Works};
 use timemark_tlog::{AuthorityClient, Endorsers, History, Log, LogKey, WitnessClient};
 use timemark_tsa::{Authority, TsaError};
 use timemark_verify::{Checkpoint, ContentId, Note, Policy, VerifierKey};
 
 use crate::backup::{self, Mark};
 use crate::outcome::remark;
-use crate::progress;
+use crate::{progress, storage};
 
 const MARKER: &str = "timemark-archive";
 const VERSION: &str = "timemark-archive v1\n";
@@ -84,7 +85,7 @@ pub(crate) fn create(
     if let Some(policy) = policy {
         put_policy(aside.path(), policy)?;
     }
-    FileStore::open(&aside.path().join("blobs"))?.sync()?;
+    storage::works(aside.path())?.sync()?;
     write_private(&aside.path().join(MARKER), VERSION)?;
 
     let verifier = key.verifier().clone();
@@ -106,19 +107,19 @@ pub(crate) fn open(archive: &Path) -> Result<Engine> {
          nothing newer was signed since",
         archive.display()
     );
-    let blobs: Arc<dyn BlobStore> = Arc::new(FileStore::open(&archive.join("blobs"))?);
+    let works = Arc::new(storage::works(archive)?);
     let key = LogKey::read(&key_path(archive))?;
     let salter = Salter::new(read_secret(&archive.join(SALT_KEY))?);
     let policy_lines = key.policy_lines();
-    let works = blobs.clone();
+    let flushed = works.clone();
     check_log_policy(archive, &key)?;
-    let log = Log::open(&archive.join("log"), key, Box::new(move || Ok(works.sync()?)))?;
+    let log = Log::open(&archive.join("log"), key, Box::new(move || Ok(flushed.sync()?)))?;
     // Only now is this process alone with the archive.
     let same = LogKey::read(&key_path(archive))?.policy_lines() == policy_lines;
     ensure!(same, "the log's keys were replaced just now; try again");
     keep_log_policy(archive, &policy_lines)?;
     let log = log.endorsed_by(endorsers(trust(archive)?)?);
-    connect(archive, blobs, log, salter)
+    connect(archive, works, log, salter)
 }
 
 /// As [`open`], for what signs nothing: backups open as well, without private keys.
@@ -128,10 +129,10 @@ pub(crate) fn open_without_signing(archive: &Path) -> Result<Engine> {
         return open(archive);
     }
     backup::finish(archive)?;
-    let blobs: Arc<dyn BlobStore> = Arc::new(FileStore::open(&archive.join("blobs"))?);
+    let works = Arc::new(storage::works(archive)?);
     let log = open_log_of_backup(archive)?;
     // It salts no claim here.
-    connect(archive, blobs, log, Salter::new([0; 32]))
+    connect(archive, works, log, Salter::new([0; 32]))
 }
 
 /// Has scans of an open archive ask a model as well, and the model look at every work that it has not seen.
@@ -234,10 +235,10 @@ pub(crate) fn make_signing(archive: &Path, keys: Option<&Path>) -> Result<()> {
 }
 
 /// Connects the rooms, and brings registry and index up to the log.
-fn connect(archive: &Path, blobs: Arc<dyn BlobStore>, log: Log, salter: Salter) -> Result<Engine> {
+fn connect(archive: &Path, works: Arc<Works>, log: Log, salter: Salter) -> Result<Engine> {
     let registry = open_derived(&archive.join("registry"), &log, open_registry)?;
     let index = open_derived(&archive.join("index"), &log, open_index)?;
-    let engine = Engine::new(blobs, log, Box::new(registry), index, salter);
+    let engine = Engine::new(works, log, Box::new(registry), index, salter);
     let bar = progress::counter("rebuilding registry and index", engine.log.size());
     let caught_up = engine.catch_up(&|done| bar.set_position(done))?;
     bar.finish_and_clear();
@@ -343,14 +344,19 @@ pub(crate) fn trust(archive: &Path) -> Result<Policy> {
     Policy::parse(text.as_bytes()).with_context(|| archive.join(POLICY).display().to_string())
 }
 
+/// The works of an archive, without the log's lock: others may register and scan meanwhile.
+pub(crate) fn works(archive: &Path) -> Result<Works> {
+    check_marker(archive)?;
+    storage::works(archive)
+}
+
 /// The archive's copy of a work, without the log's lock; `None` where it holds none.
 pub(crate) fn stored_work(archive: &Path, work: &ContentId) -> Result<Option<impl Read>> {
     check_marker(archive)?;
-    let dir = archive.join("blobs");
-    if !dir.is_dir() {
+    if !archive.join("blobs").is_dir() {
         return Ok(None);
     }
-    let works = FileStore::open(&dir)?;
+    let works = storage::works(archive)?;
     Ok(if works.has(work)? { Some(works.get(work)?) } else { None })
 }
 

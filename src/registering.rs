@@ -25,6 +25,7 @@ use crate::outcome::{
     remark,
 };
 use crate::receipts::{self, Receipts};
+use crate::verbs::store;
 use crate::verbs::verify::read_receipt;
 use crate::{open, progress};
 
@@ -43,6 +44,9 @@ pub(crate) struct How {
     /// Register pictures that do not decode all the same, by their bytes alone
     #[arg(long)]
     bytes_only: bool,
+    /// Keep the digests of works and what they look like, and not the works themselves; copies are found all the same
+    #[arg(long)]
+    hash_only: bool,
     /// Works under way at a time; 1 registers in the order of the names
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
@@ -80,7 +84,11 @@ pub(crate) struct RegisterJson {
     work: Option<String>,
     sha256: Option<String>,
     cid: Option<String>,
+    /// What an IPFS node calls the same bytes.
+    dag_cid: Option<String>,
     index: Option<u64>,
+    /// `true` where the bytes of the work are kept, in whichever store.
+    kept: Option<bool>,
     receipt: Option<String>,
     /// Whether the policy's quorum of witnesses vouches for the receipt; absent where none is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +141,7 @@ impl How {
             creator_key,
             second_kind: self.second_hash,
             bytes_only: self.bytes_only,
+            hash_only: self.hash_only,
             ..words.submission()
         }
     }
@@ -186,6 +195,7 @@ impl<'a> Registering<'a> {
     ) -> Result<Answer> {
         let started = Instant::now();
         let engine = &self.engine;
+        engine.works.start_sending();
         let things = Mutex::new(things);
         let failure = Mutex::new(None);
         let next = || things.lock().unwrap_or_else(PoisonError::into_inner).next();
@@ -222,6 +232,9 @@ impl<'a> Registering<'a> {
         bar.finish_and_clear();
         if stamp(engine) {
             refresh_all(engine, self.take_unstamped());
+        }
+        if let Some(progress) = store::drain(&engine.works, SENDING_PATIENCE) {
+            store::tell_of_waiting(&progress);
         }
         tell_of_witnesses(engine, self.tally.without_quorum.load(Ordering::Relaxed));
         let flushed = self.receipts.flush();
@@ -272,6 +285,8 @@ impl<'a> Registering<'a> {
     fn hand_out(&self, found: &Found, registration: Registration) -> RegisterJson {
         let receipt = &registration.receipt;
         let content = receipt.claim.work.content();
+        // A courtesy: the registration stands whatever the store says now.
+        let place = self.engine.works.recorded(&content).ok();
         let mut line = RegisterJson {
             file: path_text(&found.path),
             status: match registration.status {
@@ -281,6 +296,8 @@ impl<'a> Registering<'a> {
             work: Some(content.to_string()),
             sha256: Some(content.sha256_hex()),
             cid: Some(content.to_string()),
+            dag_cid: place.as_ref().map(|place| place.work.dag.to_string()),
+            kept: place.as_ref().map(|place| place.kept.is_some()),
             index: Some(receipt.anchors[0].index),
             fingerprints: receipt.claim.fingerprints.iter().map(|f| f.kind().to_owned()).collect(),
             similar: registration.similar.iter().map(MatchJson::of).collect(),
@@ -473,5 +490,7 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
+/// How long a run waits for a store elsewhere at its end while nothing arrives there.
+const SENDING_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a long run has its newest checkpoint time-stamped.
 const STAMP_INTERVAL: Duration = Duration::from_secs(60);

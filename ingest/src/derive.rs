@@ -12,6 +12,7 @@ use timemark_verify::{Claim, ContentId, FormatError, Leaf};
 use timemark_vision::Features;
 
 use crate::Engine;
+use crate::descriptors;
 use crate::detect::work_picture;
 
 /// Why registry or index could not follow the log.
@@ -85,11 +86,16 @@ impl Engine {
                 None => missing.push((*index, leaf.content)),
             }
         }
-        let seen = missing.into_par_iter().map(|(index, work)| match work_picture(&work, self) {
-            Ok(picture) => Ok(picture.map(|seen| (index, Arc::new(Features::of_work(&seen))))),
-            // `log audit` reports it; that a work is lost must not keep the others from being found.
-            Err(BlobError::Missing { .. } | BlobError::Altered { .. }) => Ok(None),
-            Err(error) => Err(DeriveError::Store(error)),
+        let seen = missing.into_par_iter().map(|(index, work)| {
+            let features = match self.works.descriptors(&work)?.as_deref().and_then(descriptors::parse) {
+                Some(kept) => Some(kept),
+                None => match work_picture(&work, self) {
+                    // `log audit` reports it; that a work is lost must not keep the others from being found.
+                    Err(error) if error.is_lost() => None,
+                    picture => picture?.map(|picture| Features::of_work(&picture)),
+                },
+            };
+            Ok::<_, DeriveError>(features.map(|features| (index, Arc::new(features))))
         });
         found.extend(seen.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?);
         found.sort_unstable_by_key(|(index, _)| *index);

@@ -263,7 +263,7 @@ impl<'a> Search<'a> {
         if !self.seen.contains_key(&content) {
             let picture = match work_picture(&content, self.engine) {
                 // `log audit` reports it; the scan goes on with what the index has.
-                Err(BlobError::Missing { .. } | BlobError::Altered { .. }) => None,
+                Err(error) if error.is_lost() => None,
                 picture => picture?,
             };
             self.seen.insert(content, picture);
@@ -308,7 +308,7 @@ pub(crate) fn work_picture(
     content: &ContentId,
     engine: &Engine,
 ) -> Result<Option<Picture>, BlobError> {
-    match engine.blobs.read(content, media::FILE_BYTES_MAX) {
+    match engine.works.read(content, media::FILE_BYTES_MAX) {
         Ok(bytes) => Ok(media::decode(&bytes, &Limits::default()).ok()),
         Err(BlobError::TooLong { .. }) => Ok(None),
         Err(error) => Err(error),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use timemark_index::Index;
-use timemark_store::{BlobStore, Registry};
+use timemark_store::{Registry, Works};
 use timemark_tlog::Log;
 use timemark_verify::{Claim, ContentId};
 
@@ -17,7 +17,7 @@ use crate::neural::Neural;
 /// An open archive. The log and the works are the truth; registry and index follow from them.
 pub struct Engine {
     /// The works.
-    pub blobs: Arc<dyn BlobStore>,
+    pub works: Arc<Works>,
     /// The log of claims upon them.
     pub log: Log,
     /// Who registered what, by number and by content. Derived.
@@ -41,7 +41,7 @@ pub struct Engine {
 impl Engine {
     /// Connects the rooms. The caller decides when to [`Engine::catch_up`].
     pub fn new(
-        blobs: Arc<dyn BlobStore>,
+        works: Arc<Works>,
         log: Log,
         registry: Box<dyn Registry>,
         index: Index,
@@ -49,7 +49,7 @@ impl Engine {
     ) -> Engine {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Engine {
-            blobs,
+            works,
             log,
             registry,
             index,

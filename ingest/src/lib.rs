@@ -6,6 +6,7 @@
 mod audit;
 mod creator;
 mod derive;
+mod descriptors;
 mod detect;
 mod engine;
 mod exclusive;

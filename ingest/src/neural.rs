@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 use timemark_neural::{EmbedError, Embedding, Model, Near, Table, TableError};
-use timemark_store::{BlobError, Record};
+use timemark_store::Record;
 use timemark_vision::Picture;
 
 use crate::Engine;
@@ -69,7 +69,8 @@ impl Neural {
                 .embedding(&picture)
                 .map_err(|reason| NeuralError::Model { index: record.index, reason }),
             // `log audit` reports what is lost.
-            Ok(None) | Err(BlobError::Missing { .. } | BlobError::Altered { .. }) => Ok(None),
+            Ok(None) => Ok(None),
+            Err(error) if error.is_lost() => Ok(None),
             Err(error) => Err(DeriveError::from(error).into()),
         }
     }

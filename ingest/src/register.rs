@@ -11,6 +11,7 @@ use timemark_vision::{Features, Kind, Pdq, second};
 
 use crate::creator::CreatorKey;
 use crate::derive::DeriveError;
+use crate::descriptors;
 use crate::engine::Engine;
 use crate::finding::Finding;
 use crate::media::{self, Limits, MediaError};
@@ -37,6 +38,8 @@ pub struct Submission<'a> {
     pub second_kind: Option<Kind>,
     /// Register a file that looks like a picture and does not decode, without fingerprint.
     pub bytes_only: bool,
+    /// Keep the work's digests and what it looks like, and not the work.
+    pub hash_only: bool,
 }
 
 /// What came of a registration.
@@ -114,7 +117,12 @@ pub fn register(
     }
     // In the pool, whose threads are few: what a picture takes, the allocator keeps a while for the thread that asked.
     let mut look = rayon::scope(|_| work.look(submission))?;
-    let digests = work.store(engine)?;
+    let digests = work.store(submission, engine)?;
+    if let Some(look) = &look
+        && (submission.hash_only || engine.works.seals_away())
+    {
+        engine.works.put_descriptors(&work.content, &descriptors::to_bytes(&look.features))?;
+    }
     let claim = claim(path, submission, digests, work.media_type, look.as_ref(), engine);
     // Many may wait for the log at a time, but not with their works in memory.
     let content = work.content;
@@ -220,7 +228,8 @@ impl Work {
             (&mut file).take(rest).read_to_end(&mut bytes).map_err(RegisterError::Unreadable)?;
             Bytes::Here(bytes)
         } else {
-            let stored = engine.blobs.put(&mut bytes.as_slice().chain((&mut file).take(rest)));
+            let mut work = bytes.as_slice().chain((&mut file).take(rest));
+            let stored = take_in(&mut work, submission, engine);
             Bytes::Stored(stored.map_err(|error| match error {
                 BlobError::Source(error) => RegisterError::Unreadable(error),
                 error => RegisterError::Blob(error),
@@ -256,12 +265,26 @@ impl Work {
         Ok(Some(Look { pdq, second, features: Features::of_work(&picture) }))
     }
 
-    fn store(&self, engine: &Engine) -> Result<WorkDigests, RegisterError> {
+    fn store(
+        &self,
+        submission: &Submission<'_>,
+        engine: &Engine,
+    ) -> Result<WorkDigests, RegisterError> {
         match &self.bytes {
-            Bytes::Here(bytes) => Ok(engine.blobs.put(&mut bytes.as_slice())?),
+            Bytes::Here(bytes) => Ok(take_in(&mut bytes.as_slice(), submission, engine)?),
             Bytes::Stored(digests) => Ok(*digests),
         }
     }
+}
+
+/// Stores a work, or takes note of it.
+fn take_in(
+    work: &mut dyn Read,
+    submission: &Submission<'_>,
+    engine: &Engine,
+) -> Result<WorkDigests, BlobError> {
+    let taken = if submission.hash_only { engine.works.note(work) } else { engine.works.put(work) };
+    taken.map(|stored| stored.digests)
 }
 
 fn claim(

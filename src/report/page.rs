@@ -215,7 +215,7 @@ fn draw(pictures: &[Picture], dir: &Path, engine: &Engine) -> Thumbnails {
         while let Some(&picture) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
             let thumbnail = match picture {
                 Picture::Suspect(id) => drawn_before(dir, &id),
-                Picture::Work(id) => engine.blobs.get(&id).map_err(Into::into).and_then(thumbnail),
+                Picture::Work(id) => engine.works.get(&id).map_err(Into::into).and_then(thumbnail),
             };
             drawn.push((picture, thumbnail.map_err(error_words)));
         }

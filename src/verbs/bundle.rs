@@ -124,14 +124,14 @@ impl Bundle {
             Part::bytes("verify.html", page),
         ];
         parts.extend(self.papers(&facts, &works, &suspects, &engine, &policy_sha256)?);
-        let blobs = &engine.blobs;
+        let store = &engine.works;
         // A thumbnail is a picture of the work.
         let shown = (!self.hash_only).then_some(&engine);
         for work in &works {
             let content = work.receipt.claim.work.content();
             if !self.hash_only {
                 parts.push(Part::stream(&work.path, move || {
-                    blobs
+                    store
                         .get(&content)
                         .map(|r| Box::new(r) as Box<dyn Read>)
                         .map_err(io::Error::other)
@@ -211,7 +211,7 @@ impl Bundle {
         );
         let content = claim.work.content();
         ensure!(
-            self.hash_only || engine.blobs.has(&content)?,
+            self.hash_only || engine.works.has(&content)?,
             "the archive does not hold the work {content}; --hash-only bundles its digests"
         );
         Ok(Work { receipt, path, outcome })

@@ -180,7 +180,7 @@ pub(crate) fn of_stored(
     archive: Option<&Engine>,
 ) -> Result<Issued, CertificateError> {
     let drawn = archive.and_then(|engine| {
-        let work = engine.blobs.get(&receipt.claim.work.content()).map_err(Into::into);
+        let work = engine.works.get(&receipt.claim.work.content()).map_err(Into::into);
         shown(work.and_then(|work| thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX)))
     });
     issued(&receipt.claim.work, receipt, policy, None, drawn.as_deref())

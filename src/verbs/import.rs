@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::Result;
 use timemark_ingest::{CreatorKey, Found, Sighting, WalkError, check, named};
 
+use crate::car::Unpacking;
 use crate::catalogue::{BadRow, Catalogue, Listed, Row};
 use crate::outcome::{Answer, error_words, remark};
 use crate::progress;
@@ -21,7 +22,14 @@ use crate::registering::{How, RegisterJson, Registering, Task, Words};
 #[derive(clap::Args)]
 pub(crate) struct Import {
     /// The catalogue: CSV in UTF-8, with commas, semicolons or tabs
-    catalogue: PathBuf,
+    #[arg(required_unless_present = "car")]
+    catalogue: Option<PathBuf>,
+    /// Instead of a catalogue: a CAR file, as IPFS tools export it, whose files are unpacked and registered
+    #[arg(long, value_name = "FILE", requires = "into", conflicts_with_all = ["catalogue", "dry_run", "base"])]
+    car: Option<PathBuf>,
+    /// The folder into which the files of a CAR go; receipts go beside them
+    #[arg(long, value_name = "DIR", requires = "car")]
+    into: Option<PathBuf>,
     /// Check every row and register nothing; of pictures only the first bytes and the size are looked at
     #[arg(long)]
     dry_run: bool,
@@ -46,17 +54,38 @@ pub(crate) struct Import {
 
 impl Import {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
-        let mut catalogue = Catalogue::open(&self.catalogue, self.ignore_unknown_columns)?;
+        if let (Some(car), Some(into)) = (&self.car, &self.into) {
+            return self.of_car(archive, car, into);
+        }
+        let mut catalogue = Catalogue::open(self.catalogue(), self.ignore_unknown_columns)?;
         if self.dry_run {
             return self.check(catalogue);
         }
-        let run = Registering::open(archive, &self.how, Some(&self.catalogue))?;
+        let run = Registering::open(archive, &self.how, Some(self.catalogue()))?;
         let bar = progress::by_bytes("importing", catalogue.bytes());
         let rows = progress::counted(catalogue.by_ref(), &bar, || run.tally().errors());
         let nameless = AtomicBool::default();
         let answer = run.all(rows, &bar, |row| self.task(row, &nameless))?;
         catalogue.finish()?;
         Ok(answer)
+    }
+
+    /// Registers the files of a CAR.
+    fn of_car(&self, archive: &Path, car: &Path, into: &Path) -> Result<Answer> {
+        let files = Unpacking::open(car, into)?;
+        let run = Registering::open(archive, &self.how, None)?;
+        let bar = progress::counter("importing", files.len());
+        run.all(files, &bar, |file| Task {
+            sighting: file.and_then(|path| named(&path)),
+            said: Cow::Owned(self.filled(Words::default())),
+            line: None,
+            steps: 1,
+        })
+    }
+
+    /// Where there is no CAR, clap sees to it that there is a catalogue.
+    fn catalogue(&self) -> &Path {
+        self.catalogue.as_deref().unwrap_or(Path::new(""))
     }
 
     /// Looks at every row as far as that leaves no trace.
@@ -71,7 +100,7 @@ impl Import {
             let line = self.checked(self.task(row, &nameless), creator_key.as_ref());
             rows += 1;
             errors.set(errors.get() + u64::from(line.error.is_some()));
-            bar.suspend(|| line.print(&self.how, Some(&self.catalogue)))?;
+            bar.suspend(|| line.print(&self.how, Some(self.catalogue())))?;
             bar.inc(steps);
         }
         bar.finish_and_clear();
@@ -120,7 +149,7 @@ impl Import {
 
     /// The folder that paths begin in.
     fn folder(&self) -> &Path {
-        self.base.as_deref().or(self.catalogue.parent()).unwrap_or(Path::new(""))
+        self.base.as_deref().or(self.catalogue().parent()).unwrap_or(Path::new(""))
     }
 
     fn sighting(&self, listed: &Path) -> Result<Sighting, WalkError> {

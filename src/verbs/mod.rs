@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod certificate;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod log;
@@ -11,6 +12,7 @@ pub(crate) mod renew;
 pub(crate) mod scan;
 pub(crate) mod search;
 pub(crate) mod serve;
+pub(crate) mod store;
 pub(crate) mod tsa;
 pub(crate) mod verify;
 pub(crate) mod witness;

@@ -74,6 +74,12 @@ pub trait BlobStore: Send + Sync {
     /// Forgets a blob; one that is not there is forgotten already.
     fn remove(&self, at: &Address) -> Result<(), BlobError>;
 
+    /// Puts a blob in the place of one that is not what it was.
+    fn heal(&self, at: &Address, bytes: &mut dyn Read) -> Result<(), BlobError> {
+        self.remove(at)?;
+        self.put_as(at, bytes)
+    }
+
     /// One flush for everything whose `put` returned before: it survives a power cut once this
     /// returns. After a failure, a store may refuse every later flush, as it cannot know what is lost.
     fn sync(&self) -> Result<(), BlobError>;
@@ -137,6 +143,24 @@ pub enum BlobError {
         /// What the system says.
         source: io::Error,
     },
+    /// The work is registered by its digests alone: its bytes were never kept.
+    #[error("of work {id} only digests were kept, as was asked for")]
+    NotKept {
+        /// The work asked for.
+        id: ContentId,
+    },
+    /// The work is kept sealed, to keys that are not here.
+    #[error("work {id} is sealed, and the key that opens it is not here")]
+    Sealed {
+        /// The work asked for.
+        id: ContentId,
+    },
+    /// A record of where a work lies cannot be read.
+    #[error("{} says where a work lies and is damaged", path.display())]
+    Record {
+        /// The record.
+        path: PathBuf,
+    },
     /// A store elsewhere did not do what it was asked for.
     #[error("{store} {problem}")]
     Remote {
@@ -147,6 +171,15 @@ pub enum BlobError {
         /// What its client says.
         source: Option<Box<dyn Error + Send + Sync>>,
     },
+}
+
+impl BlobError {
+    /// Whether the work itself is not to be had, so that others must do without it. That a store is away is another
+    /// matter.
+    pub const fn is_lost(&self) -> bool {
+        use BlobError::{Altered, Missing, NotKept, Record, Sealed};
+        matches!(self, Missing { .. } | Altered { .. } | NotKept { .. } | Sealed { .. } | Record { .. })
+    }
 }
 
 /// What became of a request to a store elsewhere.

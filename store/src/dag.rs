@@ -183,7 +183,10 @@ impl<Out: FnMut(DagCid, &[u8]) -> Result<(), E>, E> DagBuilder<Out> {
 }
 
 /// Computes the address alone.
-pub struct DagHasher(DagBuilder<fn(DagCid, &[u8]) -> Result<(), std::convert::Infallible>>);
+pub struct DagHasher(DagBuilder<Nowhere>);
+
+/// Where blocks go that nobody wants.
+type Nowhere = fn(DagCid, &[u8]) -> Result<(), std::convert::Infallible>;
 
 impl DagHasher {
     /// A hasher that has seen nothing.

@@ -20,6 +20,7 @@ use timemark_verify::{ContentId, WorkDigests, WorkHasher};
 
 use crate::blobs::{Address, BlobError, BlobStore, Stored, Verified};
 use crate::dag::DagHasher;
+use crate::records::list_ids;
 
 /// A folder of works.
 pub struct FileStore {
@@ -62,6 +63,35 @@ impl FileStore {
     /// Where a blob of this id lies.
     pub fn path(&self, id: &ContentId) -> PathBuf {
         self.dir.join(&id.sha256_hex()[..2]).join(id.to_string())
+    }
+
+    /// The blobs that are here, with their lengths, in no order.
+    pub fn list(&self) -> Result<Vec<(ContentId, u64)>, BlobError> {
+        let ids = list_ids(&self.dir)?;
+        Ok(ids.into_iter().filter_map(|id| Some((id, self.length(&id)?))).collect())
+    }
+
+    /// How long a blob is that is here.
+    pub fn length(&self, id: &ContentId) -> Option<u64> {
+        fs::metadata(self.path(id)).ok().map(|metadata| metadata.len())
+    }
+
+    /// Hands on a blob from elsewhere and keeps it once it has passed to its end. `kept` is told its length then. That the
+    /// folder has no room for it is no fault of the reader's.
+    pub(crate) fn keeping(
+        &self,
+        at: &Address,
+        blob: Box<dyn Read + Send>,
+        kept: Told,
+    ) -> Box<dyn Read + Send> {
+        match self.incoming() {
+            Ok(incoming) => {
+                let place = self.path(&at.content);
+                let keeping = Some((incoming, kept));
+                Box::new(Keeping { blob, keeping, place, bytes: 0 })
+            }
+            Err(_) => blob,
+        }
     }
 
     /// Puts what was written aside in its place, unless the same is there.
@@ -199,6 +229,36 @@ impl Drop for Incoming {
             // What cannot be removed now is removed when the store is opened next.
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Who is to be told how long a blob is that came and is kept.
+type Told = Box<dyn FnOnce(u64) + Send>;
+
+/// A verifying reader of a blob that is written aside as it passes.
+struct Keeping {
+    blob: Box<dyn Read + Send>,
+    keeping: Option<(Incoming, Told)>,
+    place: PathBuf,
+    bytes: u64,
+}
+
+impl Read for Keeping {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.blob.read(buffer)?;
+        if read > 0 {
+            self.bytes += read as u64;
+            let written = self.keeping.as_mut().map(|(i, _)| i.file.write_all(&buffer[..read]));
+            if let Some(Err(_)) = written {
+                self.keeping = None;
+            }
+        } else if !buffer.is_empty()
+            && let Some((incoming, kept)) = self.keeping.take()
+            && incoming.move_to(&self.place).is_ok()
+        {
+            kept(self.bytes);
+        }
+        Ok(read)
     }
 }
 

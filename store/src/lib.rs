@@ -12,14 +12,25 @@
 //! bytes and records, and gives back the same.
 
 mod blobs;
+mod check;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod dag;
 mod embedded;
+pub mod encoding;
 mod files;
+mod places;
+mod records;
 mod registry;
+mod tiered;
+mod waiting;
+mod works;
 
 pub use blobs::{Address, BlobError, BlobStore, RemoteProblem, Stored, Verified};
+pub use check::Checked;
 pub use embedded::EmbeddedRegistry;
 pub use files::FileStore;
+pub use places::{Kept, Place};
 pub use registry::{Record, Registry, RegistryError};
+pub use tiered::{Progress, TieredStore, Tiering};
+pub use works::{Keeping, Packed, Remote, Works};

@@ -1,0 +1,603 @@
+//! A folder of files before a store elsewhere: nothing waits for the network, and nothing is lost while it is away.
+//!
+//! A blob is written to the folder and to a durable list of what waits ([`crate::waiting`]); threads carry it to the
+//! store elsewhere, as often as it takes, and strike it off once that store has been seen to have it. Only then may
+//! the folder forget it, where it is to hold no more than so many bytes. Reading asks the folder first, and keeps what
+//! came from elsewhere.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use timemark_verify::ContentId;
+
+use crate::blobs::{Address, BlobError, BlobStore, RemoteProblem, Stored, told_by};
+use crate::dag::DagHasher;
+use crate::files::FileStore;
+use crate::waiting::Waiting;
+
+/// When a blob is sent, and how much the folder keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiering {
+    /// Whether each `put` tries the store elsewhere itself before it returns. What fails waits, as otherwise.
+    pub write_through: bool,
+    /// Bytes that the folder may keep of what the store elsewhere has; `None`: everything.
+    pub keep_bytes_max: Option<u64>,
+}
+
+/// How far the store elsewhere has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Blobs that reached it since this store was opened.
+    pub sent: u64,
+    /// Blobs that wait for it.
+    pub waiting: u64,
+    /// What became of the last attempt that failed, unless one has succeeded since.
+    pub problem: Option<String>,
+}
+
+/// The folder and the store elsewhere as one.
+pub struct TieredStore {
+    tiers: Arc<Tiers>,
+    senders: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Tiers {
+    local: Arc<FileStore>,
+    remote: Arc<dyn BlobStore>,
+    waiting: Waiting,
+    tiering: Tiering,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<ContentId>,
+    /// Blobs with which something is wrong that another attempt now would not change.
+    stuck: Vec<ContentId>,
+    under_way: u64,
+    sent: u64,
+    problem: Option<String>,
+    /// Attempts in a row that failed for no fault of the blob.
+    failures: u32,
+    resume_at: Option<Instant>,
+    closing: bool,
+    cache: Cache,
+}
+
+/// What the folder holds of what the store elsewhere has; the first came first and goes first.
+#[derive(Default)]
+struct Cache {
+    order: VecDeque<ContentId>,
+    bytes: HashMap<ContentId, u64>,
+    total: u64,
+}
+
+impl TieredStore {
+    /// Puts a folder before a store elsewhere. What waits is listed in `dir`, on the folder's own file system. Nothing is
+    /// sent before [`TieredStore::start_sending`], unless blobs are written through.
+    pub fn open(
+        local: Arc<FileStore>,
+        remote: Arc<dyn BlobStore>,
+        dir: &Path,
+        tiering: Tiering,
+    ) -> Result<TieredStore, BlobError> {
+        let waiting = Waiting::open(dir)?;
+        let mut state = State { queue: waiting.all()?.into(), ..State::default() };
+        if tiering.keep_bytes_max.is_some() {
+            // Nothing is known of their order any more.
+            let queue: HashSet<ContentId> = state.queue.iter().copied().collect();
+            for (blob, bytes) in local.list()? {
+                if !queue.contains(&blob) {
+                    state.cache.add(blob, bytes);
+                }
+            }
+        }
+        let (state, changed) = (Mutex::new(state), Condvar::new());
+        let tiers = Tiers { local, remote, waiting, tiering, state, changed };
+        Ok(TieredStore { tiers: Arc::new(tiers), senders: Mutex::default() })
+    }
+
+    /// From here on threads send what waits, until the store is dropped.
+    pub fn start_sending(&self) {
+        let mut senders = self.senders();
+        for _ in senders.len()..SENDERS {
+            let tiers = self.tiers.clone();
+            let sender = thread::Builder::new().name("sender".to_owned());
+            // Without a thread, what waits stays on its list.
+            senders.extend(sender.spawn(move || tiers.send_all()).ok());
+        }
+    }
+
+    fn senders(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a blob that lies in the folder on the list of what is to be sent.
+    pub fn enqueue(&self, blob: &Address) -> Result<(), BlobError> {
+        self.tiers.waiting.add(blob)?;
+        self.tiers.lock().queue.push_back(blob.content);
+        self.tiers.changed.notify_one();
+        Ok(())
+    }
+
+    /// Whether a blob has not reached the store elsewhere yet.
+    pub fn waits(&self, blob: &Address) -> bool {
+        self.tiers.waiting.has(&blob.content)
+    }
+
+    /// How far it has come.
+    pub fn progress(&self) -> Progress {
+        self.tiers.lock().progress()
+    }
+
+    /// Waits until everything has reached the store elsewhere, or nothing has for so long. `watch` is told now and then.
+    pub fn drain(&self, patience: Duration, watch: &dyn Fn(&Progress)) -> Progress {
+        let mut state = self.tiers.lock();
+        // What was wrong with a blob may be right again.
+        let stuck = std::mem::take(&mut state.stuck);
+        state.queue.extend(stuck);
+        state.resume_at = None;
+        self.tiers.changed.notify_all();
+        let (mut sent, mut since) = (state.sent, Instant::now());
+        let nobody_sends = self.senders().is_empty();
+        while !state.queue.is_empty() || state.under_way > 0 {
+            if nobody_sends || since.elapsed() >= patience {
+                break;
+            }
+            let waited = self.tiers.changed.wait_timeout(state, WATCH_INTERVAL);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.sent != sent {
+                (sent, since) = (state.sent, Instant::now());
+            }
+            watch(&state.progress());
+        }
+        state.progress()
+    }
+}
+
+impl BlobStore for TieredStore {
+    fn name(&self) -> String {
+        format!("{} before {}", self.tiers.local.name(), self.tiers.remote.name())
+    }
+
+    fn put(&self, bytes: &mut dyn Read) -> Result<Stored, BlobError> {
+        let stored = self.tiers.local.put(bytes)?;
+        self.tiers.took_in(&stored.address())?;
+        Ok(stored)
+    }
+
+    fn put_as(&self, at: &Address, bytes: &mut dyn Read) -> Result<(), BlobError> {
+        self.tiers.local.put_as(at, bytes)?;
+        self.tiers.took_in(at)
+    }
+
+    fn get(&self, at: &Address) -> Result<Box<dyn Read + Send>, BlobError> {
+        match self.tiers.local.get(at) {
+            Err(BlobError::Missing { .. }) => {}
+            here => return here,
+        }
+        let there = self.tiers.remote.get(at)?;
+        if self.tiers.tiering.keep_bytes_max == Some(0) {
+            return Ok(there);
+        }
+        let tiers = self.tiers.clone();
+        let blob = at.content;
+        let kept = move |bytes| tiers.came_back(blob, bytes);
+        Ok(self.tiers.local.keeping(at, there, Box::new(kept)))
+    }
+
+    fn has(&self, at: &Address) -> Result<bool, BlobError> {
+        Ok(self.tiers.local.has(at)? || self.tiers.remote.has(at)?)
+    }
+
+    fn remove(&self, at: &Address) -> Result<(), BlobError> {
+        self.tiers.waiting.done(&at.content)?;
+        self.tiers.lock().cache.remove(&at.content);
+        self.tiers.local.remove(at)?;
+        self.tiers.remote.remove(at)
+    }
+
+    /// What waits is durable as well: both lie on one file system.
+    fn sync(&self) -> Result<(), BlobError> {
+        self.tiers.local.sync()
+    }
+
+    fn read(&self, at: &Address, bytes_max: u64) -> Result<Vec<u8>, BlobError> {
+        match self.tiers.local.read(at, bytes_max) {
+            // The store elsewhere may have it as it was; then the folder has it again as well.
+            Err(BlobError::Altered { .. } | BlobError::Io { .. }) => {
+                let bytes = self.tiers.remote.read(at, bytes_max)?;
+                let healed = self.tiers.local.put_as(at, &mut &bytes[..]);
+                healed.map(|()| bytes)
+            }
+            Err(BlobError::Missing { .. }) => {
+                crate::blobs::read_whole(&mut *self.get(at)?, at.content, bytes_max)
+            }
+            here => here,
+        }
+    }
+}
+
+impl Drop for TieredStore {
+    /// Waits for what is under way; the rest waits on its list.
+    fn drop(&mut self) {
+        self.tiers.lock().closing = true;
+        self.tiers.changed.notify_all();
+        for sender in self.senders().drain(..) {
+            let _ = sender.join(); // what it did not finish is on the list
+        }
+    }
+}
+
+impl Tiers {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn took_in(&self, blob: &Address) -> Result<(), BlobError> {
+        self.waiting.add(blob)?;
+        if self.tiering.write_through {
+            self.lock().under_way += 1;
+            let sent = self.send(blob);
+            self.settle(&blob.content, sent);
+        } else {
+            self.lock().queue.push_back(blob.content);
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    /// What a sender does all day.
+    fn send_all(&self) {
+        let mut state = self.lock();
+        while !state.closing {
+            let resume_in = state.resume_at.map(|at| at.saturating_duration_since(Instant::now()));
+            match resume_in.filter(|pause| !pause.is_zero()) {
+                Some(pause) => {
+                    let waited = self.changed.wait_timeout(state, pause);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    continue;
+                }
+                None => state.resume_at = None,
+            }
+            let Some(blob) = state.queue.pop_front() else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            // It may have been removed since, by another process as well.
+            if !self.waiting.has(&blob) {
+                self.changed.notify_all();
+                continue;
+            }
+            state.under_way += 1;
+            drop(state);
+            let sent = self.address(&blob).and_then(|address| self.send(&address));
+            self.settle(&blob, sent);
+            state = self.lock();
+        }
+    }
+
+    fn address(&self, blob: &ContentId) -> Result<Address, BlobError> {
+        if let Some(address) = self.waiting.address(blob) {
+            return Ok(address);
+        }
+        let mut bytes = self.local.get(&Address::of_one_chunk(*blob))?;
+        let mut dag = DagHasher::new();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            match bytes.read(&mut buffer) {
+                Ok(0) => return Ok(Address { content: *blob, dag: dag.finish() }),
+                Ok(read) => dag.update(&buffer[..read]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(told_by(error, *blob)),
+            }
+        }
+    }
+
+    /// Sends a blob and sees that it has arrived.
+    fn send(&self, blob: &Address) -> Result<(), BlobError> {
+        let lost = |error| match error {
+            // The folder has forgotten it already, or a meddler has taken it.
+            BlobError::Missing { .. } if self.remote.has(blob)? => Ok(()),
+            error => Err(error),
+        };
+        match self.local.get(blob) {
+            Ok(mut bytes) => self.remote.put_as(blob, &mut bytes)?,
+            Err(error) => lost(error)?,
+        }
+        if !self.remote.has(blob)? {
+            return Err(BlobError::Remote {
+                store: self.remote.name(),
+                problem: RemoteProblem::Lied {
+                    expected: format!("that it has {}", blob.content),
+                    said: "that it has not, just after it took it in,".to_owned(),
+                },
+                source: None,
+            });
+        }
+        self.waiting.done(&blob.content)
+    }
+
+    /// Takes note of what became of an attempt.
+    fn settle(&self, blob: &ContentId, sent: Result<(), BlobError>) {
+        let length = self.local.length(blob);
+        let mut state = self.lock();
+        state.under_way -= 1;
+        match sent {
+            Ok(()) => {
+                state.sent += 1;
+                (state.failures, state.problem) = (0, None);
+                if self.tiering.keep_bytes_max.is_some()
+                    && let Some(bytes) = length
+                {
+                    state.cache.add(*blob, bytes);
+                }
+            }
+            Err(error) => {
+                state.problem = Some(in_full(&error));
+                if concerns_all(&error) {
+                    state.queue.push_back(*blob);
+                    state.failures = state.failures.saturating_add(1);
+                    state.resume_at = Some(Instant::now() + backoff(state.failures));
+                } else {
+                    state.stuck.push(*blob);
+                }
+            }
+        }
+        self.make_room(&mut state);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn came_back(&self, blob: ContentId, bytes: u64) {
+        let mut state = self.lock();
+        if self.tiering.keep_bytes_max.is_some() {
+            state.cache.add(blob, bytes);
+            self.make_room(&mut state);
+        }
+    }
+
+    /// Has the folder forget what is too much. What cannot be removed stays and is tried at the next start.
+    fn make_room(&self, state: &mut State) {
+        let Some(max) = self.tiering.keep_bytes_max else { return };
+        while state.cache.total > max {
+            let Some(blob) = state.cache.order.front().copied() else { return };
+            state.cache.remove(&blob);
+            // It may have been put again meanwhile.
+            if !self.waiting.has(&blob) {
+                let _ = self.local.remove(&Address::of_one_chunk(blob));
+            }
+        }
+    }
+}
+
+impl State {
+    fn progress(&self) -> Progress {
+        let waiting = self.queue.len() as u64 + self.stuck.len() as u64 + self.under_way;
+        Progress { sent: self.sent, waiting, problem: self.problem.clone() }
+    }
+}
+
+impl Cache {
+    fn add(&mut self, blob: ContentId, bytes: u64) {
+        if self.bytes.insert(blob, bytes).is_none() {
+            self.order.push_back(blob);
+            self.total += bytes;
+        }
+    }
+
+    fn remove(&mut self, blob: &ContentId) {
+        if let Some(bytes) = self.bytes.remove(blob) {
+            self.total -= bytes;
+            match self.order.front() == Some(blob) {
+                true => drop(self.order.pop_front()),
+                false => self.order.retain(|other| other != blob),
+            }
+        }
+    }
+}
+
+/// Whether the next blob would fare no better: the store elsewhere is away, full, or ill.
+fn concerns_all(error: &BlobError) -> bool {
+    match error {
+        BlobError::Remote { problem, .. } => !matches!(problem, RemoteProblem::Lied { .. }),
+        _ => false,
+    }
+}
+
+/// An error with its causes, in one line.
+fn in_full(error: &BlobError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// Twice as long after each failure, from a quarter of a second to half a minute.
+fn backoff(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    BACKOFF_MAX.min(BACKOFF_MIN.saturating_mul(1 << doublings))
+}
+
+/// Blobs under way at a time: a store elsewhere takes its time for each.
+const SENDERS: usize = 4;
+const BACKOFF_MIN: Duration = Duration::from_millis(250);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+const BUFFER_BYTES: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{address_of, check_blobs};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// A store elsewhere that can go away.
+    struct Elsewhere {
+        files: FileStore,
+        away: AtomicBool,
+    }
+
+    impl Elsewhere {
+        fn here(&self) -> Result<&FileStore, BlobError> {
+            let problem = RemoteProblem::Unreachable;
+            match self.away.load(Ordering::Relaxed) {
+                true => Err(BlobError::Remote { store: self.name(), problem, source: None }),
+                false => Ok(&self.files),
+            }
+        }
+    }
+
+    impl BlobStore for Elsewhere {
+        fn name(&self) -> String {
+            "elsewhere".to_owned()
+        }
+        fn put(&self, bytes: &mut dyn Read) -> Result<Stored, BlobError> {
+            self.here()?.put(bytes)
+        }
+        fn get(&self, at: &Address) -> Result<Box<dyn Read + Send>, BlobError> {
+            self.here()?.get(at)
+        }
+        fn has(&self, at: &Address) -> Result<bool, BlobError> {
+            self.here()?.has(at)
+        }
+        fn remove(&self, at: &Address) -> Result<(), BlobError> {
+            self.here()?.remove(at)
+        }
+        fn sync(&self) -> Result<(), BlobError> {
+            Ok(())
+        }
+    }
+
+    struct Desk {
+        dir: tempfile::TempDir,
+        elsewhere: Arc<Elsewhere>,
+    }
+
+    impl Desk {
+        fn new() -> Desk {
+            let dir = tempfile::tempdir().unwrap();
+            let files = FileStore::open(&dir.path().join("there")).unwrap();
+            let elsewhere = Arc::new(Elsewhere { files, away: AtomicBool::new(false) });
+            Desk { dir, elsewhere }
+        }
+
+        fn open(&self, write_through: bool, keep_bytes_max: Option<u64>) -> TieredStore {
+            let local = Arc::new(FileStore::open(&self.dir.path().join("here")).unwrap());
+            let tiering = Tiering { write_through, keep_bytes_max };
+            let dir = self.dir.path().join("here/waiting");
+            TieredStore::open(local, self.elsewhere.clone(), &dir, tiering).unwrap()
+        }
+
+        fn local(&self, bytes: &[u8]) -> bool {
+            let local = FileStore::open(&self.dir.path().join("here")).unwrap();
+            local.has(&address_of(bytes)).unwrap()
+        }
+
+        fn is_away(&self, away: bool) {
+            self.elsewhere.away.store(away, Ordering::Relaxed);
+        }
+    }
+
+    const LONG: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn the_contract_holds_however_it_is_set() {
+        for write_through in [false, true] {
+            for keep in [None, Some(0), Some(1 << 20)] {
+                let desk = Desk::new();
+                let store = desk.open(write_through, keep);
+                store.start_sending();
+                check_blobs(&store);
+                assert_eq!(store.drain(LONG, &|_| {}).waiting, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_put_while_the_store_elsewhere_is_away_reaches_it_later() {
+        for write_through in [false, true] {
+            let desk = Desk::new();
+            desk.is_away(true);
+            let store = desk.open(write_through, Some(0));
+            store.start_sending();
+            store.put(&mut &b"a work"[..]).unwrap();
+            let progress = store.drain(Duration::from_millis(300), &|_| {});
+            assert_eq!(progress.waiting, 1);
+            assert!(progress.problem.unwrap().contains("elsewhere does not answer"));
+            assert_eq!(store.read(&address_of(b"a work"), 9).unwrap(), b"a work");
+            drop(store);
+            assert!(desk.local(b"a work"), "it must not go before it has arrived");
+
+            desk.is_away(false);
+            let store = desk.open(write_through, Some(0));
+            assert_eq!(store.progress().waiting, 1);
+            store.start_sending();
+            let progress = store.drain(LONG, &|_| {});
+            assert_eq!(progress, Progress { sent: 1, waiting: 0, problem: None });
+            assert!(!desk.local(b"a work"));
+            assert_eq!(store.read(&address_of(b"a work"), 9).unwrap(), b"a work");
+        }
+    }
+
+    #[test]
+    fn a_mark_that_a_power_cut_emptied_is_made_out_again() {
+        let desk = Desk::new();
+        let work = vec![7; 700_000];
+        desk.open(false, None).put(&mut &work[..]).unwrap();
+        let mark = desk.dir.path().join("here/waiting").join(ContentId::of(&work).to_string());
+        std::fs::write(mark, "").unwrap();
+        let store = desk.open(false, None);
+        store.start_sending();
+        assert_eq!(store.drain(LONG, &|_| {}).waiting, 0);
+        assert!(desk.elsewhere.files.has(&address_of(&work)).unwrap());
+    }
+
+    #[test]
+    fn a_blob_that_is_damaged_here_is_not_sent_and_holds_up_no_other() {
+        let desk = Desk::new();
+        let store = desk.open(false, None);
+        store.put(&mut &b"damaged"[..]).unwrap();
+        store.put(&mut &b"sound"[..]).unwrap();
+        let path = store.tiers.local.path(&ContentId::of(b"damaged"));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, b"damagex").unwrap();
+        drop(store);
+        let store = desk.open(false, None);
+        store.start_sending();
+        let progress = store.drain(Duration::from_secs(1), &|_| {});
+        assert_eq!((progress.sent, progress.waiting), (1, 1));
+        assert!(!desk.elsewhere.files.has(&address_of(b"damaged")).unwrap());
+        // Putting the true bytes heals it.
+        store.put(&mut &b"damaged"[..]).unwrap();
+        assert_eq!(store.drain(LONG, &|_| {}).waiting, 0);
+    }
+
+    #[test]
+    fn the_folder_keeps_what_was_read_within_its_room_and_heals_from_elsewhere() {
+        let desk = Desk::new();
+        let works: Vec<Vec<u8>> = (0..4).map(|n| vec![n; 1000]).collect();
+        for work in &works {
+            desk.elsewhere.files.put(&mut &work[..]).unwrap();
+        }
+        let store = desk.open(false, Some(2500));
+        for work in &works {
+            assert_eq!(store.read(&address_of(work), 1000).unwrap(), *work);
+        }
+        let here: Vec<bool> = works.iter().map(|work| desk.local(work)).collect();
+        assert_eq!(here, [false, false, true, true]);
+        let path = store.tiers.local.path(&ContentId::of(&works[3]));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, vec![9; 1000]).unwrap();
+        assert_eq!(store.read(&address_of(&works[3]), 1000).unwrap(), works[3]);
+        assert_eq!(std::fs::read(&path).unwrap(), works[3]);
+    }
+}
