@@ -17,9 +17,11 @@ pub mod contract;
 pub mod dag;
 mod embedded;
 mod files;
+mod ipfs;
 mod registry;
 
 pub use blobs::{Address, BlobError, BlobStore, RemoteProblem, Stored, Verified};
 pub use embedded::EmbeddedRegistry;
 pub use files::FileStore;
+pub use ipfs::{IpfsPatience, IpfsStore};
 pub use registry::{Record, Registry, RegistryError};
