@@ -18,8 +18,10 @@ pub mod dag;
 mod embedded;
 mod files;
 mod registry;
+mod s3;
 
 pub use blobs::{Address, BlobError, BlobStore, RemoteProblem, Stored, Verified};
 pub use embedded::EmbeddedRegistry;
 pub use files::FileStore;
 pub use registry::{Record, Registry, RegistryError};
+pub use s3::{S3Options, S3Patience, S3Store};
