@@ -26,6 +26,7 @@ mod registry;
 mod tiered;
 mod waiting;
 mod works;
+mod s3;
 
 pub use blobs::{Address, BlobError, BlobStore, RemoteProblem, Stored, Verified};
 pub use check::Checked;
@@ -36,3 +37,4 @@ pub use ipfs::{IpfsPatience, IpfsStore};
 pub use registry::{Record, Registry, RegistryError};
 pub use tiered::{Progress, TieredStore, Tiering};
 pub use works::{Keeping, Packed, Remote, Works};
+pub use s3::{S3Options, S3Patience, S3Store};

@@ -70,7 +70,8 @@ fn rooms_use_only_the_floor_below() {
         let (_, allowed) = EDGES.iter().find(|(room, _)| *room == name).unwrap();
         for dependency in package["dependencies"].as_array().unwrap() {
             let used = dependency["name"].as_str().unwrap();
-            let allowed = !used.starts_with("timemark") || allowed.contains(&used);
+            // A room's tests use the room itself, with a feature for them.
+            let allowed = !used.starts_with("timemark") || used == name || allowed.contains(&used);
             assert!(allowed, "{name} may not use {used}");
         }
     }
