@@ -12,6 +12,7 @@
 //! bytes and records, and gives back the same.
 
 mod blobs;
+pub mod car;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod dag;
