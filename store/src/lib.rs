@@ -13,6 +13,7 @@
 
 mod blobs;
 mod check;
+pub mod car;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod dag;
