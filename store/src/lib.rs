@@ -16,6 +16,7 @@ mod blobs;
 pub mod contract;
 pub mod dag;
 mod embedded;
+pub mod encoding;
 mod files;
 mod registry;
 
