@@ -186,7 +186,8 @@ pub(crate) fn works(archive: &Path) -> Result<Works> {
             tiering: setting.tiering,
         }),
     };
-    let keeping = Keeping { dir: archive.join(BLOBS), remote, seal_to, identities: identities(archive)? };
+    let keeping =
+        Keeping { dir: archive.join(BLOBS), remote, seal_to, identities: identities(archive)? };
     Ok(Works::open(keeping)?)
 }
 
@@ -294,7 +295,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
         }
-        let bad = ["", "/srv/works", "files:", "ipfs:5001", "s3:http://127.0.0.1:3900", "s3:?region=x"];
+        let bad =
+            ["", "/srv/works", "files:", "ipfs:5001", "s3:http://127.0.0.1:3900", "s3:?region=x"];
         for text in bad.into_iter().chain(["s3:ftp://host/works", "s3:works?zone=1", "files:a b"]) {
             assert!(text.parse::<Location>().is_err(), "{text}");
         }
@@ -310,7 +312,9 @@ mod tests {
         for setting in [setting, Setting::default()] {
             assert_eq!(Setting::parse(&setting.to_text()).unwrap(), setting);
         }
-        for bad in ["", "timemark-store v2\n", "timemark-store v1\nkeep some\n", "timemark-store v1\nx\n"] {
+        for bad in
+            ["", "timemark-store v2\n", "timemark-store v1\nkeep some\n", "timemark-store v1\nx\n"]
+        {
             assert!(Setting::parse(bad).is_err(), "{bad}");
         }
     }

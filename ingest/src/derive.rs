@@ -87,14 +87,15 @@ impl Engine {
             }
         }
         let seen = missing.into_par_iter().map(|(index, work)| {
-            let features = match self.works.descriptors(&work)?.as_deref().and_then(descriptors::parse) {
-                Some(kept) => Some(kept),
-                None => match work_picture(&work, self) {
-                    // `log audit` reports it; that a work is lost must not keep the others from being found.
-                    Err(error) if error.is_lost() => None,
-                    picture => picture?.map(|picture| Features::of_work(&picture)),
-                },
-            };
+            let features =
+                match self.works.descriptors(&work)?.as_deref().and_then(descriptors::parse) {
+                    Some(kept) => Some(kept),
+                    None => match work_picture(&work, self) {
+                        // `log audit` reports it; that a work is lost must not keep the others from being found.
+                        Err(error) if error.is_lost() => None,
+                        picture => picture?.map(|picture| Features::of_work(&picture)),
+                    },
+                };
             Ok::<_, DeriveError>(features.map(|features| (index, Arc::new(features))))
         });
         found.extend(seen.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?);

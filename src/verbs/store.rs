@@ -132,7 +132,9 @@ fn show(archive: &Path, json: bool) -> Result<Answer> {
         Some(remote) => {
             let keep = setting.tiering.keep_bytes_max;
             let keep = keep.map_or("all of them".to_owned(), |max| format!("up to {max} bytes"));
-            print_line(&format!("works are kept in {remote}; {keep} in the archive's folder as well"))?;
+            print_line(&format!(
+                "works are kept in {remote}; {keep} in the archive's folder as well"
+            ))?;
             print_line(&format!("{waiting} wait to be sent there"))?;
         }
     }
@@ -320,9 +322,8 @@ impl Pack {
                     bar.inc(1);
                 }
             };
-            let workers: Vec<_> = (0..self.jobs.map_or(cores, usize::from))
-                .map(|_| scope.spawn(worker))
-                .collect();
+            let workers: Vec<_> =
+                (0..self.jobs.map_or(cores, usize::from)).map(|_| scope.spawn(worker)).collect();
             workers.into_iter().try_for_each(|worker| match worker.join() {
                 Ok(result) => result,
                 Err(_) => bail!("a thread ended before its time"),

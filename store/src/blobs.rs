@@ -178,7 +178,10 @@ impl BlobError {
     /// matter.
     pub const fn is_lost(&self) -> bool {
         use BlobError::{Altered, Missing, NotKept, Record, Sealed};
-        matches!(self, Missing { .. } | Altered { .. } | NotKept { .. } | Sealed { .. } | Record { .. })
+        matches!(
+            self,
+            Missing { .. } | Altered { .. } | NotKept { .. } | Sealed { .. } | Record { .. }
+        )
     }
 }
 

@@ -12,30 +12,30 @@
 //! bytes and records, and gives back the same.
 
 mod blobs;
-mod check;
 pub mod car;
+mod check;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod dag;
 mod embedded;
 pub mod encoding;
 mod files;
+mod ipfs;
 mod places;
 mod records;
-mod ipfs;
 mod registry;
+mod s3;
 mod tiered;
 mod waiting;
 mod works;
-mod s3;
 
 pub use blobs::{Address, BlobError, BlobStore, RemoteProblem, Stored, Verified};
 pub use check::Checked;
 pub use embedded::EmbeddedRegistry;
 pub use files::FileStore;
-pub use places::{Kept, Place};
 pub use ipfs::{IpfsPatience, IpfsStore};
+pub use places::{Kept, Place};
 pub use registry::{Record, Registry, RegistryError};
+pub use s3::{S3Options, S3Patience, S3Store};
 pub use tiered::{Progress, TieredStore, Tiering};
 pub use works::{Keeping, Packed, Remote, Works};
-pub use s3::{S3Options, S3Patience, S3Store};

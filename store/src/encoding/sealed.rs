@@ -160,6 +160,11 @@ impl Identities {
         Recipients(self.0.iter().map(x25519::Identity::to_public).collect())
     }
 
+    /// Whether what is sealed for these can be opened here.
+    pub fn open_for(&self, recipients: &Recipients) -> bool {
+        self.recipients().0.iter().any(|own| recipients.0.contains(own))
+    }
+
     /// Opens what was sealed, and gives the bytes as they are read. Each chunk of 64 KiB is authentic when it is
     /// given; that the end is missing is told where the end would have been.
     pub fn open_sealed(
