@@ -1,6 +1,10 @@
 //! What the targets share: a small world whose every genuine statement is known, and the seal of a
 //! receipt.
 
+#[path = "../../store/src/car/mod.rs"]
+pub mod car; // with `dag`, because the rest of `store` brings clients of other stores along
+#[path = "../../store/src/dag.rs"]
+pub mod dag;
 #[path = "../../ingest/src/media/mod.rs"]
 pub mod media; // alone, because the rest of `ingest` brings stores and indexes along
 #[path = "../../ingest/src/sources/mod.rs"]

@@ -1,4 +1,5 @@
 //! Archives of blocks, made by hand: what is written reads back, and whatever else is one error.
+#![cfg(test)]
 
 use std::io::{Cursor, Read};
 
@@ -112,7 +113,8 @@ fn damage_is_told_by_its_kind_and_place() {
     for (bytes, said) in [
         (&b""[..], "within what begins at byte 0"),
         (b"\x05hello", "no map"),
-        (b"PK\x03\x04", "more than"),
+        (b"PK\x03\x04", "within what begins at byte 0"),
+        (b"\xFF\xFF\xFF\x7F", "more than"),
         (b"\x0A\xA1\x67version\x03", "version 3"),
         (b"\x0A\xA1\x67version\x02", "within what begins at byte 11"),
     ] {

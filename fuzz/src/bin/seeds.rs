@@ -9,6 +9,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use timemark_fuzz::car::{CarError, CarWriter};
+use timemark_fuzz::dag::{Codec, DagCid};
 use timemark_fuzz::witness_request::AddCheckpoint;
 use timemark_fuzz::world::{World, key};
 use timemark_verify::merkle::empty_root;
@@ -98,6 +100,9 @@ fn main() -> io::Result<()> {
     for (name, records) in web_archives() {
         write("warc", name.to_owned(), &records)?;
     }
+    for (name, archive) in block_archives()? {
+        write("car", name.to_owned(), &archive)?;
+    }
     let mut turned = picture(ImageFormat::Jpeg);
     turned.splice(2..2, EXIF_TURNED.iter().copied());
     write("picture", "turned.jpg".to_owned(), &turned)
@@ -135,6 +140,38 @@ fn archives() -> Vec<(&'static str, Vec<u8>)> {
         ("plain.tar", tar),
         ("plain.zip", zip),
     ]
+}
+
+/// Archives of blocks: of two files, of none, of version 2; and nodes of a file, a folder and a part of a large one.
+fn block_archives() -> io::Result<Vec<(&'static str, Vec<u8>)>> {
+    let raw = DagCid::of_block(Codec::Raw, b"words");
+    let roots = [raw, DagCid::of_block(Codec::Raw, b"")];
+    let write = |roots: &[DagCid], files: &[&[u8]]| -> Result<Vec<u8>, CarError> {
+        let mut writer = CarWriter::new(Vec::new(), roots)?;
+        files.iter().try_for_each(|file| writer.add(&mut &**file).map(drop))?;
+        writer.finish()
+    };
+    let files = write(&roots, &[b"words", b""]).map_err(io::Error::other)?;
+    let none = write(&[], &[]).map_err(io::Error::other)?;
+    let bounds = [51u64, files.len() as u64, 0].map(u64::to_le_bytes).concat();
+    let second = [b"\x0A\xA1\x67version\x02", &[0; 16][..], &bounds, &files].concat();
+    let link = |name: &str| {
+        let name = [&[0x12, name.len() as u8], name.as_bytes()].concat();
+        let link = [&[0x0A, 36], &raw.to_bytes()[..], &name, &[0x18, 5]].concat();
+        [&[0x12, link.len() as u8], &link[..]].concat()
+    };
+    let node = |links: &[Vec<u8>], unixfs: &[u8]| {
+        [&links.concat()[..], &[0x0A, unixfs.len() as u8], unixfs].concat()
+    };
+    Ok(vec![
+        ("files", files),
+        ("none", none),
+        ("version-2", second),
+        ("inline", node(&[], b"\x08\x02\x12\x03abc\x18\x03")),
+        ("node", node(&[link(""), link("")], b"\x08\x02\x18\x0A\x20\x05\x20\x05")),
+        ("folder", node(&[link("a"), link("b")], b"\x08\x01")),
+        ("shard", node(&[link("00a"), link("07")], b"\x08\x05\x28\x22\x30\x80\x02")),
+    ])
 }
 
 /// What follows a first record in a web archive.
