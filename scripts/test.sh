@@ -8,6 +8,7 @@ need_build
 need "the checks against Go's tlog" golang-go golang-golang-x-mod-dev || true
 need "the check of the order of flushes" strace || true
 need "creators' keys and time-stamps" openssl || true
+need "the works that are sealed" age || true
 need "the checks of certificates" poppler-utils qpdf zbar-tools || true
 need "the check of PDQ and the table of recall" python3 python3-venv || true
 if ! target/peers/venv/bin/python -c 'import pdqhash' 2>/dev/null; then
@@ -32,6 +33,9 @@ if ! grep -qs "\"version\": \"$playwright\"" target/peers/page/node_modules/play
     npm install --prefix target/peers/page --no-audit --no-fund --ignore-scripts --save-exact "playwright-core@$playwright" >&2 ||
         echo "missing for the page in a browser: the npm package playwright-core" >&2
 fi
+scripts/ipfs-node.sh install || echo "missing for the IPFS store: the npm package ipfs" >&2
+scripts/s3-server.sh install || echo "missing for the S3 store: the npm package s3rver" >&2
+scripts/cid-peers.sh install || echo "missing for the checks of CIDs: what scripts/cid-peers.sh names" >&2
 scripts/page.sh || echo "missing: the verifier's page" >&2
 if [ "${CI:-}" = true ]; then
     export TIMEMARK_REQUIRE_PEERS=1

@@ -84,9 +84,7 @@ fn to_files(works: &Works, wanted: &[Wanted], dir: &Path) -> Result<Answer> {
             Ok(())
         };
         match write().with_context(|| path.display().to_string()) {
-            Ok(()) => {
-                bar.suspend(|| print_line(&format!("exported    {}", legible(&path))))?
-            }
+            Ok(()) => bar.suspend(|| print_line(&format!("exported    {}", legible(&path))))?,
             Err(error) => {
                 failed += 1;
                 bar.suspend(|| remark(&format!("{error:#}")));

@@ -19,6 +19,7 @@ mod receipts;
 mod renewal;
 mod samples;
 mod scanning;
+mod storage;
 mod support;
 mod tidy;
 mod timestamps;

@@ -1,0 +1,288 @@
+//! Works on other shelves: packed, sealed, left away, on an IPFS node, in a bucket; checked, healed, copied.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{Desk, expect, expect_json, repository, run, skip};
+
+/// An archive, and a folder of works: the samples.
+fn desk() -> Desk {
+    let desk = Desk::new();
+    expect(0, &mut desk.timemark(["init", "--origin", "storage.example"]));
+    for entry in fs::read_dir(repository("samples/works")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        desk.file(&format!("works/{name}"), fs::read(path).unwrap());
+    }
+    desk
+}
+
+fn register(desk: &Desk, arguments: &[&str]) -> Vec<Value> {
+    let mut command = desk.timemark(["register", "works", "--json"]);
+    expect_json(0, command.args(arguments))
+}
+
+/// How many of the sample suspects show a work.
+fn matches(desk: &Desk) -> usize {
+    let mut scan = desk.timemark(["scan", "--json"]);
+    let lines = expect_json(0, scan.arg(repository("samples/suspects")));
+    lines.iter().filter(|line| line["status"] == "match").count()
+}
+
+/// Every file below a folder.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found
+}
+
+/// Blobs in the archive's folder.
+fn blobs(desk: &Desk) -> Vec<PathBuf> {
+    let of_blobs = |path: &PathBuf| path.parent().unwrap().file_name().unwrap().len() == 2;
+    let dir = desk.path("archive/blobs");
+    let beside = ["places", "descriptors", "waiting"].map(|beside| dir.join(beside));
+    let is_blob = |path: &PathBuf| !beside.iter().any(|beside| path.starts_with(beside));
+    files(&dir).into_iter().filter(of_blobs).filter(is_blob).collect()
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+/// Exports every work and compares it with the file that was registered.
+fn all_come_out_as_they_were(desk: &Desk, lines: &[Value], more: &[&str]) {
+    let mut export = desk.timemark(["export", "--to", "out"]);
+    export.args(lines.iter().map(|line| line["work"].as_str().unwrap())).args(more);
+    expect(0, &mut export);
+    for line in lines {
+        let work = fs::read(desk.path("out").join(line["work"].as_str().unwrap())).unwrap();
+        assert!(work == fs::read(desk.path(line["file"].as_str().unwrap())).unwrap(), "{line}");
+    }
+}
+
+#[test]
+fn works_take_less_room_and_come_out_as_they_were() {
+    let desk = desk();
+    let lines = register(&desk, &[]);
+    let found = matches(&desk);
+    let bytes = |desk: &Desk| -> u64 {
+        blobs(desk).iter().map(|path| fs::metadata(path).unwrap().len()).sum()
+    };
+    let before = bytes(&desk);
+    expect(0, &mut desk.timemark(["store", "pack"]));
+    let after = bytes(&desk);
+    assert!(after < before * 95 / 100, "{before} {after}");
+    assert_eq!(blobs(&desk).len(), lines.len(), "the old blobs are gone");
+    // A second run finds nothing to do, and readers notice nothing.
+    expect(0, &mut desk.timemark(["store", "pack"]));
+    assert_eq!(bytes(&desk), after);
+    assert_eq!(matches(&desk), found);
+    assert!(register(&desk, &[]).iter().all(|line| line["status"] == "duplicate"));
+    expect(0, &mut desk.timemark(["log", "audit"]));
+    all_come_out_as_they_were(&desk, &lines, &[]);
+
+    // A flipped bit in what is packed is found, and healed from a copy of the blobs.
+    expect(0, &mut desk.timemark(["store", "copy", "--to", "files:copy"]));
+    expect(0, &mut desk.timemark(["store", "check"]));
+    flip(&blobs(&desk)[0]);
+    let checked = expect_json(1, &mut desk.timemark(["store", "check", "--json"]));
+    assert_eq!(checked.iter().filter(|line| line["status"] == "damaged").count(), 1);
+    let mut heal = desk.timemark(["store", "check", "--json", "--heal-from", "files:copy"]);
+    let healed = expect_json(0, &mut heal);
+    let healed: Vec<_> = healed.iter().filter(|line| line["status"] == "healed").collect();
+    assert_eq!(healed.len(), 1);
+    assert!(healed[0]["healed"][0].as_str().unwrap().contains("healed from the folder"));
+    expect(0, &mut desk.timemark(["store", "check"]));
+}
+
+#[test]
+fn copies_of_works_that_were_never_kept_are_found() {
+    let desk = desk();
+    let kept = desk.path("archive");
+    register(&desk, &["--receipts", "receipts"]);
+    let found = matches(&desk);
+    fs::remove_dir_all(kept).unwrap();
+    expect(0, &mut desk.timemark(["init", "--origin", "storage.example"]));
+    let lines = register(&desk, &["--hash-only"]);
+    assert!(lines.iter().all(|line| line["kept"] == false && line["dag_cid"].is_string()));
+    assert_eq!(blobs(&desk), [PathBuf::new(); 0]);
+    let found_without = matches(&desk);
+    assert!(found_without * 10 >= found * 7, "{found_without} of {found}");
+    // The keypoints are no cache: they outlive the index.
+    fs::remove_dir_all(desk.path("archive/index")).unwrap();
+    assert_eq!(matches(&desk), found_without);
+    expect(0, &mut desk.timemark(["log", "audit"]));
+    expect(0, &mut desk.timemark(["store", "check"]));
+    let work = lines[0]["work"].as_str().unwrap();
+    let export = run(&mut desk.timemark(["export", work, "--to", "out"]));
+    assert_eq!(export.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&export.stderr).contains("only digests were kept"));
+}
+
+#[test]
+fn a_sealed_work_is_read_by_whoever_has_the_key_and_nobody_else() {
+    let desk = desk();
+    register(&desk, &["--receipts", "receipts"]);
+    let found = matches(&desk);
+    fs::remove_dir_all(desk.path("archive")).unwrap();
+    expect(0, &mut desk.timemark(["init", "--origin", "storage.example"]));
+    expect(0, &mut desk.timemark(["store", "use", "files", "--seal"]));
+    let lines = register(&desk, &[]);
+    for blob in blobs(&desk) {
+        assert!(fs::read(&blob).unwrap().starts_with(b"age-encryption.org/v1\n"));
+    }
+    assert_eq!(matches(&desk), found);
+    expect(0, &mut desk.timemark(["store", "pack"]));
+    expect(0, &mut desk.timemark(["store", "check"]));
+    assert!(
+        blobs(&desk)
+            .iter()
+            .all(|blob| { fs::read(blob).unwrap().starts_with(b"age-encryption.org/v1\n") })
+    );
+    all_come_out_as_they_were(&desk, &lines, &[]);
+    fs::remove_dir_all(desk.path("out")).unwrap();
+
+    // The key goes to its holder: the archive can tell copies still, and cannot show a work.
+    fs::rename(desk.path("archive/keys/store.key"), desk.path("creator.key")).unwrap();
+    let work = lines[0]["work"].as_str().unwrap();
+    let export = run(&mut desk.timemark(["export", work, "--to", "out"]));
+    assert_eq!(export.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&export.stderr).contains("is sealed"));
+    let checked = expect_json(0, &mut desk.timemark(["store", "check", "--json"]));
+    assert_eq!(checked.len(), lines.len());
+    all_come_out_as_they_were(&desk, &lines, &["--identity", "creator.key"]);
+}
+
+#[test]
+fn a_car_carries_works_to_another_archive() {
+    let desk = desk();
+    desk.file("works/long.txt", "A line of a long text.\n".repeat(30_000));
+    let lines = register(&desk, &[]);
+    let mut export = desk.timemark(["export", "--car", "works.car"]);
+    export.args(lines.iter().map(|line| line["work"].as_str().unwrap()));
+    expect(0, &mut export);
+    let other = Desk::new();
+    fs::copy(desk.path("works.car"), other.path("works.car")).unwrap();
+    let mut import = other.timemark(["import", "--car", "works.car", "--into", "files", "--json"]);
+    let imported = expect_json(0, &mut import);
+    let ids = |lines: &[Value]| {
+        let mut ids: Vec<String> = lines.iter().map(|line| line["work"].to_string()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(&imported), ids(&lines));
+    // Where every file is named after its root, which is what the registration says as well.
+    for line in &imported {
+        let name = Path::new(line["file"].as_str().unwrap()).file_name().unwrap().to_owned();
+        assert_eq!(line["dag_cid"].as_str(), name.to_str());
+    }
+    let mut again = other.timemark(["import", "--car", "works.car", "--into", "files", "--json"]);
+    let again = expect_json(0, &mut again);
+    assert!(again.iter().all(|line| line["status"] == "duplicate"));
+}
+
+/// An IPFS node of its own, which goes with the test.
+struct Node {
+    dir: PathBuf,
+    port: String,
+}
+
+impl Node {
+    fn start(dir: PathBuf) -> Option<Node> {
+        if !repository("target/peers/ipfs/node_modules/ipfs").exists() {
+            skip("no IPFS node: scripts/ipfs-node.sh install");
+            return None;
+        }
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port().to_string();
+        drop(free);
+        let node = Node { dir, port };
+        node.go_on();
+        Some(node)
+    }
+
+    fn script(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(repository("scripts/ipfs-node.sh"));
+        command.arg(arguments[0]).arg(&self.dir).args(&arguments[1..]);
+        command
+    }
+
+    fn go_on(&self) {
+        expect(0, &mut self.script(&["start", &self.port]));
+    }
+
+    fn stop(&self) {
+        expect(0, &mut self.script(&["stop"]));
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.script(&["stop"]).status();
+    }
+}
+
+#[test]
+fn an_ipfs_node_that_goes_and_comes_back_ends_up_with_every_work() {
+    let desk = desk();
+    let Some(node) = Node::start(desk.path("node")) else { return };
+    let count: usize =
+        std::env::var("TIMEMARK_IPFS_WORKS").map_or(60, |count| count.parse().unwrap());
+    let sample = fs::read(repository("samples/works/harbour-at-dusk.jpg")).unwrap();
+    for number in 0..count {
+        // Each a picture of its own, by what follows the end of the image.
+        let bytes = [&sample[..], format!("number {number}").as_bytes()].concat();
+        desk.file(&format!("many/{number}.jpg"), bytes);
+    }
+    let location = format!("ipfs:http://127.0.0.1:{}", node.port);
+    expect(0, &mut desk.timemark(["store", "use", &location, "--keep", "0"]));
+    let first = register(&desk, &[]);
+    assert_eq!(blobs(&desk), [PathBuf::new(); 0], "they are on the node, and nowhere else");
+
+    let mut registering = desk.timemark(["register", "many", "--json", "--claimant", "A. Creator"]);
+    let mut registering: Child =
+        registering.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    node.stop();
+    let mut said = String::new();
+    std::io::Read::read_to_string(registering.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let output = registering.wait_with_output().unwrap();
+    assert!(output.status.success(), "the node costs no registration: {output:?}");
+    let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), count);
+    let shown = expect_json(0, &mut desk.timemark(["store", "show", "--json"])).remove(0);
+    let waiting = shown["waiting"].as_u64().unwrap();
+    println!("{waiting} of {count} works wait for the node");
+    if waiting > 0 {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            said.contains("works wait to be sent") && said.contains("does not answer"),
+            "{said}"
+        );
+    }
+
+    node.go_on();
+    expect(0, &mut desk.timemark(["store", "push"]));
+    let shown = expect_json(0, &mut desk.timemark(["store", "show", "--json"])).remove(0);
+    assert_eq!(shown["waiting"], 0);
+    assert_eq!(blobs(&desk), [PathBuf::new(); 0]);
+    // Everything is pinned, once: the check reads all of it from the node.
+    let checked = expect_json(0, &mut desk.timemark(["store", "check", "--json"]));
+    assert_eq!(checked.len(), count + first.len());
+    assert!(checked.iter().all(|line| line["status"] == "sound"));
+    let mut again = desk.timemark(["register", "many", "--json", "--claimant", "A. Creator"]);
+    assert!(expect_json(0, &mut again).iter().all(|line| line["status"] == "duplicate"));
+    // A scan with nothing but the node.
+    assert!(matches(&desk) > 0);
+    all_come_out_as_they_were(&desk, &first, &[]);
+}
