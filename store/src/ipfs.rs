@@ -3,8 +3,8 @@
 //! The node is told the profile of that address explicitly, and what it answers is compared: a node that chunks
 //! otherwise, or lies, is found out before anything counts as stored. What it hands out is verified by the reader.
 //! A work is kept as long as it is pinned: the node itself clears away what is not, when it collects garbage. As a
-//! node does not write a block that it has, putting a work again does not heal one that its disk altered: remove the
-//! work, let the node collect its garbage (`ipfs repo gc`), then put it.
+//! node does not write a block that it has, putting a work again does not heal one that its disk altered;
+//! [`BlobStore::heal`] removes its blocks first.
 //!
 //! The RPC is plain HTTP and lets everybody do everything, so it belongs on loopback or a private network. The store
 //! takes every recursive pin for one of its own: the node is to serve nothing else.
@@ -13,8 +13,9 @@
 //! what they send, never longer than its patience, and whoever stops waiting aborts them. Bytes go through a few
 //! buffers that are handed back and forth, so that a work of any length takes the same memory.
 
+use std::collections::HashSet;
 use std::future::Future;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -33,7 +34,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::blobs::{Address, BlobError, BlobStore, RemoteProblem, Stored, Verified};
-use crate::dag::{DagCid, DagHasher};
+use crate::dag::{DagBuilder, DagCid, DagHasher};
 
 /// An IPFS node that keeps works.
 pub struct IpfsStore {
@@ -153,11 +154,51 @@ impl BlobStore for IpfsStore {
         self.node.unpin(&at.dag)
     }
 
+    /// A node does not write a block that it has, so those of the work go first. One that another work shares stays as long
+    /// as that is pinned.
+    fn heal(&self, at: &Address, bytes: &mut dyn Read) -> Result<(), BlobError> {
+        let mut spool = tempfile::tempfile().map_err(in_spool)?;
+        let mut blocks = HashSet::new();
+        let mut dag = DagBuilder::new(|cid, _block: &[u8]| {
+            blocks.insert(cid);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        let mut buffer = vec![0; SPOOL_BYTES];
+        loop {
+            match bytes.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => {
+                    let Ok(()) = dag.update(&buffer[..read]);
+                    spool.write_all(&buffer[..read]).map_err(in_spool)?;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(BlobError::Source(error)),
+            }
+        }
+        let Ok(root) = dag.finish();
+        if root != at.dag {
+            return Err(BlobError::Altered { id: at.content });
+        }
+        self.node.unpin(&at.dag)?;
+        for block in blocks {
+            let (client, cid) = (self.node.client.clone(), block.to_string());
+            let asked = self.node.start(async move { client.block_rm(&cid).await })?;
+            // What cannot be removed shows when the work is read again.
+            let _ = asked.wait(self.node.patience.answer);
+        }
+        spool.rewind().map_err(in_spool)?;
+        self.put_as(at, &mut spool)
+    }
+
     /// Nothing to do: a node answers `add` after it has written and pinned, and the RPC offers no flush. That its
     /// writes outlast a power cut is set in its own configuration (`Datastore.Spec`, where `sync` is the default).
     fn sync(&self) -> Result<(), BlobError> {
         Ok(())
     }
+}
+
+fn in_spool(source: io::Error) -> BlobError {
+    BlobError::Io { path: std::env::temp_dir(), source }
 }
 
 /// The node as the requests see it. Readers hold on to it, and outlive the store.
@@ -510,6 +551,7 @@ fn profile() -> request::Add<'static> {
     }
 }
 
+const SPOOL_BYTES: usize = 256 << 10;
 /// The kind of pin that keeps a whole work.
 const RECURSIVE: &str = "recursive";
 /// How Kubo and js-ipfs say that there is no such pin, listing and removing.

@@ -282,6 +282,17 @@ fn an_ipfs_node_that_goes_and_comes_back_ends_up_with_every_work() {
     assert!(checked.iter().all(|line| line["status"] == "sound"));
     let mut again = desk.timemark(["register", "many", "--json", "--claimant", "A. Creator"]);
     assert!(expect_json(0, &mut again).iter().all(|line| line["status"] == "duplicate"));
+    // A bit flips on the node's disk: found, and healed from a copy of the works.
+    expect(0, &mut desk.timemark(["store", "copy", "--to", "files:copy"]));
+    let work = fs::read(desk.path("works/manifesto.txt")).unwrap();
+    let is_it = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == work);
+    flip(&files(&desk.path("node/blocks")).into_iter().find(is_it).unwrap());
+    expect(1, &mut desk.timemark(["store", "check"]));
+    let mut heal = desk.timemark(["store", "check", "--json", "--heal-from", "files:copy"]);
+    let healed = expect_json(0, &mut heal);
+    let healed: Vec<_> = healed.iter().filter(|line| line["status"] == "healed").collect();
+    assert_eq!(healed.len(), 1);
+    assert!(healed[0]["healed"][0].as_str().unwrap().starts_with("the IPFS node http://"));
     // A scan with nothing but the node.
     assert!(matches(&desk) > 0);
     all_come_out_as_they_were(&desk, &first, &[]);
