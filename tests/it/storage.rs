@@ -1,6 +1,7 @@
 //! Works on other shelves: packed, sealed, left away, on an IPFS node, in a bucket; checked, healed, copied.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -189,6 +190,71 @@ fn a_car_carries_works_to_another_archive() {
     let mut again = other.timemark(["import", "--car", "works.car", "--into", "files", "--json"]);
     let again = expect_json(0, &mut again);
     assert!(again.iter().all(|line| line["status"] == "duplicate"));
+}
+
+/// A small S3 server, which goes with the test.
+struct Bucket {
+    server: Child,
+    location: String,
+}
+
+impl Bucket {
+    fn start(dir: &Path) -> Option<Bucket> {
+        let modules = repository("target/peers/s3/node_modules");
+        if !modules.join("s3rver").exists() {
+            skip("no S3 server: scripts/s3-server.sh install");
+            return None;
+        }
+        let mut command = Command::new("node");
+        command.arg(repository("store/tests/s3/s3rver.cjs")).arg(dir).arg("works");
+        command.env("NODE_PATH", modules).env("NODE_NO_WARNINGS", "1").stdout(Stdio::piped());
+        let mut server = command.spawn().unwrap();
+        let mut line = String::new();
+        let output = BufReader::new(server.stdout.take().unwrap()).read_line(&mut line);
+        output.unwrap();
+        let url = line.trim_end().strip_prefix("listening on ").unwrap();
+        Some(Bucket { server, location: format!("s3:{url}/works/archive?region=us-east-1") })
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn a_bucket_holds_every_work_and_a_flipped_bit_in_it_is_healed() {
+    let desk = desk();
+    let dir = desk.path("server");
+    fs::create_dir(&dir).unwrap();
+    let Some(bucket) = Bucket::start(&dir) else { return };
+    desk.file("archive/keys/s3.key", "S3RVER\nS3RVER\n");
+    let used = ["store", "use", &bucket.location, "--keep", "0", "--write-through"];
+    expect(0, &mut desk.timemark(used));
+    let lines = register(&desk, &[]);
+    assert_eq!(blobs(&desk), [PathBuf::new(); 0], "they are in the bucket, and nowhere else");
+    assert!(matches(&desk) > 0);
+    expect(0, &mut desk.timemark(["store", "copy", "--to", "files:copy"]));
+    // Every blob is copied once.
+    expect(0, &mut desk.timemark(["store", "copy", "--to", "files:copy"]));
+    let work = fs::read(desk.path("works/manifesto.txt")).unwrap();
+    let is_it = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == work);
+    flip(&files(&dir).into_iter().find(is_it).unwrap());
+    expect(1, &mut desk.timemark(["store", "check"]));
+    let mut heal = desk.timemark(["store", "check", "--json", "--heal-from", "files:copy"]);
+    let healed = expect_json(0, &mut heal);
+    let healed: Vec<_> = healed.iter().filter(|line| line["status"] == "healed").collect();
+    assert_eq!(healed.len(), 1);
+    all_come_out_as_they_were(&desk, &lines, &[]);
+    // To go back, the works must be here first.
+    let refused = run(&mut desk.timemark(["store", "use", "files"]));
+    assert_eq!(refused.status.code(), Some(2));
+    expect(0, &mut desk.timemark(["store", "copy", "--to", "files:archive/blobs"]));
+    expect(0, &mut desk.timemark(["store", "use", "files"]));
+    drop(bucket);
+    assert!(matches(&desk) > 0);
 }
 
 /// An IPFS node of its own, which goes with the test.
