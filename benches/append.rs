@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use measure::{Report, quantile};
-use timemark_store::{BlobStore, FileStore};
+use timemark_store::Works;
 use timemark_tlog::Log;
 use timemark_verify::{Policy, Receipt, verify};
 
@@ -70,7 +70,7 @@ struct Run {
     latency_ms_p99: f64,
 }
 
-fn run(appenders: usize, works: &FileStore, log: &Log) -> Result<Run> {
+fn run(appenders: usize, works: &Works, log: &Log) -> Result<Run> {
     let before = log.size();
     let done = Mutex::new((Vec::new(), Vec::new()));
     let started = Instant::now();
@@ -97,7 +97,7 @@ fn run(appenders: usize, works: &FileStore, log: &Log) -> Result<Run> {
     })
 }
 
-fn append(works: &FileStore, log: &Log, number: u64) -> Result<Receipt> {
+fn append(works: &Works, log: &Log, number: u64) -> Result<Receipt> {
     let work = number.to_be_bytes().repeat(128);
     let digests = works.put(&mut &work[..])?.digests;
     Ok(log.append(&measure::claim(number, digests))?)

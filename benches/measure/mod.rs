@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use tempfile::TempDir;
 use timemark_ingest::{Sighting, walk};
-use timemark_store::{BlobStore, FileStore};
+use timemark_store::{Keeping, Works};
 use timemark_tlog::{Log, LogKey};
 use timemark_verify::{Claim, ClaimFingerprint, Fingerprint, WorkDigests};
 
@@ -93,8 +93,10 @@ pub fn scratch() -> Result<TempDir> {
 }
 
 /// The truth of a new archive, opened as `src/open.rs` does: each batch flushes the works first.
-pub fn works_and_log(dir: &Path) -> Result<(Arc<FileStore>, Log)> {
-    let works = Arc::new(FileStore::open(&dir.join("blobs"))?);
+pub fn works_and_log(dir: &Path) -> Result<(Arc<Works>, Log)> {
+    let dir_of_works = dir.join("blobs");
+    let keeping = Keeping { dir: dir_of_works, remote: None, seal_to: None, identities: None };
+    let works = Arc::new(Works::open(keeping)?);
     let flushed = works.clone();
     let log = new_log(&dir.join("log"), Box::new(move || Ok(flushed.sync()?)))?;
     Ok((works, log))
