@@ -128,7 +128,7 @@ fn the_script_for_experts_follows_every_path_in_the_tree() {
     for number in 0..40 {
         desk.file(&format!("many/{number}.txt"), format!("work {number}"));
     }
-    let lines = expect_json(0, &mut desk.timemark(["register", "many", "--json"]));
+    let lines = expect_json(0, &mut desk.timemark(["register", "many"]));
     let mut command = bundle(&desk, ["--profile", "cn-court", "--out", "case.zip"]);
     expect(0, command.args((0..40).map(|number| format!("many/{number}.txt"))));
     // Those that share a batch have others on their right.

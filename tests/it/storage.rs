@@ -22,13 +22,13 @@ fn desk() -> Desk {
 }
 
 fn register(desk: &Desk, arguments: &[&str]) -> Vec<Value> {
-    let mut command = desk.timemark(["register", "works", "--json"]);
+    let mut command = desk.timemark(["register", "works"]);
     expect_json(0, command.args(arguments))
 }
 
 /// How many of the sample suspects show a work.
 fn matches(desk: &Desk) -> usize {
-    let mut scan = desk.timemark(["scan", "--json"]);
+    let mut scan = desk.timemark(["scan"]);
     let lines = expect_json(0, scan.arg(repository("samples/suspects")));
     lines.iter().filter(|line| line["status"] == "match").count()
 }
@@ -96,9 +96,9 @@ fn works_take_less_room_and_come_out_as_they_were() {
     expect(0, &mut desk.timemark(["store", "copy", "--to", "files:copy"]));
     expect(0, &mut desk.timemark(["store", "check"]));
     flip(&blobs(&desk)[0]);
-    let checked = expect_json(1, &mut desk.timemark(["store", "check", "--json"]));
+    let checked = expect_json(1, &mut desk.timemark(["store", "check"]));
     assert_eq!(checked.iter().filter(|line| line["status"] == "damaged").count(), 1);
-    let mut heal = desk.timemark(["store", "check", "--json", "--heal-from", "files:copy"]);
+    let mut heal = desk.timemark(["store", "check", "--heal-from", "files:copy"]);
     let healed = expect_json(0, &mut heal);
     let healed: Vec<_> = healed.iter().filter(|line| line["status"] == "healed").collect();
     assert_eq!(healed.len(), 1);
@@ -159,7 +159,7 @@ fn a_sealed_work_is_read_by_whoever_has_the_key_and_nobody_else() {
     let export = run(&mut desk.timemark(["export", work, "--to", "out"]));
     assert_eq!(export.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&export.stderr).contains("is sealed"));
-    let checked = expect_json(0, &mut desk.timemark(["store", "check", "--json"]));
+    let checked = expect_json(0, &mut desk.timemark(["store", "check"]));
     assert_eq!(checked.len(), lines.len());
     all_come_out_as_they_were(&desk, &lines, &["--identity", "creator.key"]);
 }
@@ -174,7 +174,7 @@ fn a_car_carries_works_to_another_archive() {
     expect(0, &mut export);
     let other = Desk::new();
     fs::copy(desk.path("works.car"), other.path("works.car")).unwrap();
-    let mut import = other.timemark(["import", "--car", "works.car", "--into", "files", "--json"]);
+    let mut import = other.timemark(["import", "--car", "works.car", "--into", "files"]);
     let imported = expect_json(0, &mut import);
     let ids = |lines: &[Value]| {
         let mut ids: Vec<String> = lines.iter().map(|line| line["work"].to_string()).collect();
@@ -187,7 +187,7 @@ fn a_car_carries_works_to_another_archive() {
         let name = Path::new(line["file"].as_str().unwrap()).file_name().unwrap().to_owned();
         assert_eq!(line["dag_cid"].as_str(), name.to_str());
     }
-    let mut again = other.timemark(["import", "--car", "works.car", "--into", "files", "--json"]);
+    let mut again = other.timemark(["import", "--car", "works.car", "--into", "files"]);
     let again = expect_json(0, &mut again);
     assert!(again.iter().all(|line| line["status"] == "duplicate"));
 }
@@ -243,7 +243,7 @@ fn a_bucket_holds_every_work_and_a_flipped_bit_in_it_is_healed() {
     let is_it = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == work);
     flip(&files(&dir).into_iter().find(is_it).unwrap());
     expect(1, &mut desk.timemark(["store", "check"]));
-    let mut heal = desk.timemark(["store", "check", "--json", "--heal-from", "files:copy"]);
+    let mut heal = desk.timemark(["store", "check", "--heal-from", "files:copy"]);
     let healed = expect_json(0, &mut heal);
     let healed: Vec<_> = healed.iter().filter(|line| line["status"] == "healed").collect();
     assert_eq!(healed.len(), 1);
@@ -326,7 +326,7 @@ fn an_ipfs_node_that_goes_and_comes_back_ends_up_with_every_work() {
     assert!(output.status.success(), "the node costs no registration: {output:?}");
     let lines: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), count);
-    let shown = expect_json(0, &mut desk.timemark(["store", "show", "--json"])).remove(0);
+    let shown = expect_json(0, &mut desk.timemark(["store", "show"])).remove(0);
     let waiting = shown["waiting"].as_u64().unwrap();
     println!("{waiting} of {count} works wait for the node");
     if waiting > 0 {
@@ -339,14 +339,14 @@ fn an_ipfs_node_that_goes_and_comes_back_ends_up_with_every_work() {
 
     node.go_on();
     expect(0, &mut desk.timemark(["store", "push"]));
-    let shown = expect_json(0, &mut desk.timemark(["store", "show", "--json"])).remove(0);
+    let shown = expect_json(0, &mut desk.timemark(["store", "show"])).remove(0);
     assert_eq!(shown["waiting"], 0);
     assert_eq!(blobs(&desk), [PathBuf::new(); 0]);
     // Everything is pinned, once: the check reads all of it from the node.
-    let checked = expect_json(0, &mut desk.timemark(["store", "check", "--json"]));
+    let checked = expect_json(0, &mut desk.timemark(["store", "check"]));
     assert_eq!(checked.len(), count + first.len());
     assert!(checked.iter().all(|line| line["status"] == "sound"));
-    let mut again = desk.timemark(["register", "many", "--json", "--claimant", "A. Creator"]);
+    let mut again = desk.timemark(["register", "many", "--claimant", "A. Creator"]);
     assert!(expect_json(0, &mut again).iter().all(|line| line["status"] == "duplicate"));
     // A bit flips on the node's disk: found, and healed from a copy of the works.
     expect(0, &mut desk.timemark(["store", "copy", "--to", "files:copy"]));
@@ -354,7 +354,7 @@ fn an_ipfs_node_that_goes_and_comes_back_ends_up_with_every_work() {
     let is_it = |path: &PathBuf| fs::read(path).is_ok_and(|bytes| bytes == work);
     flip(&files(&desk.path("node/blocks")).into_iter().find(is_it).unwrap());
     expect(1, &mut desk.timemark(["store", "check"]));
-    let mut heal = desk.timemark(["store", "check", "--json", "--heal-from", "files:copy"]);
+    let mut heal = desk.timemark(["store", "check", "--heal-from", "files:copy"]);
     let healed = expect_json(0, &mut heal);
     let healed: Vec<_> = healed.iter().filter(|line| line["status"] == "healed").collect();
     assert_eq!(healed.len(), 1);

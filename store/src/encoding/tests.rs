@@ -1,3 +1,5 @@
+//! What packing and sealing promise, beside their code.
+
 use std::fs;
 use std::io::{Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
