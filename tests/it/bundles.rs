@@ -123,6 +123,29 @@ fn a_bundle_verifies_alone_and_by_tools_that_are_not_ours() {
 }
 
 #[test]
+fn the_script_for_experts_follows_every_path_in_the_tree() {
+    let desk = desk();
+    for number in 0..40 {
+        desk.file(&format!("many/{number}.txt"), format!("work {number}"));
+    }
+    let lines = expect_json(0, &mut desk.timemark(["register", "many"]));
+    let mut command = bundle(&desk, ["--profile", "cn-court", "--out", "case.zip"]);
+    expect(0, command.args((0..40).map(|number| format!("many/{number}.txt"))));
+    // Those that share a batch have others on their right.
+    let is_last = |line: &Value| {
+        let receipt = fs::read_to_string(desk.path(line["receipt"].as_str().unwrap())).unwrap();
+        let size = (line["index"].as_u64().unwrap() + 1).to_string();
+        receipt.lines().any(|line| line == size)
+    };
+    assert!(!lines.iter().all(is_last), "no batch held two works");
+    let unzip = ["-q", "case.zip", "-d", "case"];
+    expect(0, Command::new("unzip").args(unzip).current_dir(desk.path("")).env("LC_ALL", "C"));
+    let said =
+        expect(0, Command::new("sh").arg("expert/commands.sh").current_dir(desk.path("case")));
+    assert!(said.contains("\n0 checks failed, "), "{said}");
+}
+
+#[test]
 fn works_can_be_left_away_and_are_then_judged_by_their_digests() {
     let desk = desk();
     let told = expect_json(

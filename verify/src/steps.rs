@@ -234,7 +234,7 @@ fn path_commands(number: usize, path: &[PathStep]) -> String {
     let mut commands = format!("h=$( (printf '\\000'; cat {LEAF}) | sha256sum | cut -c 1-64)\n");
     for step in path {
         let sibling = HEXLOWER.encode(&step.sibling.0);
-        let both = if step.is_left { format!("{sibling}$h") } else { format!("$h{sibling}") };
+        let both = if step.is_left { format!("{sibling}$h") } else { format!("${{h}}{sibling}") };
         commands += &format!("h=$(printf %s \"01{both}\" | xxd -r -p | sha256sum | cut -c 1-64)\n");
     }
     // The third line of a checkpoint is its root.
