@@ -141,8 +141,9 @@ fn a_work_damaged_or_lost_in_the_store_is_still_found_and_stops_no_scan() {
         }
     };
     let folders = std::fs::read_dir(desk.path("archive/blobs")).unwrap();
-    let folders: Vec<_> =
-        folders.map(|entry| entry.unwrap().path()).filter(|p| p.is_dir()).collect();
+    // Blobs lie in folders of two digits; beside them are records.
+    let of_blobs = |path: &std::path::PathBuf| path.file_name().unwrap().len() == 2;
+    let folders: Vec<_> = folders.map(|entry| entry.unwrap().path()).filter(of_blobs).collect();
     for folder in &folders {
         for blob in std::fs::read_dir(folder).unwrap() {
             let blob = blob.unwrap().path();
