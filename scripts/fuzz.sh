@@ -25,7 +25,8 @@ log=$(mktemp)
 trap 'rm -f "$summary" "$log"' EXIT
 failed=0
 for target in ${*:-$(cargo fuzz list)}; do
-    mkdir -p "corpus/$target"
+    # Long seeds are not kept: `cargo run` in this folder writes them.
+    mkdir -p "corpus/$target" "seeds/$target"
     if cargo fuzz run --sanitizer "${SANITIZER:-address}" "$target" \
         "corpus/$target" "seeds/$target" -- \
         -max_total_time="$seconds" -timeout=10 -print_final_stats=1 \
