@@ -5,7 +5,7 @@
 //! the folder forget it, where it is to hold no more than so many bytes. Reading asks the folder first, and keeps what
 //! came from elsewhere.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ use crate::waiting::Waiting;
 pub struct Tiering {
     /// Whether each `put` tries the store elsewhere itself before it returns. What fails waits, as otherwise.
     pub write_through: bool,
-    /// Bytes that the folder may keep of what the store elsewhere has; `None`: everything.
+    /// Bytes that the folder may keep of what was sent or fetched since the store was opened; `None`: everything.
     pub keep_bytes_max: Option<u64>,
 }
 
@@ -87,16 +87,9 @@ impl TieredStore {
         tiering: Tiering,
     ) -> Result<TieredStore, BlobError> {
         let waiting = Waiting::open(dir)?;
-        let mut state = State { queue: waiting.all()?.into(), ..State::default() };
-        if tiering.keep_bytes_max.is_some() {
-            // Nothing is known of their order any more.
-            let queue: HashSet<ContentId> = state.queue.iter().copied().collect();
-            for (blob, bytes) in local.list()? {
-                if !queue.contains(&blob) {
-                    state.cache.add(blob, bytes);
-                }
-            }
-        }
+        // What lies in the folder and waits for nothing may have been there before the store elsewhere was named: only what
+        // is sent or fetched from now on is known to be there, and may be forgotten here.
+        let state = State { queue: waiting.all()?.into(), ..State::default() };
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let tiers = Tiers { local, remote, waiting, tiering, state, changed };
         Ok(TieredStore { tiers: Arc::new(tiers), senders: Mutex::default() })
@@ -546,6 +539,17 @@ mod tests {
             assert!(!desk.local(b"a work"));
             assert_eq!(store.read(&address_of(b"a work"), 9).unwrap(), b"a work");
         }
+    }
+
+    #[test]
+    fn what_was_in_the_folder_before_is_not_forgotten_unsent() {
+        let desk = Desk::new();
+        let local = FileStore::open(&desk.dir.path().join("here")).unwrap();
+        local.put(&mut &b"from before"[..]).unwrap();
+        let store = desk.open(true, Some(0));
+        store.put(&mut &b"new"[..]).unwrap();
+        assert!(!desk.local(b"new") && desk.local(b"from before"));
+        assert!(!desk.elsewhere.files.has(&address_of(b"from before")).unwrap());
     }
 
     #[test]

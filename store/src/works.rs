@@ -364,7 +364,9 @@ impl Works {
                 return Ok(());
             }
             if self.is_sound(&kept.blob) {
-                return self.blobs().remove(&blob);
+                // It is kept already. That the store elsewhere is away is no reason to refuse it.
+                let _ = self.blobs().remove(&blob);
+                return Ok(());
             }
         }
         let as_it_is =
