@@ -1,9 +1,8 @@
 //! Small files beside the blobs, one for a work, each written in one step: `<2 hex of the SHA-256>/<CID>`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use data_encoding::HEXLOWER;
 use timemark_verify::ContentId;
@@ -12,15 +11,30 @@ use crate::blobs::BlobError;
 
 pub(crate) struct Records {
     dir: PathBuf,
-    next_incoming: AtomicU64,
+    /// Held shared while the folder is open: what lies aside may be ours.
+    _lock: File,
 }
 
 impl Records {
-    /// Opens the folder, making it where there is none.
+    /// Opens the folder, making it where there is none. What a crash left half written is removed, unless another
+    /// process has the folder open and may still be writing it.
     pub fn open(dir: &Path) -> Result<Records, BlobError> {
         let incoming = dir.join(INCOMING);
         fs::create_dir_all(&incoming).map_err(at(&incoming))?;
-        Ok(Records { dir: dir.to_owned(), next_incoming: AtomicU64::new(0) })
+        let path = dir.join(LOCK);
+        let open = || -> io::Result<File> {
+            let mut options = File::options();
+            let lock = options.read(true).write(true).create(true).truncate(false).open(&path)?;
+            if lock.try_lock().is_ok() {
+                for leftover in fs::read_dir(&incoming)? {
+                    fs::remove_file(leftover?.path())?;
+                }
+                lock.unlock()?;
+            }
+            lock.lock_shared()?;
+            Ok(lock)
+        };
+        Ok(Records { dir: dir.to_owned(), _lock: open().map_err(at(&path))? })
     }
 
     /// Where the file of a work is, if there is one.
@@ -40,24 +54,25 @@ impl Records {
     /// Writes the file of a work anew; durable at the next flush of the file system.
     pub fn put(&self, work: &ContentId, bytes: &[u8]) -> Result<(), BlobError> {
         let path = self.path(work);
-        // Several processes may have the store open.
-        let number = self.next_incoming.fetch_add(1, Ordering::Relaxed);
-        let aside = self.dir.join(INCOMING).join(format!("{}-{number}", std::process::id()));
+        let mut aside = tempfile::Builder::new();
+        // As any file is made; the crate's own are for their owner alone.
+        #[cfg(unix)]
+        aside.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let put = || -> io::Result<()> {
-            let mut file = fs::File::create(&aside)?;
+            // Under a name that nobody else has: several processes may have the store open, in containers with the same
+            // number each.
+            let mut file = aside.tempfile_in(self.dir.join(INCOMING))?;
             file.write_all(bytes)?;
             if cfg!(not(target_os = "linux")) {
-                file.sync_all()?; // one flush for all of them is to be had on Linux only
+                file.as_file().sync_all()?; // one flush for all of them is to be had on Linux only
             }
             if let Some(folder) = path.parent() {
                 fs::create_dir_all(folder)?;
             }
-            fs::rename(&aside, &path)
+            file.persist(&path)?;
+            Ok(())
         };
-        put().map_err(|error| {
-            let _ = fs::remove_file(&aside); // what is left of it harms nobody
-            at(&path)(error)
-        })
+        put().map_err(at(&path))
     }
 
     /// Every work that has a file, in no order.
@@ -90,3 +105,56 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> BlobError {
 }
 
 const INCOMING: &str = "incoming";
+const LOCK: &str = "lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::address_of;
+
+    fn incoming(dir: &tempfile::TempDir) -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir.path().join(INCOMING)).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// Two processes with the same number, as the first of two containers are, once wrote aside under one name: a work
+    /// got the record of another.
+    #[test]
+    fn what_another_process_writes_aside_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        let theirs = dir.path().join(INCOMING).join(format!("{}-0", std::process::id()));
+        fs::write(&theirs, b"of the other").unwrap();
+        let work = address_of(b"a work").content;
+        records.put(&work, b"its record").unwrap();
+        assert_eq!(records.get(&work).unwrap().unwrap(), b"its record");
+        assert_eq!(fs::read(&theirs).unwrap(), b"of the other");
+        assert_eq!(incoming(&dir), [theirs]);
+    }
+
+    #[test]
+    fn leftovers_of_a_crash_go_but_not_while_another_is_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let records = Records::open(dir.path()).unwrap();
+        fs::write(dir.path().join("incoming/x"), b"half a rec").unwrap();
+        let other = Records::open(dir.path()).unwrap();
+        assert_eq!(incoming(&dir).len(), 1, "it may be the first one's");
+        drop((records, other));
+        Records::open(dir.path()).unwrap();
+        assert!(incoming(&dir).is_empty());
+    }
+
+    /// Whoever may read the works may read where they lie.
+    #[test]
+    #[cfg(unix)]
+    fn records_have_the_rights_of_any_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let work = address_of(b"a work").content;
+        let records = Records::open(dir.path()).unwrap();
+        records.put(&work, b"its record").unwrap();
+        let any = dir.path().join("any");
+        fs::write(&any, b"").unwrap();
+        let rights = |path: &Path| fs::metadata(path).unwrap().permissions();
+        assert_eq!(rights(&records.path(&work)), rights(&any));
+    }
+}
