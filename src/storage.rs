@@ -249,27 +249,27 @@ fn identities(archive: &Path) -> Result<Option<Identities>> {
 /// The operator's own key for sealed works, made where there is none. Returns its public half.
 pub(crate) fn own_recipient(archive: &Path) -> Result<String> {
     let path = archive.join(STORE_KEY);
-    if let Some(public) = fs::read_to_string(&path).ok().as_deref().and_then(own_public) {
-        return Ok(public.to_owned());
+    if let Some(own) = identities(archive)? {
+        return own_public(&own).with_context(|| path.display().to_string());
     }
-    ensure!(!path.exists(), "{} is there and was not made by this program", path.display());
     let (secret, public) = Identities::generate();
     let put = || -> Result<()> {
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&path)?;
-        file.write_all(format!("{PUBLIC}{public}\n{}\n", secret.expose()).as_bytes())?;
-        file.sync_all()?;
-        Ok(fs::File::open(archive.join("keys"))?.sync_all()?)
+        let dir = archive.join("keys");
+        // The whole key or none, and never in place of another. Nobody else may read such a file.
+        let mut file = tempfile::NamedTempFile::new_in(&dir)?;
+        // As `age-keygen` writes it.
+        file.write_all(format!("# public key: {public}\n{}\n", secret.expose()).as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(&path)?;
+        Ok(fs::File::open(dir)?.sync_all()?)
     };
     put().with_context(|| path.display().to_string())?;
     Ok(public)
 }
 
-/// As `age-keygen` writes it.
-fn own_public(text: &str) -> Option<&str> {
-    text.lines().find_map(|line| line.strip_prefix(PUBLIC))
+/// The public half of the first key, as it follows from the secret one: a comment beside it may say anything.
+fn own_public(own: &Identities) -> Result<String> {
+    own.public_keys().into_iter().next().context("it holds no key")
 }
 
 /// Where the works of an archive lie and its records of them.
@@ -278,7 +278,6 @@ const SETTING: &str = "store";
 const HEADER: &str = "timemark-store v1";
 const STORE_KEY: &str = "keys/store.key";
 const S3_KEY: &str = "keys/s3.key";
-const PUBLIC: &str = "# public key: ";
 
 #[cfg(test)]
 mod tests {

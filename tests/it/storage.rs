@@ -363,3 +363,57 @@ fn an_ipfs_node_that_goes_and_comes_back_ends_up_with_every_work() {
     assert!(matches(&desk) > 0);
     all_come_out_as_they_were(&desk, &first, &[]);
 }
+
+/// A key's file is whole or not there, wherever the program is killed; it once was there and empty, and no verb went on.
+#[test]
+fn a_key_for_sealed_works_is_made_whole() {
+    if run(Command::new("sh").args(["-c", "command -v strace"])).stdout.is_empty() {
+        return skip("strace is not installed");
+    }
+    let desk = Desk::new();
+    expect(0, &mut desk.timemark(["init"]));
+    let mut done = false;
+    for step in 1..100 {
+        let _ = fs::remove_file(desk.path("archive/keys/store.key"));
+        let _ = fs::remove_file(desk.path("archive/store"));
+        let seal = desk.timemark(["store", "use", "files", "--seal"]);
+        let calls = "write,rename,renameat,renameat2,link,linkat,fsync";
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"]);
+        strace.arg(format!("inject={calls}:signal=KILL:when={step}"));
+        strace.arg(seal.get_program()).args(seal.get_args());
+        done = run(&mut strace).status.success();
+        expect(0, &mut desk.timemark(["store", "show"]));
+        expect(0, &mut desk.timemark(["store", "use", "files", "--seal"]));
+        if done {
+            break;
+        }
+    }
+    assert!(done);
+    let rights = fs::metadata(desk.path("archive/keys/store.key")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777, 0o600);
+}
+
+/// A wrong comment once had works sealed to somebody, or nobody, else.
+#[test]
+fn works_are_sealed_to_the_key_and_not_to_what_is_said_of_it() {
+    let desk = Desk::new();
+    for archive in ["archive", "other"] {
+        expect(0, &mut desk.timemark_on(archive, ["init"]));
+        expect(0, &mut desk.timemark_on(archive, ["store", "use", "files", "--seal"]));
+    }
+    let text =
+        |archive: &str| fs::read_to_string(desk.path(archive).join("keys/store.key")).unwrap();
+    let (ours, theirs) = (text("archive"), text("other"));
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    let (ours, theirs) = (lines(&ours), lines(&theirs));
+    let public = ours[0].strip_prefix("# public key: ").unwrap();
+    for comment in [&theirs[0], "", "# a key"] {
+        desk.file("archive/keys/store.key", format!("{comment}\n{}\n", ours[1]));
+        let said = expect(0, &mut desk.timemark(["store", "use", "files", "--seal"]));
+        assert!(said.contains(&format!("sealed to {public}\n")), "{said}");
+    }
+    desk.file("work.txt", "a work");
+    let lines = expect_json(0, &mut desk.timemark(["register", "work.txt"]));
+    expect(0, &mut desk.timemark(["export", lines[0]["work"].as_str().unwrap(), "--to", "out"]));
+}

@@ -160,6 +160,11 @@ impl Identities {
         Recipients(self.0.iter().map(x25519::Identity::to_public).collect())
     }
 
+    /// The public keys as text, in the order of the file.
+    pub fn public_keys(&self) -> Vec<String> {
+        self.0.iter().map(|identity| identity.to_public().to_string()).collect()
+    }
+
     /// Whether what is sealed for these can be opened here.
     pub fn open_for(&self, recipients: &Recipients) -> bool {
         self.recipients().0.iter().any(|own| recipients.0.contains(own))
