@@ -1,7 +1,7 @@
 //! The files of a CAR, unpacked to be registered.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -17,13 +17,24 @@ pub(crate) struct Unpacking {
 }
 
 impl Unpacking {
-    /// Reads and hashes a whole CAR. Its files will be put under `into`.
-    pub fn open(path: &Path, into: &Path) -> Result<Unpacking> {
+    /// Reads and hashes a whole CAR. Its files will be put under `into`; they must not take more than `bytes_max`, or
+    /// than is usual for a CAR of its length.
+    pub fn open(path: &Path, into: &Path, bytes_max: Option<u64>) -> Result<Unpacking> {
         let context = || path.display().to_string();
         let file = File::open(path).with_context(context)?;
+        let car_bytes = file.metadata().with_context(context)?.len();
         let mut car = Car::open(BufReader::new(file)).with_context(context)?;
         let entries = car.files().with_context(context)?;
         ensure!(!entries.is_empty(), "{} holds no files", path.display());
+        let usual = car_bytes.saturating_mul(EXPANSION_MAX).max(BYTES_MAX_AT_LEAST);
+        let (bytes, bytes_max) = (bytes_on_disk(&entries), bytes_max.unwrap_or(usual));
+        ensure!(
+            bytes <= bytes_max,
+            "{} has {car_bytes} bytes, and its {} files would take {bytes}, more than the {bytes_max} that are \
+             unpacked; if that is what it should hold, --max-bytes {bytes} lets it",
+            path.display(),
+            entries.len()
+        );
         Ok(Unpacking { car, entries: entries.into_iter(), into: into.to_owned() })
     }
 
@@ -36,7 +47,10 @@ impl Unpacking {
         let dir = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(dir)?;
         let mut aside = NamedTempFile::new_in(dir)?;
-        io::copy(&mut self.car.open_file(&entry.cid)?, &mut aside)?;
+        let mut file = self.car.open_file(&entry.cid)?;
+        let bytes = io::copy(&mut file.by_ref().take(entry.length), &mut aside)?;
+        let is_whole = bytes == entry.length && file.read(&mut [0])? == 0;
+        ensure!(is_whole, "it has another length than the {} bytes that it states", entry.length);
         if path.exists() {
             // Of a run before this one; anything else is not ours to replace.
             let same = fs::metadata(path)?.len() == entry.length && is_same(aside.path(), path)?;
@@ -63,6 +77,12 @@ impl Iterator for Unpacking {
     }
 }
 
+/// What files will take, by what they state before they are read.
+fn bytes_on_disk(entries: &[CarEntry]) -> u64 {
+    let bytes = entries.iter().map(|entry| entry.length.max(FILE_BYTES_MIN));
+    bytes.fold(0, u64::saturating_add)
+}
+
 fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     use std::io::BufRead;
     let (mut one, mut other) =
@@ -80,3 +100,11 @@ fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
         other.consume(length);
     }
 }
+
+/// A block of a CAR may stand in many files, and many times in one: a few of them, nested, state any length. An
+/// honest CAR gets that much longer where it holds the same work in dozens of folders.
+const EXPANSION_MAX: u64 = 64;
+/// Of a small CAR so much is unpacked anyway: 1 GiB.
+const BYTES_MAX_AT_LEAST: u64 = 1 << 30;
+/// A file takes a block of the disk, however short it is. This is the limit on how many there may be as well.
+const FILE_BYTES_MIN: u64 = 4 << 10;

@@ -30,6 +30,10 @@ pub(crate) struct Import {
     /// The folder into which the files of a CAR go; receipts go beside them
     #[arg(long, value_name = "DIR", requires = "car")]
     into: Option<PathBuf>,
+    /// The most that the files of a CAR may take, each at least 4096 bytes [default: 64 times its own length, and at
+    /// least 1 GiB]
+    #[arg(long, value_name = "BYTES", requires = "car")]
+    max_bytes: Option<u64>,
     /// Check every row and register nothing; of pictures only the first bytes and the size are looked at
     #[arg(long)]
     dry_run: bool,
@@ -72,7 +76,7 @@ impl Import {
 
     /// Registers the files of a CAR.
     fn of_car(&self, archive: &Path, car: &Path, into: &Path) -> Result<Answer> {
-        let files = Unpacking::open(car, into)?;
+        let files = Unpacking::open(car, into, self.max_bytes)?;
         let run = Registering::open(archive, &self.how, None)?;
         let bar = progress::counter("importing", files.len());
         run.all(files, &bar, |file| Task {

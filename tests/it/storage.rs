@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use timemark_store::car::CarWriter;
+use timemark_store::dag::{Codec, DagCid};
 
 use crate::support::{Desk, expect, expect_json, repository, run, skip};
 
@@ -416,4 +418,80 @@ fn works_are_sealed_to_the_key_and_not_to_what_is_said_of_it() {
     desk.file("work.txt", "a work");
     let lines = expect_json(0, &mut desk.timemark(["register", "work.txt"]));
     expect(0, &mut desk.timemark(["export", lines[0]["work"].as_str().unwrap(), "--to", "out"]));
+}
+
+/// A CAR of these blocks, and nothing that any program would write.
+fn car(root: DagCid, blocks: &[(DagCid, Vec<u8>)]) -> Vec<u8> {
+    let mut car = Vec::new();
+    drop(CarWriter::new(&mut car, &[root]).unwrap());
+    for (cid, block) in blocks {
+        car.extend(varint((DagCid::BYTES + block.len()) as u64));
+        car.extend(cid.to_bytes());
+        car.extend(block);
+    }
+    car
+}
+
+fn varint(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 127 {
+        bytes.push(number as u8 & 127 | 128);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// A node that links to the same block again and again: a file of that many parts, or a folder of that many files.
+fn links_to(child: DagCid, part_bytes: Option<u64>, links: usize) -> (DagCid, Vec<u8>) {
+    let field = |tag: u8, bytes: &[u8]| [&[tag][..], &varint(bytes.len() as u64), bytes].concat();
+    let mut unixfs = vec![0x08, if part_bytes.is_some() { 2 } else { 1 }];
+    let sizes = std::iter::repeat_n(part_bytes, links).flatten();
+    sizes.for_each(|bytes| unixfs.extend([&[0x20][..], &varint(bytes)].concat()));
+    let mut block = field(0x0A, &unixfs);
+    for number in 0..links {
+        let name = if part_bytes.is_some() { String::new() } else { number.to_string() };
+        let link = [field(0x0A, &child.to_bytes()), field(0x12, name.as_bytes())].concat();
+        block.extend(field(0x12, &link));
+    }
+    (DagCid::of_block(Codec::DagPb, &block), block)
+}
+
+/// A few nodes that each link to the next a hundred times once filled the disk.
+#[test]
+fn a_car_that_would_fill_the_disk_is_refused_before_anything_is_written() {
+    let desk = Desk::new();
+    let leaf = vec![7; 1024];
+    let leaf = (DagCid::of_block(Codec::Raw, &leaf), leaf);
+    let (mut long, mut many) = (vec![leaf.clone()], vec![leaf]);
+    for level in 0..3u32 {
+        let bytes = 1024 * 128u64.pow(level);
+        long.insert(0, links_to(long[0].0, Some(bytes), 128)); // 2 GiB in the end
+        many.insert(0, links_to(many[0].0, None, 80)); // 512,000 files
+    }
+    for (name, blocks) in [("long.car", long), ("many.car", many)] {
+        let bytes = car(blocks[0].0, &blocks);
+        assert!(bytes.len() < 40_000, "{}", bytes.len());
+        desk.file(name, bytes);
+        let output = run(&mut desk.timemark(["import", "--car", name, "--into", "files"]));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for part in [name, "more than the 1073741824 that are unpacked", "--max-bytes"] {
+            assert!(said.contains(part), "{said}");
+        }
+        assert!(!desk.path("files").exists());
+    }
+    // The limit is the operator's, either way.
+    let small = links_to(DagCid::of_block(Codec::Raw, b"part"), Some(4), 2000);
+    let small = [small, (DagCid::of_block(Codec::Raw, b"part"), b"part".to_vec())];
+    desk.file("small.car", car(small[0].0, &small));
+    let import = |max: &str| {
+        desk.timemark(["import", "--car", "small.car", "--into", "files", "--max-bytes", max])
+    };
+    let refused = run(&mut import("7999"));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && said.contains("would take 8000"), "{said}");
+    let lines = expect_json(0, &mut import("8000"));
+    let unpacked = fs::read(desk.path(lines[0]["file"].as_str().unwrap())).unwrap();
+    assert_eq!(unpacked, b"part".repeat(2000));
 }
