@@ -39,7 +39,7 @@ const DERIVED: [&str; 2] = ["registry", "index"];
 /// What belongs to the process at work and to this disk.
 const NOT_COPIED: [&str; 2] = ["log/lock", "log/reserve"];
 /// The same, wherever it lies below `blobs`.
-const NOT_COPIED_OF_BLOBS: [&str; 2] = ["lock", "incoming"];
+const NOT_COPIED_OF_BLOBS: [&str; 3] = ["lock", "incoming", "changing"];
 /// Lists of what is to be done, whose files go when it is done.
 const TO_DO: [&str; 2] = ["blobs/waiting", "blobs/retired"];
 const PLACES: &str = "blobs/places";

@@ -11,6 +11,7 @@ mod evidence;
 mod newest;
 mod open;
 mod outcome;
+mod packing;
 mod progress;
 mod receipts;
 mod registering;

@@ -350,6 +350,31 @@ pub(crate) fn works(archive: &Path) -> Result<Works> {
     storage::works(archive)
 }
 
+/// As [`works`], to move or change them. A backup is left alone: its records and the stores elsewhere belong to the archive.
+pub(crate) fn works_to_move(archive: &Path) -> Result<Works> {
+    check_no_backup(archive)?;
+    works(archive)
+}
+
+/// Holds an archive, so that nobody registers meanwhile.
+pub(crate) fn hold(archive: &Path) -> Result<fs::File> {
+    check_marker(archive)?;
+    check_no_backup(archive)?;
+    let path = archive.join("log/lock");
+    let file = fs::File::open(&path).with_context(|| path.display().to_string())?;
+    let held = file.try_lock();
+    held.map(|()| file).with_context(|| format!("{} is in use", archive.display()))
+}
+
+fn check_no_backup(archive: &Path) -> Result<()> {
+    ensure!(
+        backup::mark(archive)?.is_none(),
+        "{} is a backup, in which nothing is moved; `timemark log restore` makes an archive of it",
+        archive.display()
+    );
+    Ok(())
+}
+
 /// The archive's copy of a work, without the log's lock; `None` where it holds none.
 pub(crate) fn stored_work(archive: &Path, work: &ContentId) -> Result<Option<impl Read>> {
     check_marker(archive)?;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ use timemark_ingest::{
     CreatorKey, Engine, Found, Method, Registration, Sighting, Status, Submission, WalkError,
     register,
 };
-use timemark_verify::Receipt;
+use timemark_store::encoding::Recipients;
+use timemark_verify::{ContentId, Receipt};
 use timemark_vision::Kind;
 
 use crate::outcome::{
@@ -25,9 +26,10 @@ use crate::outcome::{
     remark,
 };
 use crate::receipts::{self, Receipts};
+use crate::storage::Setting;
 use crate::verbs::store;
 use crate::verbs::verify::read_receipt;
-use crate::{open, progress};
+use crate::{open, packing, progress};
 
 // How to register, whatever it is. No doc comment: clap would show it as that of the verb.
 #[derive(clap::Args)]
@@ -47,6 +49,9 @@ pub(crate) struct How {
     /// Keep the digests of works and what they look like, and not the works themselves; copies are found all the same
     #[arg(long)]
     hash_only: bool,
+    /// Seal the works to the holder of this key (age1…) and nobody else; may be given several times
+    #[arg(long, value_name = "KEY", conflicts_with = "hash_only")]
+    seal_to: Vec<String>,
     /// Works under way at a time; 1 registers in the order of the names
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
@@ -82,6 +87,8 @@ pub(crate) struct RegisterJson {
     file: String,
     status: &'static str,
     work: Option<String>,
+    #[serde(skip)]
+    content: Option<ContentId>,
     sha256: Option<String>,
     cid: Option<String>,
     /// What an IPFS node calls the same bytes.
@@ -122,8 +129,11 @@ pub(crate) struct Registering<'a> {
     /// The catalogue that lists the works, if one does.
     catalogue: Option<&'a Path>,
     creator_key: Option<CreatorKey>,
+    seal_to: Option<Recipients>,
     receipts: Receipts,
     engine: Engine,
+    /// Whether works are packed once they are registered.
+    pack: bool,
     tally: Tally,
     /// Receipts that wait for the time-stamps of this run, where authorities are asked: some 100 bytes each,
     /// 10 MB for 100,000 works. Everything else that a run holds is of the files under way.
@@ -136,9 +146,11 @@ impl How {
         &self,
         words: &'a Words,
         creator_key: Option<&'a CreatorKey>,
+        seal_to: Option<&'a Recipients>,
     ) -> Submission<'a> {
         Submission {
             creator_key,
+            seal_to,
             second_kind: self.second_hash,
             bytes_only: self.bytes_only,
             hash_only: self.hash_only,
@@ -148,6 +160,14 @@ impl How {
 
     pub fn creator_key(&self) -> Result<Option<CreatorKey>> {
         Ok(self.creator_key.as_deref().map(CreatorKey::read).transpose()?)
+    }
+
+    /// To whom the works are sealed, where that was said.
+    pub fn recipients(&self) -> Result<Option<Recipients>> {
+        match &self.seal_to[..] {
+            [] => Ok(None),
+            keys => Ok(Some(Recipients::parse(keys.iter().map(String::as_str))?)),
+        }
     }
 }
 
@@ -176,10 +196,21 @@ impl<'a> Registering<'a> {
         catalogue: Option<&'a Path>,
     ) -> Result<Registering<'a>> {
         let creator_key = how.creator_key()?;
+        let seal_to = how.recipients()?;
         let receipts = Receipts::new(how.receipts.as_deref())?;
         let engine = open::open_or_create(archive)?;
-        let (tally, unstamped) = Default::default();
-        Ok(Registering { archive, how, catalogue, creator_key, receipts, engine, tally, unstamped })
+        Ok(Registering {
+            archive,
+            how,
+            catalogue,
+            creator_key,
+            seal_to,
+            receipts,
+            engine,
+            pack: Setting::of(archive)?.pack,
+            tally: Tally::default(),
+            unstamped: Mutex::default(),
+        })
     }
 
     pub fn tally(&self) -> &Tally {
@@ -200,6 +231,9 @@ impl<'a> Registering<'a> {
         let failure = Mutex::new(None);
         let next = || things.lock().unwrap_or_else(PoisonError::into_inner).next();
         let (work_is_done, done) = mpsc::channel::<()>();
+        let (to_pack, registered) = mpsc::channel();
+        let to_pack = self.pack.then_some(to_pack);
+        let is_over = AtomicBool::new(false);
         // Most of these threads wait for the log, whose flush they share; few decode at a time.
         std::thread::scope(|scope| {
             if engine.log.has_authorities() {
@@ -210,14 +244,24 @@ impl<'a> Registering<'a> {
                     }
                 });
             }
+            if self.pack {
+                let is_over = &is_over;
+                scope.spawn(move || packing::in_background(&engine.works, registered, is_over));
+            }
+            let mut workers = Vec::new();
             for _ in 0..self.how.jobs {
-                let working = work_is_done.clone();
-                scope.spawn(|| {
+                let (working, to_pack) = (work_is_done.clone(), to_pack.clone());
+                let (next, look, failure) = (&next, &look, &failure);
+                workers.push(scope.spawn(move || {
                     let _working = working;
                     while let Some(thing) = next() {
                         let task = look(thing);
                         let steps = task.steps;
                         let line = self.one(task);
+                        let content = line.as_ref().and_then(|line| line.content);
+                        if let (Some(to_pack), Some(content)) = (&to_pack, content) {
+                            let _ = to_pack.send(content); // nobody packs any more
+                        }
                         let printed = line.map_or(Ok(()), |line| bar.suspend(|| self.print(&line)));
                         bar.inc(steps);
                         if let Err(error) = printed {
@@ -225,9 +269,15 @@ impl<'a> Registering<'a> {
                             return;
                         }
                     }
-                });
+                }));
             }
-            drop(work_is_done);
+            drop((work_is_done, to_pack));
+            for worker in workers {
+                if let Err(panic) = worker.join() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+            is_over.store(true, Ordering::Relaxed);
         });
         bar.finish_and_clear();
         if stamp(engine) {
@@ -250,7 +300,8 @@ impl<'a> Registering<'a> {
 
     /// Registers one thing and says what came of it, unless it is no work.
     fn one(&self, task: Task<'_>) -> Option<RegisterJson> {
-        let submission = self.how.submission(&task.said, self.creator_key.as_ref());
+        let (creator_key, seal_to) = (self.creator_key.as_ref(), self.seal_to.as_ref());
+        let submission = self.how.submission(&task.said, creator_key, seal_to);
         let line = match task.sighting {
             Ok(Sighting::Receipt(_)) => {
                 count(&self.tally.receipts_skipped);
@@ -294,6 +345,7 @@ impl<'a> Registering<'a> {
                 Status::Duplicate => "duplicate",
             },
             work: Some(content.to_string()),
+            content: Some(content),
             sha256: Some(content.sha256_hex()),
             cid: Some(content.to_string()),
             dag_cid: place.as_ref().map(|place| place.work.dag.to_string()),

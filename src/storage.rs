@@ -8,6 +8,7 @@
 //! write back                               or `through`: try it at once
 //! keep all                                 or bytes that may stay in the folder of what the remote has
 //! seal-to age1…                            for whom works are sealed; none or more
+//! pack yes                                 whether new works are packed once they are registered
 //! ```
 
 use std::fmt;
@@ -98,12 +99,14 @@ pub(crate) struct Setting {
     pub remote: Option<Location>,
     pub tiering: Tiering,
     pub seal_to: Vec<String>,
+    /// Whether runs that register pack what they have registered.
+    pub pack: bool,
 }
 
 impl Default for Setting {
     fn default() -> Setting {
         let tiering = Tiering { write_through: false, keep_bytes_max: None };
-        Setting { remote: None, tiering, seal_to: Vec::new() }
+        Setting { remote: None, tiering, seal_to: Vec::new(), pack: false }
     }
 }
 
@@ -141,6 +144,7 @@ impl Setting {
             text.push_str(&format!("remote {remote}\nwrite {write}\nkeep {keep}\n"));
         }
         self.seal_to.iter().for_each(|key| text.push_str(&format!("seal-to {key}\n")));
+        text.push_str(if self.pack { "pack yes\n" } else { "" });
         text
     }
 
@@ -159,9 +163,11 @@ impl Setting {
                     setting.tiering.keep_bytes_max = Some(bytes);
                 }
                 Some(("seal-to", key)) => setting.seal_to.push(key.to_owned()),
+                Some(("pack", "yes")) => setting.pack = true,
                 _ => bail!("the line {line:?} is not known"),
             }
         }
+        ensure!(setting.to_text() == text, "its lines are not in their order");
         Ok(setting)
     }
 
@@ -176,7 +182,11 @@ impl Setting {
 
 /// The works of an archive, without the log's lock. Nothing is sent anywhere yet.
 pub(crate) fn works(archive: &Path) -> Result<Works> {
-    let setting = Setting::of(archive)?;
+    works_as(archive, &Setting::of(archive)?)
+}
+
+/// The works of an archive, were this its setting.
+pub(crate) fn works_as(archive: &Path, setting: &Setting) -> Result<Works> {
     let seal_to = setting.recipients()?;
     let remote = match &setting.remote {
         None => None,
@@ -307,13 +317,18 @@ mod tests {
             remote: Some("ipfs:http://127.0.0.1:5001".parse().unwrap()),
             tiering: Tiering { write_through: true, keep_bytes_max: Some(0) },
             seal_to: vec!["age1x".to_owned(), "age1y".to_owned()],
+            pack: true,
         };
         for setting in [setting, Setting::default()] {
             assert_eq!(Setting::parse(&setting.to_text()).unwrap(), setting);
         }
-        for bad in
-            ["", "timemark-store v2\n", "timemark-store v1\nkeep some\n", "timemark-store v1\nx\n"]
-        {
+        for bad in [
+            "",
+            "timemark-store v2\n",
+            "timemark-store v1\nkeep some\n",
+            "timemark-store v1\nx\n",
+            "timemark-store v1\nkeep all\n",
+        ] {
             assert!(Setting::parse(bad).is_err(), "{bad}");
         }
     }

@@ -35,6 +35,11 @@ pub(crate) fn to_bytes(features: &Features) -> Vec<u8> {
     bytes
 }
 
+/// Whether these bytes are what is kept of a work's looks, and undamaged.
+pub fn are_descriptors(bytes: &[u8]) -> bool {
+    parse(bytes).is_some()
+}
+
 /// Reads what [`to_bytes`] writes; `None` where it is anything else.
 pub(crate) fn parse(bytes: &[u8]) -> Option<Features> {
     let (bytes, digest) = bytes.split_at_checked(bytes.len().checked_sub(32)?)?;
@@ -76,6 +81,20 @@ const KEYPOINT_BYTES: usize = 4 * 4 + 32 + 4 + Key::DOUBTFUL;
 mod tests {
     use super::*;
 
+    const DOCUMENT: &str = include_str!("../../docs/formats.md");
+
+    /// Bytes of hex digits.
+    fn hex(digits: &str) -> Vec<u8> {
+        let digits: Vec<u32> = digits.chars().map(|digit| digit.to_digit(16).unwrap()).collect();
+        digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+    }
+
+    /// The file that the document gives.
+    fn vector() -> Vec<u8> {
+        let (_, rest) = DOCUMENT.split_once("```vector-descriptors\n").unwrap();
+        hex(&rest.split_once("```").unwrap().0.replace('\n', ""))
+    }
+
     fn sample() -> Features {
         let keypoint = |n: f32| Keypoint { x: n, y: 2.5 * n, sigma: 1.5, angle: -0.25 };
         let key = |bits| Key { bits, doubtful: [3; Key::DOUBTFUL] };
@@ -100,6 +119,67 @@ mod tests {
             other[at] ^= 1;
             assert_eq!(parse(&other), None);
             assert_eq!(parse(&bytes[..at]), None);
+        }
+    }
+    #[test]
+    fn the_file_of_the_document_is_read() {
+        let keypoint = |[x, y, sigma, angle]: [f32; 4]| Keypoint { x, y, sigma, angle };
+        let words = std::array::from_fn(|word| {
+            u64::from_le_bytes(std::array::from_fn(|byte| (8 * word + byte) as u8))
+        });
+        let looks = Looks {
+            codes: vec![Fingerprint(words), Fingerprint([u64::MAX; 4])],
+            keys: vec![
+                Key { bits: 0x2a001, doubtful: [3, 0, 17, 9] },
+                Key { bits: 0, doubtful: [0, 1, 2, 3] },
+            ],
+        };
+        let keypoints =
+            vec![keypoint([12.5, 20.25, 1.5, -0.25]), keypoint([400.0, 300.0, 6.0, 3.0])];
+        let features = Features { size: [640, 480], keypoints, looks, mirrored: Looks::default() };
+        assert_eq!(to_bytes(&features), vector());
+        assert_eq!(parse(&vector()), Some(features));
+    }
+
+    #[test]
+    fn what_the_document_refuses_is_refused() {
+        let cell = |cell: &str| match cell.trim() {
+            "nothing" => Vec::new(),
+            cell => hex(cell.trim_matches('`')),
+        };
+        let (_, table) = DOCUMENT.split_once("| at | instead of | stands | digest |").unwrap();
+        let rows: Vec<&str> = table.lines().skip(2).take_while(|row| !row.is_empty()).collect();
+        assert!(rows.len() > 10);
+        for row in rows {
+            let ["", at, out, put, digest, _, ""] = row.split('|').collect::<Vec<_>>()[..] else {
+                panic!("{row}");
+            };
+            let at: usize = at.trim().parse().unwrap();
+            let (out, mut bytes) = (cell(out), vector());
+            let removed: Vec<u8> = bytes.splice(at..at + out.len(), cell(put)).collect();
+            assert_eq!(removed, out, "{row}");
+            if digest.trim() == "anew" {
+                bytes.truncate(bytes.len() - 32);
+                let digest = Sha256::digest(&bytes);
+                bytes.extend_from_slice(&digest);
+            }
+            assert_eq!(parse(&bytes), None, "{row}");
+        }
+    }
+
+    /// The most keypoints that the document allows, and one more.
+    #[test]
+    fn no_more_keypoints_are_read_than_a_work_has() {
+        for (count, is_read) in [(320, true), (321, false)] {
+            let keypoint = Keypoint { x: 1.0, y: 1.0, sigma: 1.0, angle: 0.0 };
+            let (codes, keys) = (vec![Fingerprint([0; 4]); count], vec![Key::default(); count]);
+            let features = Features {
+                size: [640, 480],
+                keypoints: vec![keypoint; count],
+                looks: Looks { codes, keys },
+                mirrored: Looks::default(),
+            };
+            assert_eq!(parse(&to_bytes(&features)).is_some(), is_read);
         }
     }
 }

@@ -26,6 +26,7 @@ mod walk;
 pub use audit::{ArchiveAudit, audit};
 pub use creator::{CreatorKey, CreatorKeyError};
 pub use derive::DeriveError;
+pub use descriptors::are_descriptors;
 pub use engine::{Engine, Salter};
 pub use finding::{Finding, Method};
 pub use judge::PLACES_MIN;

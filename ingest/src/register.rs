@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
+use timemark_store::encoding::Recipients;
 use timemark_store::{BlobError, Record, RegistryError};
 use timemark_tlog::LogError;
 use timemark_verify::{Claim, ClaimFingerprint, ContentId, Receipt, WorkDigests, escape};
@@ -40,6 +41,8 @@ pub struct Submission<'a> {
     pub bytes_only: bool,
     /// Keep the work's digests and what it looks like, and not the work.
     pub hash_only: bool,
+    /// To whom the work is sealed, where that is not to whom all are.
+    pub seal_to: Option<&'a Recipients>,
 }
 
 /// What came of a registration.
@@ -119,7 +122,7 @@ pub fn register(
     let mut look = rayon::scope(|_| work.look(submission))?;
     let digests = work.store(submission, engine)?;
     if let Some(look) = &look
-        && (submission.hash_only || engine.works.seals_away())
+        && (submission.hash_only || engine.works.seals_away(recipients(submission, engine)))
     {
         engine.works.put_descriptors(&work.content, &descriptors::to_bytes(&look.features))?;
     }
@@ -283,8 +286,16 @@ fn take_in(
     submission: &Submission<'_>,
     engine: &Engine,
 ) -> Result<WorkDigests, BlobError> {
-    let taken = if submission.hash_only { engine.works.note(work) } else { engine.works.put(work) };
+    let taken = match submission.hash_only {
+        true => engine.works.note(work),
+        false => engine.works.put_for(work, recipients(submission, engine)),
+    };
     taken.map(|stored| stored.digests)
+}
+
+/// Who can open the work, if it is sealed.
+fn recipients<'a>(submission: &Submission<'a>, engine: &'a Engine) -> Option<&'a Recipients> {
+    submission.seal_to.or(engine.works.seal_to())
 }
 
 fn claim(

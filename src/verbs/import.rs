@@ -124,7 +124,7 @@ impl Import {
             Err(error) => RegisterJson::failed(&error.path, error.reason),
             Ok(sighting) => {
                 let path = sighting.path();
-                match check(path, &self.how.submission(&task.said, creator_key)) {
+                match check(path, &self.how.submission(&task.said, creator_key, None)) {
                     Err(error) => RegisterJson::failed(path, error_words(error)),
                     Ok(()) => RegisterJson::checked(path),
                 }

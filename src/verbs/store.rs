@@ -2,19 +2,20 @@
 //! many bytes.
 
 use std::collections::HashSet;
+use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
-use timemark_store::{Address, BlobStore, Packed, Progress, Tiering, Works};
+use timemark_store::{Address, BlobError, BlobStore, Progress, RemoteProblem, Tiering, Works};
 use timemark_verify::ContentId;
 
-use crate::outcome::{Answer, error_words, legible, print_json, print_line, remark};
+use crate::outcome::{Answer, legible, print_json, print_line, remark};
+use crate::packing::Packer;
 use crate::storage::{self, Location, Setting};
-use crate::{open, progress};
+use crate::{backup, open, progress};
 
 /// Where works are kept: files, an IPFS node, a bucket; check, pack, copy
 #[derive(clap::Subcommand)]
@@ -31,6 +32,9 @@ pub(crate) enum Store {
         /// Also works that were registered before that store was named
         #[arg(long)]
         all: bool,
+        /// With --all, also works that are not sealed, though new ones are
+        #[arg(long, requires = "all")]
+        unsealed: bool,
     },
     Check(Check),
     Pack(Pack),
@@ -57,6 +61,12 @@ pub(crate) struct Use {
     /// Seal works to the holder of this key (age1…); may be given several times. Without --seal only they can open them
     #[arg(long, value_name = "KEY")]
     seal_to: Vec<String>,
+    /// Do not seal works any more
+    #[arg(long, conflicts_with_all = ["seal", "seal_to"])]
+    no_seal: bool,
+    /// Pack works once they are registered, while others are
+    #[arg(long)]
+    pack: bool,
 }
 
 /// Compare every copy of every work with its CID, and heal what is damaged
@@ -96,7 +106,7 @@ impl Store {
         match self {
             Store::Show { json } => show(archive, json),
             Store::Use(verb) => verb.run(archive),
-            Store::Push { all } => push(archive, all),
+            Store::Push { all, unsealed } => push(archive, all, unsealed),
             Store::Check(verb) => verb.run(archive),
             Store::Pack(verb) => verb.run(archive),
             Store::Copy(verb) => verb.run(archive),
@@ -110,6 +120,7 @@ struct ShowJson {
     write: &'static str,
     keep_bytes: Option<u64>,
     seal_to: Vec<String>,
+    pack: bool,
     waiting: u64,
 }
 
@@ -123,6 +134,7 @@ fn show(archive: &Path, json: bool) -> Result<Answer> {
             write: if setting.tiering.write_through { "through" } else { "back" },
             keep_bytes: setting.tiering.keep_bytes_max,
             seal_to: setting.seal_to,
+            pack: setting.pack,
             waiting,
         })?;
         return Ok(Answer::Yes);
@@ -139,14 +151,19 @@ fn show(archive: &Path, json: bool) -> Result<Answer> {
         }
     }
     for key in &setting.seal_to {
-        print_line(&format!("they are sealed to {key}"))?;
+        print_line(&format!("new ones are sealed to {key}"))?;
+    }
+    if setting.pack {
+        print_line("new ones are packed")?;
     }
     Ok(Answer::Yes)
 }
 
 impl Use {
     fn run(self, archive: &Path) -> Result<Answer> {
-        let works = open::works(archive)?;
+        // A run under way would go on by the old setting.
+        let _held = open::hold(archive)?;
+        let before = Setting::of(archive)?;
         let remote = match &self.location[..] {
             "files" => None,
             location => Some(location.parse::<Location>()?),
@@ -155,28 +172,26 @@ impl Use {
             !matches!(remote, Some(Location::Files(_))),
             "the archive has a folder of its own; `store copy` copies works to another"
         );
-        let before = Setting::of(archive)?.remote;
-        if before.is_some() && before != remote {
-            let lacking = works.only_elsewhere()?;
-            ensure!(
-                lacking == 0,
-                "{lacking} works are kept nowhere but in {}; `timemark store copy --to files:{}` brings them here",
-                before.map_or_else(String::new, |before| before.to_string()),
-                archive.join("blobs").display()
-            );
-        }
-        drop(works);
         let mut seal_to = self.seal_to;
+        ensure!(
+            before.seal_to.is_empty() || self.seal || self.no_seal || !seal_to.is_empty(),
+            "works are sealed to {} so far: say --seal, --seal-to or --no-seal",
+            before.seal_to.join(" ")
+        );
         if self.seal {
             seal_to.push(storage::own_recipient(archive)?);
         }
         let tiering = Tiering { write_through: self.write_through, keep_bytes_max: self.keep };
-        let setting = Setting { remote, tiering, seal_to };
-        let away = setting.recipients()?.is_some() && !self.seal;
-        setting.put(archive)?;
+        let setting = Setting { remote, tiering, seal_to, pack: self.pack };
         // Whether it can be opened is known now, and not at the next registration.
-        let works = open::works(archive)?;
-        if away && works.seals_away() {
+        let works = storage::works_as(archive, &setting)?;
+        let away = works.seals_away(works.seal_to());
+        drop(works);
+        if before.remote.is_some() && before.remote != setting.remote {
+            leave(archive, &before)?;
+        }
+        setting.put(archive)?;
+        if away {
             remark(
                 "new works will be sealed to keys that are not here: copies are found by what is kept of their looks, and \
                  nothing here can show or pack them",
@@ -186,17 +201,46 @@ impl Use {
     }
 }
 
-fn push(archive: &Path, all: bool) -> Result<Answer> {
-    let works = open::works(archive)?;
+/// Leaves a store elsewhere, if all that it has lies in the folder as well.
+fn leave(archive: &Path, before: &Setting) -> Result<()> {
+    // Without what opens it (keys of a bucket, say) it can be left all the same: only the folder is read.
+    let in_folder = Setting { remote: None, ..before.clone() };
+    let works = storage::works_as(archive, &in_folder)?;
+    let lacking = works.only_elsewhere()?;
+    let name = before.remote.as_ref().map_or_else(String::new, Location::to_string);
+    ensure!(
+        lacking == 0,
+        "{lacking} works are kept, or sound, nowhere but in {name}; `timemark store copy --to files:{}` brings them here",
+        archive.join("blobs").display()
+    );
+    // What still waits for the old store is not meant for the new one.
+    let waiting = works.forget_waiting()?;
+    if waiting > 0 {
+        remark(&format!(
+            "{waiting} works that waited for {name} lie in the folder; `timemark store push --all` sends them on"
+        ));
+    }
+    Ok(())
+}
+
+fn push(archive: &Path, all: bool, unsealed: bool) -> Result<Answer> {
+    let works = open::works_to_move(archive)?;
     ensure!(works.progress().is_some(), "works are kept in the archive's folder alone");
+    let (mut stay, mut failed) = (0, Vec::new());
     if all {
-        works.send_all_again()?;
+        (stay, failed) = works.send_all_again(unsealed)?;
     }
     works.start_sending();
     let progress = drain(&works, PATIENCE).unwrap_or_default();
     remark(&format!("{} sent, {} wait", progress.sent, progress.waiting));
     tell_of_waiting(&progress);
-    Ok(if progress.waiting == 0 { Answer::Yes } else { Answer::No })
+    for error in &failed {
+        remark(&format!("not sent: {error}"));
+    }
+    if stay > 0 {
+        remark(&format!("{stay} works are not sealed and stay; --unsealed sends them as they are"));
+    }
+    Ok(if progress.waiting + stay == 0 && failed.is_empty() { Answer::Yes } else { Answer::No })
 }
 
 /// Sends what waits, with a bar, until nothing has arrived for so long.
@@ -233,30 +277,62 @@ struct CheckJson {
 
 impl Check {
     fn run(self, archive: &Path) -> Result<Answer> {
-        let works = open::works(archive)?;
-        let spare = self.heal_from.as_ref().map(|at| storage::open(at, archive)).transpose()?;
+        let is_backup = backup::mark(archive)?.is_some();
+        let works = match is_backup {
+            false => open::works(archive)?,
+            // The store elsewhere is the archive's: what lies there is neither looked for nor healed.
+            true => storage::works_as(archive, &Setting { remote: None, ..Setting::of(archive)? })?,
+        };
+        let spare = self.heal_from.as_ref().map(|at| opened(at, archive)).transpose()?;
         let ids = works.ids()?;
         let bar = progress::counter("checking works", ids.len() as u64);
-        let (mut bytes, mut healed, mut damaged, mut not_kept, mut sealed) = (0, 0, 0, 0, 0);
+        let mut away = Away::default();
+        let (mut bytes, mut healed, mut damaged, mut unknown) = (0, 0, 0, 0);
+        let (mut not_kept, mut sealed, mut elsewhere) = (0, 0, 0);
         for id in &ids {
-            let checked = works.check(id, spare.as_deref());
-            let checked = checked.with_context(|| format!("work {id}"))?;
-            bytes += checked.bytes;
-            not_kept += u64::from(checked.not_kept);
-            sealed += u64::from(checked.sealed);
-            healed += u64::from(!checked.healed.is_empty());
-            damaged += u64::from(!checked.damage.is_empty());
-            bar.suspend(|| self.tell(id, checked))?;
+            if is_backup && works.is_only_elsewhere(id) {
+                elsewhere += 1;
+                bar.inc(1);
+                continue;
+            }
+            match works.check(id, spare.as_deref()) {
+                Ok(mut checked) => {
+                    away.answered();
+                    if let Some(damage) = descriptors_damage(&works, id) {
+                        checked.damage.push(damage);
+                    }
+                    bytes += checked.bytes;
+                    not_kept += u64::from(checked.not_kept);
+                    sealed += u64::from(checked.sealed);
+                    healed += u64::from(!checked.healed.is_empty());
+                    damaged += u64::from(!checked.damage.is_empty());
+                    bar.suspend(|| self.tell(id, checked))?;
+                }
+                Err(error) => {
+                    unknown += 1;
+                    bar.suspend(|| remark(&format!("work {id} was not checked: {error:#}")));
+                    if away.is_given_up(&error) {
+                        break;
+                    }
+                }
+            }
             bar.inc(1);
         }
+        let seen = bar.position();
         works.sync()?;
         bar.finish_and_clear();
         remark(&format!(
-            "{} works, {bytes} bytes read: {healed} healed, {damaged} damaged; {not_kept} are kept by their digests alone, \
-             {sealed} are sealed to others",
+            "{seen} of {} works, {bytes} bytes read: {healed} healed, {damaged} damaged, {unknown} not checked; {not_kept} are \
+             kept by their digests alone, {sealed} are sealed to others",
             ids.len()
         ));
-        Ok(if damaged == 0 { Answer::Yes } else { Answer::No })
+        if elsewhere > 0 {
+            remark(&format!(
+                "{elsewhere} works are not in this backup, as the archive keeps them elsewhere only"
+            ));
+        }
+        let all_sound = damaged + unknown == 0 && seen == ids.len() as u64;
+        Ok(if all_sound { Answer::Yes } else { Answer::No })
     }
 
     fn tell(&self, id: &ContentId, checked: timemark_store::Checked) -> Result<()> {
@@ -283,42 +359,19 @@ impl Check {
 impl Pack {
     fn run(self, archive: &Path) -> Result<Answer> {
         let started = Instant::now();
-        let works = open::works(archive)?;
+        let works = open::works_to_move(archive)?;
+        works.start_sending();
         let ids = works.ids()?;
         let bar = progress::counter("packing works", ids.len() as u64);
-        let (before, after) = (AtomicU64::new(0), AtomicU64::new(0));
-        let (packed, failed) = (AtomicU64::new(0), AtomicU64::new(0));
-        let old = Mutex::new(Vec::<Address>::new());
+        let packer = Packer::new(&works);
         let next = Mutex::new(ids.iter());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let retired = std::thread::scope(|scope| {
+        let packed = std::thread::scope(|scope| {
             let worker = || -> Result<()> {
                 loop {
                     let id = next.lock().unwrap_or_else(PoisonError::into_inner).next();
                     let Some(id) = id else { return Ok(()) };
-                    match works.pack(id) {
-                        Ok(Packed::Shorter { before: was, after: is, old: blob }) => {
-                            before.fetch_add(was, Ordering::Relaxed);
-                            after.fetch_add(is, Ordering::Relaxed);
-                            packed.fetch_add(1, Ordering::Relaxed);
-                            let mut old = old.lock().unwrap_or_else(PoisonError::into_inner);
-                            old.push(blob);
-                            if old.len() >= RETIRED_AT_ONCE {
-                                works.retire(&std::mem::take(&mut *old))?;
-                            }
-                        }
-                        Ok(Packed::AsItWas { bytes }) => {
-                            before.fetch_add(bytes, Ordering::Relaxed);
-                            after.fetch_add(bytes, Ordering::Relaxed);
-                        }
-                        Ok(Packed::Passed) => {}
-                        // One bad work costs no other.
-                        Err(error) => {
-                            failed.fetch_add(1, Ordering::Relaxed);
-                            let words = error_words(error);
-                            bar.suspend(|| remark(&format!("work {id} was not packed: {words}")));
-                        }
-                    }
+                    packer.pack(id)?;
                     bar.inc(1);
                 }
             };
@@ -329,70 +382,159 @@ impl Pack {
                 Err(_) => bail!("a thread ended before its time"),
             })
         });
-        works.retire(&old.into_inner().unwrap_or_else(PoisonError::into_inner))?;
+        let sums = packer.finish()?;
         bar.finish_and_clear();
-        retired?;
-        let (before, after) = (before.into_inner(), after.into_inner());
+        packed?;
         let seconds = started.elapsed().as_secs_f64();
-        let share = 100.0 * after as f64 / (before as f64).max(1.0);
+        if let Some(progress) = drain(&works, PATIENCE) {
+            tell_of_waiting(&progress);
+        }
+        let share = 100.0 * sums.after as f64 / (sums.before as f64).max(1.0);
         remark(&format!(
-            "{} of {} works packed: {before} bytes looked at became {after} ({share:.1} %); {seconds:.1} s, {:.1} MB a second",
-            packed.into_inner(),
+            "{} of {} works packed: {} bytes looked at became {} ({share:.1} %); {seconds:.1} s, {:.1} MB a second",
+            sums.packed,
             ids.len(),
-            before as f64 / 1e6 / seconds.max(1e-9)
+            sums.before,
+            sums.after,
+            sums.before as f64 / 1e6 / seconds.max(1e-9)
         ));
-        Ok(if failed.into_inner() == 0 { Answer::Yes } else { Answer::No })
+        Ok(if sums.failed == 0 { Answer::Yes } else { Answer::No })
     }
 }
 
 impl Copy {
     fn run(self, archive: &Path) -> Result<Answer> {
-        let works = open::works(archive)?;
-        let opened = |location: &str| match location {
-            ARCHIVE => Ok(None),
-            location => storage::open(&location.parse()?, archive).map(Some),
+        let works = open::works_to_move(archive)?;
+        let from = match &self.from[..] {
+            ARCHIVE => None,
+            location => Some(opened(&location.parse()?, archive)?),
         };
-        let (from, to) = (opened(&self.from)?, opened(&self.to)?);
-        let from: &dyn BlobStore = from.as_deref().unwrap_or(works.blobs());
+        let to = match &self.to[..] {
+            ARCHIVE => None,
+            location => Some(location.parse::<Location>()?),
+        };
+        let is_own_folder = to.as_ref().is_some_and(|to| is_own_folder(to, archive));
+        let to = to.map(|to| storage::open(&to, archive)).transpose()?;
         let to: &dyn BlobStore = to.as_deref().unwrap_or(works.blobs());
+        let from: &dyn BlobStore = match from.as_deref() {
+            Some(from) => from,
+            // What comes to the archive's own folder is not to be forgotten there again while it comes.
+            None if is_own_folder => works.elsewhere().context("the works are there")?,
+            None => works.blobs(),
+        };
         ensure!(from.name() != to.name(), "both are {}", to.name());
 
-        let mut blobs = HashSet::new();
+        let (mut blobs, mut failed) = (HashSet::new(), 0);
         for id in works.ids()? {
-            blobs.extend(works.recorded(&id)?.kept.map(|kept| kept.blob));
+            match works.recorded(&id) {
+                Ok(place) => blobs.extend(place.kept.map(|kept| kept.blob)),
+                Err(error) => {
+                    failed += 1;
+                    remark(&format!("work {id} was not copied: {error}"));
+                }
+            }
         }
         let mut blobs: Vec<Address> = blobs.into_iter().collect();
         blobs.sort_unstable();
         let bar = progress::counter("copying works", blobs.len() as u64);
-        let (mut copied, mut kept, mut failed) = (0, 0, 0);
+        let mut away = Away::default();
+        let (mut copied, mut kept) = (0, 0);
         for blob in &blobs {
-            let copy = || -> Result<bool> {
-                if to.has(blob)? {
-                    return Ok(false);
-                }
-                to.put_as(blob, &mut *from.get(blob)?)?;
-                Ok(true)
-            };
-            match copy() {
+            match copy(from, to, blob) {
                 Ok(true) => copied += 1,
                 Ok(false) => kept += 1,
                 Err(error) => {
                     failed += 1;
                     let blob = blob.content;
                     bar.suspend(|| remark(&format!("{blob} was not copied: {error:#}")));
+                    if away.is_given_up(&error) {
+                        break;
+                    }
+                    bar.inc(1);
+                    continue;
                 }
             }
+            away.answered();
             bar.inc(1);
         }
+        let seen = bar.position();
         to.sync()?;
         bar.finish_and_clear();
         remark(&format!(
-            "{} blobs from {} to {}: {copied} copied, {kept} were there, {failed} failed",
+            "{seen} of {} blobs from {} to {}: {copied} copied, {kept} were there and sound, {failed} failed",
             blobs.len(),
             from.name(),
             to.name()
         ));
-        Ok(if failed == 0 { Answer::Yes } else { Answer::No })
+        Ok(if failed == 0 && seen == blobs.len() as u64 { Answer::Yes } else { Answer::No })
+    }
+}
+
+/// Copies a blob, unless it is there and was read to be what it should be.
+fn copy(from: &dyn BlobStore, to: &dyn BlobStore, blob: &Address) -> Result<bool, BlobError> {
+    if !to.has(blob)? {
+        to.put_as(blob, &mut *from.get(blob)?)?;
+        return Ok(true);
+    }
+    let read = to.get(blob).map(|mut bytes| io::copy(&mut bytes, &mut io::sink()));
+    if matches!(read, Ok(Ok(_))) {
+        return Ok(false);
+    }
+    to.heal(blob, &mut *from.get(blob)?)?;
+    Ok(true)
+}
+
+fn is_own_folder(at: &Location, archive: &Path) -> bool {
+    let Location::Files(dir) = at else { return false };
+    match (dir.canonicalize(), archive.join("blobs").canonicalize()) {
+        (Ok(dir), Ok(own)) => dir == own,
+        _ => false,
+    }
+}
+
+/// A store from which something is read: a folder that is not there is a slip of the pen.
+fn opened(at: &Location, archive: &Path) -> Result<std::sync::Arc<dyn BlobStore>> {
+    if let Location::Files(dir) = at {
+        ensure!(dir.is_dir(), "{} is no folder", dir.display());
+    }
+    storage::open(at, archive)
+}
+
+/// What is wrong with what is kept of a work's looks, if it is kept.
+fn descriptors_damage(works: &Works, id: &ContentId) -> Option<String> {
+    match works.descriptors(id) {
+        Ok(None) => None,
+        Ok(Some(bytes)) if timemark_ingest::are_descriptors(&bytes) => None,
+        Ok(Some(_)) => Some(
+            "what is kept of its looks is damaged; copies of it are not found by keypoints"
+                .to_owned(),
+        ),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+/// Whether a store elsewhere seems to be away: then nobody waits for its patience once for each work.
+#[derive(Default)]
+struct Away {
+    in_a_row: u32,
+}
+
+impl Away {
+    fn answered(&mut self) {
+        self.in_a_row = 0;
+    }
+
+    fn is_given_up(&mut self, error: &BlobError) -> bool {
+        use RemoteProblem::{Denied, Full, TimedOut, Unreachable};
+        let problem = match error {
+            BlobError::Remote { problem, .. } => Some(problem),
+            _ => None,
+        };
+        match problem {
+            Some(Denied | Full | TimedOut(_) | Unreachable) => self.in_a_row += 1,
+            _ => self.in_a_row = 0,
+        }
+        self.in_a_row >= AWAY_AFTER
     }
 }
 
@@ -416,5 +558,5 @@ fn bytes(text: &str) -> Result<u64> {
 const ARCHIVE: &str = "archive";
 /// How long to go on trying while nothing arrives.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// So many blobs share one flush before they are forgotten.
-const RETIRED_AT_ONCE: usize = 64;
+/// After so many errors in a row a store counts as away.
+const AWAY_AFTER: u32 = 3;

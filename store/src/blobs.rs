@@ -76,7 +76,6 @@ pub trait BlobStore: Send + Sync {
 
     /// Puts a blob in the place of one that is not what it was.
     fn heal(&self, at: &Address, bytes: &mut dyn Read) -> Result<(), BlobError> {
-        self.remove(at)?;
         self.put_as(at, bytes)
     }
 

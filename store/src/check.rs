@@ -4,7 +4,7 @@ use std::io;
 
 use timemark_verify::ContentId;
 
-use crate::blobs::{Address, BlobError, BlobStore, told_by};
+use crate::blobs::{Address, BlobError, BlobStore, RemoteProblem, told_by};
 use crate::dag::DagHasher;
 use crate::encoding::Encoding;
 use crate::places::{Kept, Place};
@@ -40,7 +40,7 @@ impl Works {
         spare: Option<&dyn BlobStore>,
     ) -> Result<Checked, BlobError> {
         let mut checked = Checked::default();
-        let place = match self.place(id) {
+        let mut place = match self.place(id) {
             Err(error @ BlobError::Record { .. }) => match self.record_again(id)? {
                 Some(place) => {
                     checked.healed.push(format!("{error}; the work lies in the folder as it is"));
@@ -53,37 +53,66 @@ impl Works {
             },
             place => place?,
         };
-        let Some(kept) = &place.kept else {
-            checked.not_kept = true;
-            return Ok(checked);
-        };
-        self.check_copies(kept, spare, &mut checked)?;
-        if checked.damage.is_empty() && kept.encoding != Encoding::default() {
-            self.check_decoding(&place, kept, &mut checked)?;
+        // What was packed or sent while it was looked at is looked at again.
+        for _ in 0..LOOKS_MAX {
+            let Some(kept) = &place.kept else {
+                checked.not_kept = true;
+                return Ok(checked);
+            };
+            let waited = self.waits(&kept.blob);
+            let states = self.look_at_all(&kept.blob, &mut checked.bytes)?;
+            let now = self.place(id)?;
+            if now == place && self.waits(&kept.blob) == waited {
+                self.judge(&place, kept, states, spare, &mut checked)?;
+                return Ok(checked);
+            }
+            place = now;
         }
-        if !checked.damage.is_empty()
-            && let Some(spare) = spare
-            && self.replace(&place, spare)?
-        {
-            let damage = std::mem::take(&mut checked.damage).join("; ");
-            checked.healed.push(format!("{damage}; put anew from {}", spare.name()));
-        }
+        checked.damage.push("it was moved all the time while it was looked at".to_owned());
         Ok(checked)
     }
 
-    /// Reads the copies of a blob, and heals those that are not sound.
-    fn check_copies(
+    fn look_at_all(&self, blob: &Address, bytes: &mut u64) -> Result<Vec<State>, BlobError> {
+        self.stores().into_iter().map(|store| look(store, blob, bytes)).collect()
+    }
+
+    fn judge(
+        &self,
+        place: &Place,
+        kept: &Kept,
+        states: Vec<State>,
+        spare: Option<&dyn BlobStore>,
+        checked: &mut Checked,
+    ) -> Result<(), BlobError> {
+        self.heal_copies(kept, states, spare, checked)?;
+        if checked.damage.is_empty() && kept.encoding != Encoding::default() {
+            self.check_decoding(place, kept, checked)?;
+        }
+        if checked.damage.is_empty() {
+            return Ok(());
+        }
+        // The work itself may lie somewhere, from before it was packed or sealed.
+        let own = self.stores().into_iter().filter(|_| kept.blob != place.work);
+        for store in own.chain(spare) {
+            if self.take_from(store, place, kept)? {
+                let damage = std::mem::take(&mut checked.damage).join("; ");
+                checked.healed.push(format!("{damage}; put anew from {}", store.name()));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Heals those copies of a blob that are not sound from one that is.
+    fn heal_copies(
         &self,
         kept: &Kept,
+        states: Vec<State>,
         spare: Option<&dyn BlobStore>,
         checked: &mut Checked,
     ) -> Result<(), BlobError> {
         let blob = &kept.blob;
         let stores = self.stores();
-        let mut states = Vec::new();
-        for store in &stores {
-            states.push(look(*store, blob, &mut checked.bytes)?);
-        }
         let mut sources: Vec<&dyn BlobStore> = Vec::new();
         for (store, state) in stores.iter().zip(&states) {
             sources.extend(matches!(state, State::Sound).then_some(*store));
@@ -94,29 +123,30 @@ impl Works {
         {
             sources.push(spare);
         }
-        let in_folder_alone = stores.len() == 1;
+        // What waits has not arrived, what was never meant for the store elsewhere is not missed there, and what has arrived
+        // need not be in the folder.
+        let is_elsewhere = self.is_kept_elsewhere(kept) && !self.waits(blob);
         for (at, (store, state)) in stores.iter().zip(states).enumerate() {
-            // What waits has not arrived; what has arrived need not be in the folder.
-            let is_here = at == 0;
-            let expected = in_folder_alone || (is_here == self.waits(blob));
+            let expected = (at > 0) == is_elsewhere;
             let what = match state {
                 State::Sound => continue,
                 State::Absent if !expected => continue,
                 State::Absent => format!("{} had lost blob {}", store.name(), blob.content),
                 State::Bad(error) => format!("{}: {error}", store.name()),
             };
-            match sources.first() {
-                Some(source) => {
-                    store.heal(blob, &mut *source.get(blob)?)?;
-                    let bytes = &mut checked.bytes;
-                    match look(*store, blob, bytes)? {
-                        State::Sound => {
-                            checked.healed.push(format!("{what}; healed from {}", source.name()));
-                        }
-                        _ => checked.damage.push(format!("{what}; it could not be healed")),
-                    }
+            let Some(source) = sources.first() else {
+                checked.damage.push(what);
+                continue;
+            };
+            let healed = store.heal(blob, &mut *source.get(blob)?);
+            match healed.and_then(|()| look(*store, blob, &mut checked.bytes)) {
+                Ok(State::Sound) => {
+                    checked.healed.push(format!("{what}; healed from {}", source.name()));
                 }
-                None => checked.damage.push(what),
+                Ok(_) => checked.damage.push(format!("{what}; it could not be healed")),
+                Err(error) => {
+                    checked.damage.push(format!("{what}; it could not be healed: {error}"));
+                }
             }
         }
         Ok(())
@@ -144,14 +174,30 @@ impl Works {
         Ok(())
     }
 
-    /// Takes the work itself from another store. Returns whether that has it.
-    fn replace(&self, place: &Place, spare: &dyn BlobStore) -> Result<bool, BlobError> {
-        match spare.get(&place.work) {
-            Err(BlobError::Missing { .. }) => Ok(false),
-            work => {
-                let work = self.put_again(&mut *work?)?;
-                Ok(work.content == place.work.content)
+    /// Takes the work itself from a store. Returns whether that has it.
+    fn take_from(
+        &self,
+        store: &dyn BlobStore,
+        place: &Place,
+        kept: &Kept,
+    ) -> Result<bool, BlobError> {
+        let work = match store.get(&place.work) {
+            Err(BlobError::Missing { .. }) => return Ok(false),
+            work => self.put_again(place, kept, &mut *work?),
+        };
+        match work {
+            Ok(work) => {
+                let is_it = work.content == place.work.content;
+                if is_it && kept.blob != place.work {
+                    let _ = self.blobs().remove(&kept.blob); // it is of no use to anybody
+                }
+                Ok(is_it)
             }
+            // That copy is no better, or may not be put without a seal that nobody here can make.
+            Err(BlobError::Source(_) | BlobError::Altered { .. } | BlobError::Sealed { .. }) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -188,10 +234,19 @@ fn look(store: &dyn BlobStore, blob: &Address, bytes: &mut u64) -> Result<State,
             Ok(State::Sound)
         }
         Err(BlobError::Missing { .. }) => Ok(State::Absent),
-        // A file that cannot be read is as good as damaged; a store elsewhere may only be away.
+        // A file that cannot be read is as good as damaged; a store elsewhere may only be away. One that has the blob and
+        // cannot give it has lost a part of it.
         Err(error @ (BlobError::Altered { .. } | BlobError::Io { .. })) => Ok(State::Bad(error)),
+        Err(error) if is_refusal(&error) && store.has(blob)? => Ok(State::Bad(error)),
         Err(error) => Err(error),
     }
 }
 
+fn is_refusal(error: &BlobError) -> bool {
+    use RemoteProblem::{Failed, Lied, TimedOut};
+    matches!(error, BlobError::Remote { problem: Failed | Lied { .. } | TimedOut(_), .. })
+}
+
+/// How often a work is looked at that others move meanwhile.
+const LOOKS_MAX: usize = 8;
 const BUFFER_BYTES: usize = 256 << 10;

@@ -76,6 +76,13 @@ impl FileStore {
         fs::metadata(self.path(id)).ok().map(|metadata| metadata.len())
     }
 
+    /// A file without a name, on the folder's file system, and where that is.
+    pub(crate) fn spool(&self) -> Result<(File, PathBuf), BlobError> {
+        let dir = self.dir.join(INCOMING);
+        let file = tempfile::tempfile_in(&dir).map_err(io_error(&dir))?;
+        Ok((file, dir))
+    }
+
     /// Hands on a blob from elsewhere and keeps it once it has passed to its end. `kept` is told its length then. That the
     /// folder has no room for it is no fault of the reader's.
     pub(crate) fn keeping(

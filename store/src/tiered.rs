@@ -1,9 +1,9 @@
 //! A folder of files before a store elsewhere: nothing waits for the network, and nothing is lost while it is away.
 //!
 //! A blob is written to the folder and to a durable list of what waits ([`crate::waiting`]); threads carry it to the
-//! store elsewhere, as often as it takes, and strike it off once that store has been seen to have it. Only then may
-//! the folder forget it, where it is to hold no more than so many bytes. Reading asks the folder first, and keeps what
-//! came from elsewhere.
+//! store elsewhere, as often as it takes, and strike it off once that store has been seen to have it. Where the folder is
+//! to hold no more than so many bytes, it may forget a blob that was read back from there, and no other. Reading asks the
+//! folder first, and keeps what came from elsewhere.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read};
@@ -24,7 +24,7 @@ use crate::waiting::Waiting;
 pub struct Tiering {
     /// Whether each `put` tries the store elsewhere itself before it returns. What fails waits, as otherwise.
     pub write_through: bool,
-    /// Bytes that the folder may keep of what was sent or fetched since the store was opened; `None`: everything.
+    /// Bytes that the folder may keep of what the store elsewhere has; `None`: everything.
     pub keep_bytes_max: Option<u64>,
 }
 
@@ -87,17 +87,27 @@ impl TieredStore {
         tiering: Tiering,
     ) -> Result<TieredStore, BlobError> {
         let waiting = Waiting::open(dir)?;
-        // What lies in the folder and waits for nothing may have been there before the store elsewhere was named: only what
-        // is sent or fetched from now on is known to be there, and may be forgotten here.
+        // What lies in the folder and waits for nothing may have been there before the store elsewhere was named: it may be
+        // forgotten here only if it is recorded to be there.
         let state = State { queue: waiting.all()?.into(), ..State::default() };
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let tiers = Tiers { local, remote, waiting, tiering, state, changed };
         Ok(TieredStore { tiers: Arc::new(tiers), senders: Mutex::default() })
     }
 
-    /// From here on threads send what waits, until the store is dropped.
-    pub fn start_sending(&self) {
+    /// From here on threads send what waits, until the store is dropped. `sent_before` tells what the folder has of what
+    /// earlier runs sent; it is asked by a thread of its own, and only where the folder is to forget.
+    pub fn start_sending(
+        &self,
+        sent_before: impl FnOnce() -> Vec<(Address, u64)> + Send + 'static,
+    ) {
         let mut senders = self.senders();
+        if senders.is_empty() && self.tiers.tiering.keep_bytes_max.is_some() {
+            let tiers = self.tiers.clone();
+            let looker = thread::Builder::new().name("sent before".to_owned());
+            // Without it the folder keeps more than it should for another run.
+            let _ = looker.spawn(move || tiers.was_sent_before(&sent_before()));
+        }
         for _ in senders.len()..SENDERS {
             let tiers = self.tiers.clone();
             let sender = thread::Builder::new().name("sender".to_owned());
@@ -114,13 +124,25 @@ impl TieredStore {
     pub fn enqueue(&self, blob: &Address) -> Result<(), BlobError> {
         self.tiers.waiting.add(blob)?;
         self.tiers.lock().queue.push_back(blob.content);
-        self.tiers.changed.notify_one();
+        self.tiers.changed.notify_all();
         Ok(())
     }
 
     /// Whether a blob has not reached the store elsewhere yet.
     pub fn waits(&self, blob: &Address) -> bool {
-        self.tiers.waiting.has(&blob.content)
+        self.waits_for(&blob.content)
+    }
+
+    /// As [`TieredStore::waits`].
+    pub fn waits_for(&self, blob: &ContentId) -> bool {
+        self.tiers.waiting.has(blob)
+    }
+
+    /// Has the folder forget a blob, which need not be sent any more.
+    pub fn remove_here(&self, at: &Address) -> Result<(), BlobError> {
+        self.tiers.waiting.done(&at.content)?;
+        self.tiers.lock().cache.remove(&at.content);
+        self.tiers.local.remove(at)
     }
 
     /// How far it has come.
@@ -189,9 +211,7 @@ impl BlobStore for TieredStore {
     }
 
     fn remove(&self, at: &Address) -> Result<(), BlobError> {
-        self.tiers.waiting.done(&at.content)?;
-        self.tiers.lock().cache.remove(&at.content);
-        self.tiers.local.remove(at)?;
+        self.remove_here(at)?;
         self.tiers.remote.remove(at)
     }
 
@@ -205,8 +225,9 @@ impl BlobStore for TieredStore {
             // The store elsewhere may have it as it was; then the folder has it again as well.
             Err(BlobError::Altered { .. } | BlobError::Io { .. }) => {
                 let bytes = self.tiers.remote.read(at, bytes_max)?;
-                let healed = self.tiers.local.put_as(at, &mut &bytes[..]);
-                healed.map(|()| bytes)
+                // That the folder cannot take it is no fault of the reader's.
+                let _ = self.tiers.local.put_as(at, &mut &bytes[..]);
+                Ok(bytes)
             }
             Err(BlobError::Missing { .. }) => {
                 crate::blobs::read_whole(&mut *self.get(at)?, at.content, bytes_max)
@@ -217,10 +238,21 @@ impl BlobStore for TieredStore {
 }
 
 impl Drop for TieredStore {
-    /// Waits for what is under way; the rest waits on its list.
+    /// Waits a little for what is under way. The rest is on its list, and so is what a store that hangs did not answer.
     fn drop(&mut self) {
-        self.tiers.lock().closing = true;
+        let mut state = self.tiers.lock();
+        state.closing = true;
         self.tiers.changed.notify_all();
+        let until = Instant::now() + CLOSING_PATIENCE;
+        while state.under_way > 0 {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.tiers.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        drop(state);
         for sender in self.senders().drain(..) {
             let _ = sender.join(); // what it did not finish is on the list
         }
@@ -234,13 +266,18 @@ impl Tiers {
 
     fn took_in(&self, blob: &Address) -> Result<(), BlobError> {
         self.waiting.add(blob)?;
-        if self.tiering.write_through {
-            self.lock().under_way += 1;
+        let mut state = self.lock();
+        // A store that is away is not waited for again by each.
+        let is_away = state.resume_at.is_some_and(|at| at > Instant::now());
+        if self.tiering.write_through && !is_away {
+            state.under_way += 1;
+            drop(state);
             let sent = self.send(blob);
             self.settle(&blob.content, sent);
         } else {
-            self.lock().queue.push_back(blob.content);
-            self.changed.notify_one();
+            state.queue.push_back(blob.content);
+            drop(state);
+            self.changed.notify_all();
         }
         Ok(())
     }
@@ -313,7 +350,36 @@ impl Tiers {
                 source: None,
             });
         }
+        if self.tiering.keep_bytes_max.is_some() {
+            self.read_back(blob)?;
+        }
         self.waiting.done(&blob.content)
+    }
+
+    /// Reads from the store elsewhere what the folder is to forget, and heals it there once if it is not what it was.
+    fn read_back(&self, blob: &Address) -> Result<(), BlobError> {
+        let read = || {
+            let mut bytes = self.remote.get(blob)?;
+            io::copy(&mut bytes, &mut io::sink()).map_err(|error| told_by(error, blob.content))
+        };
+        match read() {
+            Err(BlobError::Altered { .. }) => {
+                self.remote.heal(blob, &mut *self.local.get(blob)?)?;
+                read().map(drop)
+            }
+            read => read.map(drop),
+        }
+    }
+
+    /// Takes note of what lies in the folder and was sent by earlier runs.
+    fn was_sent_before(&self, blobs: &[(Address, u64)]) {
+        let mut state = self.lock();
+        for (blob, bytes) in blobs {
+            if !self.waiting.has(&blob.content) {
+                state.cache.add(blob.content, *bytes);
+            }
+        }
+        self.make_room(&mut state);
     }
 
     /// Takes note of what became of an attempt.
@@ -424,6 +490,8 @@ fn backoff(failures: u32) -> Duration {
 const SENDERS: usize = 4;
 const BACKOFF_MIN: Duration = Duration::from_millis(250);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How long what is under way may hold up the end of a program.
+const CLOSING_PATIENCE: Duration = Duration::from_secs(5);
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -508,7 +576,7 @@ mod tests {
             for keep in [None, Some(0), Some(1 << 20)] {
                 let desk = Desk::new();
                 let store = desk.open(write_through, keep);
-                store.start_sending();
+                store.start_sending(Vec::new);
                 check_blobs(&store);
                 assert_eq!(store.drain(LONG, &|_| {}).waiting, 0);
             }
@@ -521,7 +589,7 @@ mod tests {
             let desk = Desk::new();
             desk.is_away(true);
             let store = desk.open(write_through, Some(0));
-            store.start_sending();
+            store.start_sending(Vec::new);
             store.put(&mut &b"a work"[..]).unwrap();
             let progress = store.drain(Duration::from_millis(300), &|_| {});
             assert_eq!(progress.waiting, 1);
@@ -533,7 +601,7 @@ mod tests {
             desk.is_away(false);
             let store = desk.open(write_through, Some(0));
             assert_eq!(store.progress().waiting, 1);
-            store.start_sending();
+            store.start_sending(Vec::new);
             let progress = store.drain(LONG, &|_| {});
             assert_eq!(progress, Progress { sent: 1, waiting: 0, problem: None });
             assert!(!desk.local(b"a work"));
@@ -560,7 +628,7 @@ mod tests {
         let mark = desk.dir.path().join("here/waiting").join(ContentId::of(&work).to_string());
         std::fs::write(mark, "").unwrap();
         let store = desk.open(false, None);
-        store.start_sending();
+        store.start_sending(Vec::new);
         assert_eq!(store.drain(LONG, &|_| {}).waiting, 0);
         assert!(desk.elsewhere.files.has(&address_of(&work)).unwrap());
     }
@@ -576,7 +644,7 @@ mod tests {
         std::fs::write(&path, b"damagex").unwrap();
         drop(store);
         let store = desk.open(false, None);
-        store.start_sending();
+        store.start_sending(Vec::new);
         let progress = store.drain(Duration::from_secs(1), &|_| {});
         assert_eq!((progress.sent, progress.waiting), (1, 1));
         assert!(!desk.elsewhere.files.has(&address_of(b"damaged")).unwrap());

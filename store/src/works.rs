@@ -4,6 +4,7 @@
 //! blobs/<2 hex>/<CID>       what is kept here ([`FileStore`])
 //! blobs/places/             where the bytes of a work lie, and in which form (places.rs)
 //! blobs/waiting/            what has not reached the store elsewhere yet (waiting.rs)
+//! blobs/retired/            blobs that others stand for, until they are forgotten everywhere (packing.rs)
 //! blobs/descriptors/        what is known of a work's looks where the work itself is not to be had
 //! ```
 //!
@@ -20,9 +21,11 @@ use crate::blobs::{Address, BlobError, BlobStore, Stored, Verified, read_whole, 
 use crate::dag::{CHUNK_BYTES, DagHasher};
 use crate::encoding::{self, Encoding, Identities, Packing, Recipients, SealError};
 use crate::files::FileStore;
+use crate::packing::Retired;
 use crate::places::{Kept, Place, Places};
 use crate::records::Records;
 use crate::tiered::{Progress, TieredStore, Tiering};
+use crate::waiting::Waiting;
 
 /// How the works of an archive are kept.
 pub struct Keeping {
@@ -48,36 +51,17 @@ pub struct Remote {
 
 /// The works of an archive.
 pub struct Works {
-    local: Arc<FileStore>,
-    tiered: Option<TieredStore>,
+    pub(crate) local: Arc<FileStore>,
+    pub(crate) tiered: Option<TieredStore>,
     remote: Option<Arc<dyn BlobStore>>,
     /// Where new blobs are kept for good.
     backend: String,
-    places: Places,
+    pub(crate) places: Arc<Places>,
+    waiting: Waiting,
+    pub(crate) retired: Retired,
     descriptors: Records,
     seal_to: Option<Recipients>,
     identities: Option<Identities>,
-}
-
-/// What became of a work that was to be packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packed {
-    /// It is kept in a shorter form. `old` is to be given to [`Works::retire`].
-    Shorter {
-        /// Bytes of the work.
-        before: u64,
-        /// Bytes of the blob.
-        after: u64,
-        /// The blob that is not needed any more.
-        old: Address,
-    },
-    /// There is no shorter form; from now on this is known.
-    AsItWas {
-        /// Bytes of the work.
-        bytes: u64,
-    },
-    /// There was nothing to do: it was packed or tried before, is not kept, or is sealed to others.
-    Passed,
 }
 
 impl Works {
@@ -92,10 +76,23 @@ impl Works {
             let both = TieredStore::open(local.clone(), store.clone(), &waiting, tiering)?;
             (backend, tiered, elsewhere) = (name, Some(both), Some(store));
         }
-        let places = Places::open(&dir.join("places"))?;
+        let places = Arc::new(Places::open(&dir.join("places"))?);
+        let waiting = Waiting::open(&dir.join("waiting"))?;
+        let retired = Retired::open(&dir.join("retired"))?;
         let descriptors = Records::open(&dir.join("descriptors"))?;
         let remote = elsewhere;
-        Ok(Works { local, tiered, remote, backend, places, descriptors, seal_to, identities })
+        Ok(Works {
+            local,
+            tiered,
+            remote,
+            backend,
+            places,
+            waiting,
+            retired,
+            descriptors,
+            seal_to,
+            identities,
+        })
     }
 
     /// The same works, where these keys open what is sealed.
@@ -105,16 +102,24 @@ impl Works {
 
     /// Streams in a work, which is durable at the next [`Works::sync`], wherever it is kept for good.
     pub fn put(&self, bytes: &mut dyn Read) -> Result<Stored, BlobError> {
-        let packed = Packing::Plain;
-        let Some(recipients) = &self.seal_to else {
+        self.put_for(bytes, self.seal_to.as_ref())
+    }
+
+    /// As [`Works::put`], sealed to others than is usual, or to nobody.
+    pub fn put_for(
+        &self,
+        bytes: &mut dyn Read,
+        recipients: Option<&Recipients>,
+    ) -> Result<Stored, BlobError> {
+        let Some(recipients) = recipients else {
             let work = self.blobs().put(bytes)?;
-            self.keep(&work, work.address(), Encoding::default())?;
+            self.keep(&work, self.kept_here(work.address(), None))?;
             return Ok(work);
         };
         let mut source = Hashed::new(bytes);
         let blob = self.blobs().put(&mut sealing(recipients.seal(&mut source))?)?;
         let work = source.finish();
-        self.keep(&work, blob.address(), Encoding { packed, sealed: true })?;
+        self.keep(&work, self.kept_here(blob.address(), Some(recipients)))?;
         Ok(work)
     }
 
@@ -125,6 +130,7 @@ impl Works {
         let work = source.finish();
         // Somebody else may have had it kept.
         let id = work.digests.content();
+        let _alone = self.places.lock()?;
         if self.places.get(&id)?.is_none() && !self.local.has(&work.address())? {
             let (work, length) = (work.address(), work.digests.length);
             self.places.put(&Place { work, length, kept: None })?;
@@ -182,10 +188,8 @@ impl Works {
             Some(place) => place,
             None => {
                 let work = Address::of_one_chunk(*id);
-                let backend = FILES.to_owned();
-                let kept =
-                    Kept { blob: work, encoding: Encoding::default(), backend, tried: false };
-                Place { work, length: self.local.length(id).unwrap_or(0), kept: Some(kept) }
+                let kept = Some(Kept::as_it_is(work, FILES));
+                Place { work, length: self.local.length(id).unwrap_or(0), kept }
             }
         })
     }
@@ -210,10 +214,15 @@ impl Works {
         self.descriptors.get(id)
     }
 
-    /// Whether new works are sealed to keys that are not here, so that nobody here can look at them again.
-    pub fn seals_away(&self) -> bool {
+    /// To whom new works are sealed, unless something else is said of one.
+    pub fn seal_to(&self) -> Option<&Recipients> {
+        self.seal_to.as_ref()
+    }
+
+    /// Whether what is sealed to these cannot be opened here, so that nobody here can look at it again.
+    pub fn seals_away(&self, recipients: Option<&Recipients>) -> bool {
         let opened = |to: &Recipients| self.identities.as_ref().is_some_and(|key| key.open_for(to));
-        self.seal_to.as_ref().is_some_and(|recipients| !opened(recipients))
+        recipients.is_some_and(|recipients| !opened(recipients))
     }
 
     /// Every work whose bytes are kept in the folder or named in a record, once each.
@@ -233,81 +242,71 @@ impl Works {
         Ok(ids)
     }
 
-    /// How many works are kept elsewhere and not in the folder.
+    /// How many works are kept elsewhere and not, or not sound, in the folder. Those are read.
     pub fn only_elsewhere(&self) -> Result<u64, BlobError> {
         let mut lacking = 0;
         for id in self.places.works()? {
-            if let Some(Place { kept: Some(kept), .. }) = self.places.get(&id)? {
-                lacking += u64::from(!self.local.has(&kept.blob)?);
-            }
+            // What a record that cannot be read says of it nobody knows; leaving a store makes that no worse.
+            let Ok(Some(Place { kept: Some(kept), .. })) = self.places.get(&id) else { continue };
+            let is_elsewhere = kept.backend != FILES;
+            lacking += u64::from(is_elsewhere && !is_sound(&*self.local, &kept.blob));
         }
         Ok(lacking)
     }
 
-    /// Puts everything that lies in the folder on the list of what is to be sent.
-    pub fn send_all_again(&self) -> Result<(), BlobError> {
-        let Some(tiered) = &self.tiered else { return Ok(()) };
+    /// Whether a work is recorded to be kept elsewhere, and is not in the folder.
+    pub fn is_only_elsewhere(&self, id: &ContentId) -> bool {
+        let kept = self.places.get(id).ok().flatten().and_then(|place| place.kept);
+        kept.is_some_and(|kept| {
+            kept.backend != FILES && self.local.length(&kept.blob.content).is_none()
+        })
+    }
+
+    /// Strikes off what waits for a store elsewhere that is to be left, and says how many blobs. They lie in the folder.
+    pub fn forget_waiting(&self) -> Result<usize, BlobError> {
+        let waiting = self.waiting.all()?;
+        waiting.iter().try_for_each(|blob| self.waiting.done(blob))?;
+        Ok(waiting.len())
+    }
+
+    /// Puts everything that lies in the folder on the list of what is to be sent, but for what is not sealed where new works
+    /// are, unless that may go as well. Returns how many stay, and what could not be looked at.
+    pub fn send_all_again(&self, unsealed: bool) -> Result<(u64, Vec<BlobError>), BlobError> {
+        let Some(tiered) = &self.tiered else { return Ok((0, Vec::new())) };
+        let (mut stay, mut failed) = (0, Vec::new());
         for id in self.ids()? {
-            let Some(kept) = self.place(&id)?.kept else { continue };
-            if self.local.has(&kept.blob)?
-                && let Some(kept) = self.recorded(&id)?.kept
-            {
-                tiered.enqueue(&kept.blob)?;
+            let send = || -> Result<bool, BlobError> {
+                let place = self.recorded(&id)?;
+                let Some(kept) = &place.kept else { return Ok(true) };
+                if !self.local.has(&kept.blob)? {
+                    return Ok(true);
+                }
+                if self.seal_to.is_some() && !kept.encoding.sealed && !unsealed {
+                    return Ok(false);
+                }
+                // From now on it is to be found there. A record that says so is there before the folder may forget it.
+                let kept = Kept { backend: self.backend.clone(), ..kept.clone() };
+                let blob = kept.blob;
+                if self.record_unless_moved(&place, &Place { kept: Some(kept), ..place.clone() })? {
+                    tiered.enqueue(&blob)?;
+                }
+                Ok(true)
+            };
+            match send() {
+                Ok(sent) => stay += u64::from(!sent),
+                Err(error) => failed.push(error),
             }
         }
-        self.sync()
-    }
-
-    /// Looks for a shorter form in which a work can be kept, and keeps it in that form. Others may read meanwhile. The old
-    /// blob stays until [`Works::retire`].
-    pub fn pack(&self, id: &ContentId) -> Result<Packed, BlobError> {
-        let place = self.place(id)?;
-        let Some(kept) = &place.kept else { return Ok(Packed::Passed) };
-        if kept.tried || kept.encoding.packed != Packing::Plain {
-            return Ok(Packed::Passed);
-        }
-        let work = match self.read(id, encoding::PACKED_BYTES_MAX) {
-            Err(BlobError::Sealed { .. } | BlobError::TooLong { .. }) => return Ok(Packed::Passed),
-            work => work?,
-        };
-        let before = work.len() as u64;
-        let mut dag = DagHasher::new();
-        dag.update(&work);
-        let address = Address { content: *id, dag: dag.finish() };
-        let place = Place { work: address, length: before, ..place.clone() };
-        let Some(encoding::Packed { packing, bytes }) = encoding::pack(&work) else {
-            let kept = Some(Kept { tried: true, ..kept.clone() });
-            self.places.put(&Place { kept, ..place })?;
-            return Ok(Packed::AsItWas { bytes: before });
-        };
-        let blob = match &self.seal_to {
-            Some(recipients) if kept.encoding.sealed => {
-                self.blobs().put(&mut sealing(recipients.seal(&bytes[..]))?)?
-            }
-            // Nobody says any more to whom it was sealed.
-            None if kept.encoding.sealed => return Ok(Packed::Passed),
-            _ => self.blobs().put(&mut &bytes[..])?,
-        };
-        let old = kept.blob;
-        let kept = Kept {
-            blob: blob.address(),
-            encoding: Encoding { packed: packing, ..kept.encoding },
-            backend: self.backend.clone(),
-            tried: true,
-        };
-        self.places.put(&Place { kept: Some(kept), ..place })?;
-        Ok(Packed::Shorter { before, after: blob.digests.length, old })
-    }
-
-    /// Forgets blobs in whose place others are kept, once those are durable.
-    pub fn retire(&self, old: &[Address]) -> Result<(), BlobError> {
         self.sync()?;
-        old.iter().try_for_each(|blob| self.blobs().remove(blob))
+        Ok((stay, failed))
     }
 
     /// From here on what waits for the store elsewhere is sent.
     pub fn start_sending(&self) {
-        self.tiered.iter().for_each(TieredStore::start_sending);
+        let Some(tiered) = &self.tiered else { return };
+        let (places, local, backend) =
+            (self.places.clone(), self.local.clone(), self.backend.clone());
+        tiered.start_sending(move || sent_before(&places, &local, &backend));
     }
 
     /// How far the store elsewhere has come; `None` where there is none.
@@ -317,7 +316,11 @@ impl Works {
 
     /// Waits until everything has reached the store elsewhere, or nothing has for so long.
     pub fn drain(&self, patience: Duration, watch: &dyn Fn(&Progress)) -> Option<Progress> {
-        self.tiered.as_ref().map(|tiered| tiered.drain(patience, watch))
+        let tiered = self.tiered.as_ref()?;
+        let progress = tiered.drain(patience, watch);
+        // What cannot be forgotten now is forgotten another time.
+        let _ = self.forget_retired();
+        Some(progress)
     }
 
     /// The stores in which a blob may lie: the folder, then the one elsewhere.
@@ -326,25 +329,85 @@ impl Works {
         std::iter::once(&*self.local as &dyn BlobStore).chain(remote).collect()
     }
 
+    /// The store elsewhere.
+    pub fn elsewhere(&self) -> Option<&dyn BlobStore> {
+        self.remote.as_deref()
+    }
+
+    /// Whether a blob is kept for good in the store elsewhere that the archive has now.
+    pub(crate) fn is_kept_elsewhere(&self, kept: &Kept) -> bool {
+        self.remote.is_some() && kept.backend == self.backend
+    }
+
+    /// Has the store elsewhere forget a blob.
+    pub(crate) fn remove_elsewhere(&self, blob: &Address) -> Result<(), BlobError> {
+        self.remote.as_ref().map_or(Ok(()), |remote| remote.remove(blob))
+    }
+
     /// Whether a blob has not reached the store elsewhere yet.
     pub(crate) fn waits(&self, blob: &Address) -> bool {
         self.tiered.as_ref().is_some_and(|tiered| tiered.waits(blob))
     }
 
-    /// Puts a work whose blob is lost or damaged.
-    pub(crate) fn put_again(&self, work: &mut dyn Read) -> Result<Address, BlobError> {
-        let blob = self.blobs().put(work)?;
-        self.record_as_it_is(blob.address(), blob.digests.length)?;
-        Ok(blob.address())
+    /// Puts a work whose blob is lost or damaged, for those and where it was kept.
+    pub(crate) fn put_again(
+        &self,
+        place: &Place,
+        kept: &Kept,
+        work: &mut dyn Read,
+    ) -> Result<Address, BlobError> {
+        let (packed, sealed) = (Packing::Plain, kept.encoding.sealed);
+        let mut source = Hashed::new(work);
+        let (blob, backend) = self.put_as_kept(kept, &mut source)?;
+        let work = source.finish();
+        let (encoding, sealed_to) = (Encoding { packed, sealed }, kept.sealed_to.clone());
+        let kept = Kept { blob: blob.address(), encoding, backend, sealed_to, tried: false };
+        let to = Place { work: work.address(), length: work.digests.length, kept: Some(kept) };
+        if to.work.content == place.work.content {
+            let _alone = self.places.lock()?;
+            self.places.put(&to)?;
+        }
+        Ok(to.work)
     }
 
-    /// Records that a work lies as it is where new blobs do.
+    /// Puts a blob for those and in the stores for which another is kept. Returns where that is for good.
+    pub(crate) fn put_as_kept(
+        &self,
+        kept: &Kept,
+        bytes: &mut dyn Read,
+    ) -> Result<(Stored, String), BlobError> {
+        // What was never meant for the store elsewhere does not go there by being packed or healed.
+        let is_elsewhere = kept.backend == self.backend;
+        let store = if is_elsewhere { self.blobs() } else { &*self.local };
+        let backend = if is_elsewhere { self.backend.clone() } else { FILES.to_owned() };
+        if !kept.encoding.sealed {
+            return Ok((store.put(bytes)?, backend));
+        }
+        let keys =
+            kept.sealed_to.as_deref().and_then(|keys| Recipients::parse(keys.split(' ')).ok());
+        let keys = keys.ok_or(BlobError::Sealed { id: kept.blob.content })?;
+        Ok((store.put(&mut sealing(keys.seal(bytes))?)?, backend))
+    }
+
+    /// Records that a work lies in the folder as it is, if it still has no record that can be read.
     pub(crate) fn record_as_it_is(&self, work: Address, length: u64) -> Result<Place, BlobError> {
-        let backend = self.backend.clone();
-        let kept = Kept { blob: work, encoding: Encoding::default(), backend, tried: false };
-        let place = Place { work, length, kept: Some(kept) };
+        let _alone = self.places.lock()?;
+        if let Ok(Some(place)) = self.places.get(&work.content) {
+            return Ok(place);
+        }
+        let place = Place { work, length, kept: Some(Kept::as_it_is(work, FILES)) };
         self.places.put(&place)?;
         Ok(place)
+    }
+
+    /// Records where a work lies, if it still lies where it did. Somebody else may have packed it, or put it anew.
+    pub(crate) fn record_unless_moved(&self, from: &Place, to: &Place) -> Result<bool, BlobError> {
+        let _alone = self.places.lock()?;
+        let stays = self.place(&from.work.content)? == *from;
+        if stays {
+            self.places.put(to)?;
+        }
+        Ok(stays)
     }
 
     /// Where blobs go and are looked for.
@@ -355,36 +418,45 @@ impl Works {
         }
     }
 
-    /// Records where a work lies now, unless it lies as well where it lay before.
-    fn keep(&self, work: &Stored, blob: Address, encoding: Encoding) -> Result<(), BlobError> {
-        let (address, length) = (work.address(), work.digests.length);
-        // A damaged record is healed by the one that is written now.
-        if let Ok(Some(Place { kept: Some(kept), .. })) = self.places.get(&address.content) {
-            if kept.blob == blob {
-                return Ok(());
-            }
-            if self.is_sound(&kept.blob) {
-                // It is kept already. That the store elsewhere is away is no reason to refuse it.
-                let _ = self.blobs().remove(&blob);
-                return Ok(());
-            }
-        }
-        let as_it_is =
-            encoding == Encoding::default() && address == Address::of_one_chunk(address.content);
-        if as_it_is
-            && self.tiered.is_none()
-            && !matches!(self.places.get(&address.content), Ok(Some(_)) | Err(_))
-        {
-            return Ok(()); // that is what no record says
-        }
-        let kept = Some(Kept { blob, encoding, backend: self.backend.clone(), tried: false });
-        self.places.put(&Place { work: address, length, kept })
+    /// A blob where new ones are kept.
+    fn kept_here(&self, blob: Address, recipients: Option<&Recipients>) -> Kept {
+        let (sealed, sealed_to) = (recipients.is_some(), recipients.map(Recipients::to_text));
+        let encoding = Encoding { packed: Packing::Plain, sealed };
+        Kept { blob, encoding, backend: self.backend.clone(), sealed_to, tried: false }
     }
 
-    /// Whether a blob is there and is what it was.
-    fn is_sound(&self, blob: &Address) -> bool {
-        let read = self.blobs().get(blob).map(|mut blob| io::copy(&mut blob, &mut io::sink()));
-        matches!(read, Ok(Ok(_)))
+    /// Records where a work lies now, unless it lies as well where it lay before.
+    fn keep(&self, work: &Stored, kept: Kept) -> Result<(), BlobError> {
+        let (address, length) = (work.address(), work.digests.length);
+        let id = &address.content;
+        // A damaged record is healed by the one that is written now.
+        let before = self.places.get(id).ok();
+        if let Some(Some(Place { kept: Some(earlier), .. })) = &before
+            && earlier.blob != kept.blob
+            && is_sound(self.blobs(), &earlier.blob)
+        {
+            // It is kept already, and the new blob is nobody's. That the store elsewhere is away is no reason to refuse it.
+            if kept.encoding.sealed || earlier.encoding.packed != Packing::Plain {
+                let _ = self.blobs().remove(&kept.blob);
+            }
+            return Ok(());
+        }
+        let _alone = self.places.lock()?;
+        let now = self.places.get(id).ok();
+        if now.is_some() && now != before {
+            return Ok(()); // somebody has just put the same work
+        }
+        let no_record = Kept::as_it_is(Address::of_one_chunk(*id), FILES);
+        if now == Some(None) && kept == no_record {
+            return Ok(()); // that is what no record says
+        }
+        if let Some(Some(Place { kept: Some(earlier), .. })) = now
+            && earlier.blob == kept.blob
+            && (earlier.backend == kept.backend || self.tiered.is_none())
+        {
+            return Ok(());
+        }
+        self.places.put(&Place { work: address, length, kept: Some(kept) })
     }
 
     /// Does something with the blob of a work; once more where it was packed meanwhile.
@@ -431,6 +503,26 @@ impl Works {
         let work = work.map_err(|error| altered(error, id)).map_err(|error| told_by(error, id))?;
         Ok(Box::new(Verified::new(id, Decoded { work, id })))
     }
+}
+
+/// Whether a store has a blob that is what it was.
+pub(crate) fn is_sound(store: &dyn BlobStore, blob: &Address) -> bool {
+    let read = store.get(blob).map(|mut blob| io::copy(&mut blob, &mut io::sink()));
+    matches!(read, Ok(Ok(_)))
+}
+
+/// Blobs in the folder that the store elsewhere has: they are recorded to be there, and do not wait.
+fn sent_before(places: &Places, local: &FileStore, backend: &str) -> Vec<(Address, u64)> {
+    let mut sent = Vec::new();
+    for work in places.works().unwrap_or_default() {
+        if let Ok(Some(Place { kept: Some(kept), .. })) = places.get(&work)
+            && kept.backend == backend
+            && let Some(bytes) = local.length(&kept.blob.content)
+        {
+            sent.push((kept.blob, bytes));
+        }
+    }
+    sent
 }
 
 /// A work on its way out of its blob, whose damage is that of the work.

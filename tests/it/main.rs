@@ -17,6 +17,7 @@ mod output;
 mod page;
 mod receipts;
 mod renewal;
+mod safekeeping;
 mod samples;
 mod scanning;
 mod storage;

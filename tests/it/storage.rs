@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use timemark_store::car::CarWriter;
-use timemark_store::dag::{Codec, DagCid};
 
 use crate::support::{Desk, expect, expect_json, repository, run, skip};
 
 /// An archive, and a folder of works: the samples.
-fn desk() -> Desk {
+pub fn desk() -> Desk {
     let desk = Desk::new();
     expect(0, &mut desk.timemark(["init", "--origin", "storage.example"]));
     for entry in fs::read_dir(repository("samples/works")).unwrap() {
@@ -23,20 +21,20 @@ fn desk() -> Desk {
     desk
 }
 
-fn register(desk: &Desk, arguments: &[&str]) -> Vec<Value> {
+pub fn register(desk: &Desk, arguments: &[&str]) -> Vec<Value> {
     let mut command = desk.timemark(["register", "works"]);
     expect_json(0, command.args(arguments))
 }
 
 /// How many of the sample suspects show a work.
-fn matches(desk: &Desk) -> usize {
+pub fn matches(desk: &Desk) -> usize {
     let mut scan = desk.timemark(["scan"]);
     let lines = expect_json(0, scan.arg(repository("samples/suspects")));
     lines.iter().filter(|line| line["status"] == "match").count()
 }
 
 /// Every file below a folder.
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -46,15 +44,15 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Blobs in the archive's folder.
-fn blobs(desk: &Desk) -> Vec<PathBuf> {
+pub fn blobs(desk: &Desk) -> Vec<PathBuf> {
     let of_blobs = |path: &PathBuf| path.parent().unwrap().file_name().unwrap().len() == 2;
     let dir = desk.path("archive/blobs");
-    let beside = ["places", "descriptors", "waiting"].map(|beside| dir.join(beside));
+    let beside = ["places", "descriptors", "waiting", "retired"].map(|beside| dir.join(beside));
     let is_blob = |path: &PathBuf| !beside.iter().any(|beside| path.starts_with(beside));
     files(&dir).into_iter().filter(of_blobs).filter(is_blob).collect()
 }
 
-fn flip(path: &Path) {
+pub fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -63,7 +61,7 @@ fn flip(path: &Path) {
 }
 
 /// Exports every work and compares it with the file that was registered.
-fn all_come_out_as_they_were(desk: &Desk, lines: &[Value], more: &[&str]) {
+pub fn all_come_out_as_they_were(desk: &Desk, lines: &[Value], more: &[&str]) {
     let mut export = desk.timemark(["export", "--to", "out"]);
     export.args(lines.iter().map(|line| line["work"].as_str().unwrap())).args(more);
     expect(0, &mut export);
@@ -164,6 +162,119 @@ fn a_sealed_work_is_read_by_whoever_has_the_key_and_nobody_else() {
     let checked = expect_json(0, &mut desk.timemark(["store", "check"]));
     assert_eq!(checked.len(), lines.len());
     all_come_out_as_they_were(&desk, &lines, &["--identity", "creator.key"]);
+}
+
+#[test]
+fn works_are_packed_while_others_are_registered() {
+    let desk = desk();
+    expect(0, &mut desk.timemark(["store", "use", "files", "--pack"]));
+    let lines = register(&desk, &["--jobs", "2"]);
+    let packed: u64 = blobs(&desk).iter().map(|path| fs::metadata(path).unwrap().len()).sum();
+    let whole: u64 = files(&desk.path("works"))
+        .iter()
+        .filter(|path| path.extension().is_none_or(|extension| extension != "timemark"))
+        .map(|path| fs::metadata(path).unwrap().len())
+        .sum();
+    assert!(packed < whole * 95 / 100, "{packed} {whole}");
+    // Nothing was left to do.
+    let output = run(&mut desk.timemark(["store", "pack"]));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("0 of "), "{said}");
+    expect(0, &mut desk.timemark(["store", "check"]));
+    all_come_out_as_they_were(&desk, &lines, &[]);
+}
+
+#[test]
+fn a_registration_says_to_whom_its_works_are_sealed() {
+    let desk = desk();
+    desk.file("creator.key", CREATOR_SECRET);
+    let lines = register(&desk, &["--seal-to", CREATOR]);
+    for blob in blobs(&desk) {
+        assert!(fs::read(&blob).unwrap().starts_with(b"age-encryption.org/v1\n"));
+    }
+    let work = lines[0]["work"].as_str().unwrap();
+    let export = run(&mut desk.timemark(["export", work, "--to", "out"]));
+    assert_eq!(export.status.code(), Some(1));
+    all_come_out_as_they_were(&desk, &lines, &["--identity", "creator.key"]);
+    assert!(matches(&desk) > 0, "copies are found by what is kept of their looks");
+    // Nobody here can pack what nobody here can open.
+    expect(0, &mut desk.timemark(["store", "pack"]));
+    fs::remove_dir_all(desk.path("out")).unwrap();
+    all_come_out_as_they_were(&desk, &lines, &["--identity", "creator.key"]);
+    expect(2, &mut desk.timemark(["register", "works", "--seal-to", "age1nobody"]));
+}
+
+#[test]
+fn a_new_setting_does_not_unseal_by_silence() {
+    let desk = desk();
+    expect(0, &mut desk.timemark(["store", "use", "files", "--seal"]));
+    let refused = run(&mut desk.timemark(["store", "use", "files", "--pack"]));
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--no-seal"));
+    let sealed = |desk: &Desk| {
+        let shown = expect_json(0, &mut desk.timemark(["store", "show"])).remove(0);
+        !shown["seal_to"].as_array().unwrap().is_empty()
+    };
+    assert!(sealed(&desk));
+    expect(0, &mut desk.timemark(["store", "use", "files", "--no-seal"]));
+    assert!(!sealed(&desk));
+}
+
+#[test]
+fn a_copy_that_was_cut_off_is_completed_and_not_taken_for_whole() {
+    let desk = desk();
+    register(&desk, &[]);
+    expect(0, &mut desk.timemark(["store", "copy", "--to", "files:copy"]));
+    let cut =
+        files(&desk.path("copy")).into_iter().find(|path| fs::metadata(path).unwrap().len() > 99);
+    let cut = cut.unwrap();
+    let whole = fs::read(&cut).unwrap();
+    fs::remove_file(&cut).unwrap();
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let output = run(&mut desk.timemark(["store", "copy", "--to", "files:copy"]));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains(" 1 copied"), "{said}");
+    assert!(fs::read(&cut).unwrap() == whole);
+    // A folder that is not there is no empty store.
+    let slip = run(&mut desk.timemark(["store", "check", "--heal-from", "files:cpoy"]));
+    assert_eq!(slip.status.code(), Some(2));
+    assert!(!desk.path("cpoy").exists());
+}
+
+#[test]
+fn a_damaged_description_of_looks_is_told() {
+    let desk = desk();
+    register(&desk, &["--hash-only"]);
+    expect(0, &mut desk.timemark(["store", "check"]));
+    flip(&files(&desk.path("archive/blobs/descriptors"))[0]);
+    let checked = expect_json(1, &mut desk.timemark(["store", "check"]));
+    let damaged: Vec<_> = checked.iter().filter(|line| line["status"] == "damaged").collect();
+    assert_eq!(damaged.len(), 1);
+    assert!(damaged[0]["damage"][0].as_str().unwrap().contains("looks"));
+}
+
+#[test]
+fn nothing_is_moved_in_a_backup() {
+    let desk = desk();
+    register(&desk, &[]);
+    expect(0, &mut desk.timemark(["log", "backup", "safe"]));
+    expect(0, &mut desk.timemark_on("safe", ["store", "check"]));
+    for verb in ["pack", "push"] {
+        let refused = run(&mut desk.timemark_on("safe", ["store", verb]));
+        assert_eq!(refused.status.code(), Some(2), "{verb}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("is a backup"), "{verb}");
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_not_taken() {
+    let desk = desk();
+    register(&desk, &[]);
+    let mut used = desk.timemark(["store", "use", "s3:http://127.0.0.1:1/works?region=x"]);
+    let refused = run(used.env_remove("AWS_ACCESS_KEY_ID"));
+    assert_eq!(refused.status.code(), Some(2), "there are no keys for it");
+    expect(0, &mut desk.timemark(["store", "check"]));
+    expect(0, &mut desk.timemark(["store", "use", "files"]));
 }
 
 #[test]
@@ -366,323 +477,7 @@ fn an_ipfs_node_that_goes_and_comes_back_ends_up_with_every_work() {
     all_come_out_as_they_were(&desk, &first, &[]);
 }
 
-/// The copies of works in a backup, by their paths below its folder of blobs, without records.
-fn works_in_backup(desk: &Desk) -> Vec<PathBuf> {
-    let dir = desk.path("copy/blobs");
-    let below = files(&dir).into_iter().map(|path| path.strip_prefix(&dir).unwrap().to_owned());
-    below.filter(|path| path.components().next().unwrap().as_os_str().len() == 2).collect()
-}
-
-/// A backup once took a truncated original for a newer one, and had it replace the good copy.
-#[test]
-fn a_rotten_original_never_replaces_the_copy_in_a_backup() {
-    let desk = desk();
-    register(&desk, &[]);
-    let backup = || desk.timemark(["log", "backup", "copy"]);
-    expect(0, &mut backup());
-    let before = works_in_backup(&desk);
-    let (original, copy) =
-        (desk.path("archive/blobs").join(&before[0]), desk.path("copy/blobs").join(&before[0]));
-    let good = fs::read(&copy).unwrap();
-    fs::remove_file(&original).unwrap();
-    fs::write(&original, &good[..good.len() / 2]).unwrap();
-    // One that rotted before any backup, and one that did not.
-    for name in ["new/rotten.txt", "new/sound.txt"] {
-        desk.file(name, name);
-    }
-    let mut register = desk.timemark(["register", "new"]);
-    let lines = expect_json(0, &mut register);
-    let blob = |name: &str| {
-        let line = lines.iter().find(|line| line["file"] == *name).unwrap();
-        let work = line["work"].as_str().unwrap();
-        let found = blobs(&desk).into_iter().find(|path| path.ends_with(work));
-        found.unwrap().strip_prefix(desk.path("archive/blobs")).unwrap().to_owned()
-    };
-    let (rotten, sound) = (blob("new/rotten.txt"), blob("new/sound.txt"));
-    flip(&desk.path("archive/blobs").join(&rotten));
-
-    let output = run(&mut backup());
-    assert_ne!(output.status.code(), Some(0), "{output:?}");
-    let said = String::from_utf8_lossy(&output.stderr);
-    for (file, has) in [(&before[0], "keeps its copy"), (&rotten, "has none")] {
-        let line = said.lines().find(|line| line.contains(file.to_str().unwrap()));
-        assert!(
-            line.is_some_and(|line| line.contains("is damaged") && line.contains(has)),
-            "{said}"
-        );
-    }
-    assert!(said.contains("2 damaged originals"), "{said}");
-    assert_eq!(fs::read(&copy).unwrap(), good);
-    assert!(!desk.path("copy/blobs").join(&rotten).exists());
-    assert!(desk.path("copy/blobs").join(sound).exists(), "the others are copied");
-    assert!(!files(&desk.path("copy")).iter().any(|path| path.extension() == Some("new".as_ref())));
-    let size = |archive: &str| expect(0, &mut desk.timemark_on(archive, ["log", "checkpoint"]));
-    assert_eq!(size("copy"), size("archive"));
-
-    // One is healed from the backup, the other from where it came, and all is well again.
-    let mut heal = desk.timemark(["store", "check", "--heal-from"]);
-    run(heal.arg(format!("files:{}", desk.path("copy/blobs").display())));
-    flip(&desk.path("archive/blobs").join(&rotten));
-    expect(0, &mut backup());
-    expect(0, &mut desk.timemark_on("copy", ["log", "audit"]));
-    expect(0, &mut desk.timemark_on("copy", ["store", "check"]));
-}
-
-/// The same with a record of where a work lies.
-#[test]
-fn a_damaged_record_never_replaces_the_one_in_a_backup() {
-    let desk = desk();
-    register(&desk, &[]);
-    expect(0, &mut desk.timemark(["store", "pack"]));
-    expect(0, &mut desk.timemark(["log", "backup", "copy"]));
-    let record = files(&desk.path("archive/blobs/places"))
-        .into_iter()
-        .find(|path| path.parent().unwrap().file_name().unwrap().len() == 2);
-    let record = record.unwrap();
-    let copy = desk.path("copy").join(record.strip_prefix(desk.path("archive")).unwrap());
-    let good = fs::read(&copy).unwrap();
-    flip(&record);
-    let output = run(&mut desk.timemark(["log", "backup", "copy"]));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_ne!(output.status.code(), Some(0), "{said}");
-    assert!(said.contains("cannot be read; the backup keeps its copy"), "{said}");
-    assert_eq!(fs::read(&copy).unwrap(), good);
-    expect(0, &mut desk.timemark_on("copy", ["store", "check"]));
-}
-
-/// A backup with keys that is held up where it first makes the file `held_at`, while something else happens.
-fn backup_held_up(desk: &Desk, held_at: &str, meanwhile: impl FnOnce()) -> std::process::Output {
-    let trace = desk.file("trace", "");
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-e", "trace=openat", "-e", "inject=openat:signal=STOP:when=1", "-o"]);
-    strace.arg(&trace).arg("-P").arg(desk.path(held_at));
-    let mut backup = desk.timemark(["log", "backup", "--with-keys"]);
-    backup.arg(desk.path("copy"));
-    strace.arg(backup.get_program()).args(backup.get_args());
-    let strace = strace.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let stopped = (0..600).find_map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-        let text = fs::read_to_string(&trace).unwrap();
-        let line = text.lines().find(|line| line.contains("stopped by SIGSTOP"))?;
-        line.split_whitespace().next().map(str::to_owned)
-    });
-    let stopped = stopped.unwrap_or_else(|| panic!("the backup never made {held_at}"));
-    meanwhile();
-    expect(0, Command::new("kill").args(["-CONT", &stopped]));
-    strace.wait_with_output().unwrap()
-}
-
-/// Packing takes no lock. A backup once failed because of it, or held records of blobs that it did not hold.
-#[test]
-fn a_backup_beside_packing_holds_every_work() {
-    if run(Command::new("sh").args(["-c", "command -v strace"])).stdout.is_empty() {
-        return skip("strace is not installed");
-    }
-    for (sealed, update) in [(false, false), (false, true), (true, false)] {
-        let desk = desk();
-        if sealed {
-            expect(0, &mut desk.timemark(["store", "use", "files", "--seal"]));
-        }
-        let lines = register(&desk, &[]);
-        if update {
-            expect(0, &mut desk.timemark(["log", "backup", "copy"]));
-            desk.file("one-more.txt", "one more");
-            expect(0, &mut desk.timemark(["register", "one-more.txt"]));
-        }
-        // What there is was listed. Sealed works have records: some are copied then, and some are not.
-        let held_at = match files(&desk.path("archive/blobs/places")) {
-            records if sealed => {
-                let shard =
-                    |path: &&PathBuf| path.parent().unwrap().file_name().unwrap().len() == 2;
-                let records: Vec<_> = records.iter().filter(shard).collect();
-                let below = records[records.len() / 2].strip_prefix(desk.path("archive")).unwrap();
-                format!("copy/{}.new", below.display())
-            }
-            _ if update => "copy/backup-gathering/log/tiles/checkpoint.new".to_owned(),
-            _ => "copy/backup-gathering/timemark-archive.new".to_owned(),
-        };
-        let mut packed = 0;
-        let output = backup_held_up(&desk, &held_at, || {
-            let before = blobs(&desk);
-            expect(0, &mut desk.timemark(["store", "pack"]));
-            packed = blobs(&desk).iter().filter(|blob| !before.contains(blob)).count();
-        });
-        assert!(packed > 5, "{packed}");
-        assert_eq!(output.status.code(), Some(0), "{sealed} {update}: {output:?}");
-        let checked = expect_json(0, &mut desk.timemark_on("copy", ["store", "check"]));
-        let sound = checked.iter().filter(|line| line["status"] == "sound").count();
-        assert!(sound == checked.len() && sound >= lines.len(), "{sealed} {update}: {checked:?}");
-        expect(0, &mut desk.timemark_on("copy", ["log", "audit"]));
-        // Once more, with nothing under way.
-        expect(0, &mut desk.timemark(["log", "backup", "copy"]));
-        expect(0, &mut desk.timemark_on("copy", ["store", "check"]));
-    }
-}
-
-/// What was to be sent was sent while the backup was made. A link to nothing is listed, and is not there.
-#[test]
-fn what_is_done_while_a_backup_is_made_is_no_error() {
-    let desk = desk();
-    register(&desk, &[]);
-    for list in ["waiting", "retired"] {
-        let done = desk.path("archive/blobs").join(list).join("done");
-        desk.file(&format!("archive/blobs/{list}/to-do"), "x");
-        std::os::unix::fs::symlink("nowhere", done).unwrap();
-    }
-    desk.file("archive/blobs/retired/incoming/half", "x");
-    expect(0, &mut desk.timemark(["log", "backup", "copy"]));
-    let there = |below: &str| desk.path("copy/blobs").join(below).exists();
-    assert!(there("waiting/to-do") && there("retired/to-do"));
-    assert!(!there("retired/incoming/half"));
-    // It is done, and not to be done again by whoever goes on with the backup.
-    fs::remove_file(desk.path("archive/blobs/waiting/to-do")).unwrap();
-    fs::remove_file(desk.path("archive/blobs/retired/to-do")).unwrap();
-    expect(0, &mut desk.timemark(["log", "backup", "copy"]));
-    assert!(!there("waiting/to-do") && !there("retired/to-do"));
-}
-
-/// A backup of an archive that was its owner's alone once was everybody's to read.
-#[test]
-fn a_backup_is_as_private_as_its_archive() {
-    use std::os::unix::fs::PermissionsExt;
-    let desk = desk();
-    let rights = |below: &str| fs::metadata(desk.path(below)).unwrap().permissions().mode() & 0o777;
-    fs::set_permissions(desk.path("archive"), fs::Permissions::from_mode(0o700)).unwrap();
-    expect(0, &mut desk.timemark(["log", "backup", "backups/copy"]));
-    assert_eq!(rights("backups/copy"), 0o700);
-    // Where somebody made the folder, they have said who may enter.
-    fs::create_dir(desk.path("made")).unwrap();
-    fs::set_permissions(desk.path("made"), fs::Permissions::from_mode(0o750)).unwrap();
-    expect(0, &mut desk.timemark(["log", "backup", "made"]));
-    assert_eq!(rights("made"), 0o750);
-}
-
-/// A key's file is whole or not there, wherever the program is killed; it once was there and empty, and no verb went on.
-#[test]
-fn a_key_for_sealed_works_is_made_whole() {
-    if run(Command::new("sh").args(["-c", "command -v strace"])).stdout.is_empty() {
-        return skip("strace is not installed");
-    }
-    let desk = Desk::new();
-    expect(0, &mut desk.timemark(["init"]));
-    let mut done = false;
-    for step in 1..100 {
-        let _ = fs::remove_file(desk.path("archive/keys/store.key"));
-        let _ = fs::remove_file(desk.path("archive/store"));
-        let seal = desk.timemark(["store", "use", "files", "--seal"]);
-        let calls = "write,rename,renameat,renameat2,link,linkat,fsync";
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"]);
-        strace.arg(format!("inject={calls}:signal=KILL:when={step}"));
-        strace.arg(seal.get_program()).args(seal.get_args());
-        done = run(&mut strace).status.success();
-        expect(0, &mut desk.timemark(["store", "show"]));
-        expect(0, &mut desk.timemark(["store", "use", "files", "--seal"]));
-        if done {
-            break;
-        }
-    }
-    assert!(done);
-    let rights = fs::metadata(desk.path("archive/keys/store.key")).unwrap().permissions();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777, 0o600);
-}
-
-/// A wrong comment once had works sealed to somebody, or nobody, else.
-#[test]
-fn works_are_sealed_to_the_key_and_not_to_what_is_said_of_it() {
-    let desk = Desk::new();
-    for archive in ["archive", "other"] {
-        expect(0, &mut desk.timemark_on(archive, ["init"]));
-        expect(0, &mut desk.timemark_on(archive, ["store", "use", "files", "--seal"]));
-    }
-    let text =
-        |archive: &str| fs::read_to_string(desk.path(archive).join("keys/store.key")).unwrap();
-    let (ours, theirs) = (text("archive"), text("other"));
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-    let (ours, theirs) = (lines(&ours), lines(&theirs));
-    let public = ours[0].strip_prefix("# public key: ").unwrap();
-    for comment in [&theirs[0], "", "# a key"] {
-        desk.file("archive/keys/store.key", format!("{comment}\n{}\n", ours[1]));
-        let said = expect(0, &mut desk.timemark(["store", "use", "files", "--seal"]));
-        assert!(said.contains(&format!("sealed to {public}\n")), "{said}");
-    }
-    desk.file("work.txt", "a work");
-    let lines = expect_json(0, &mut desk.timemark(["register", "work.txt"]));
-    expect(0, &mut desk.timemark(["export", lines[0]["work"].as_str().unwrap(), "--to", "out"]));
-}
-
-/// A CAR of these blocks, and nothing that any program would write.
-fn car(root: DagCid, blocks: &[(DagCid, Vec<u8>)]) -> Vec<u8> {
-    let mut car = Vec::new();
-    drop(CarWriter::new(&mut car, &[root]).unwrap());
-    for (cid, block) in blocks {
-        car.extend(varint((DagCid::BYTES + block.len()) as u64));
-        car.extend(cid.to_bytes());
-        car.extend(block);
-    }
-    car
-}
-
-fn varint(mut number: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    while number > 127 {
-        bytes.push(number as u8 & 127 | 128);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-    bytes
-}
-
-/// A node that links to the same block again and again: a file of that many parts, or a folder of that many files.
-fn links_to(child: DagCid, part_bytes: Option<u64>, links: usize) -> (DagCid, Vec<u8>) {
-    let field = |tag: u8, bytes: &[u8]| [&[tag][..], &varint(bytes.len() as u64), bytes].concat();
-    let mut unixfs = vec![0x08, if part_bytes.is_some() { 2 } else { 1 }];
-    let sizes = std::iter::repeat_n(part_bytes, links).flatten();
-    sizes.for_each(|bytes| unixfs.extend([&[0x20][..], &varint(bytes)].concat()));
-    let mut block = field(0x0A, &unixfs);
-    for number in 0..links {
-        let name = if part_bytes.is_some() { String::new() } else { number.to_string() };
-        let link = [field(0x0A, &child.to_bytes()), field(0x12, name.as_bytes())].concat();
-        block.extend(field(0x12, &link));
-    }
-    (DagCid::of_block(Codec::DagPb, &block), block)
-}
-
-/// A few nodes that each link to the next a hundred times once filled the disk.
-#[test]
-fn a_car_that_would_fill_the_disk_is_refused_before_anything_is_written() {
-    let desk = Desk::new();
-    let leaf = vec![7; 1024];
-    let leaf = (DagCid::of_block(Codec::Raw, &leaf), leaf);
-    let (mut long, mut many) = (vec![leaf.clone()], vec![leaf]);
-    for level in 0..3u32 {
-        let bytes = 1024 * 128u64.pow(level);
-        long.insert(0, links_to(long[0].0, Some(bytes), 128)); // 2 GiB in the end
-        many.insert(0, links_to(many[0].0, None, 80)); // 512,000 files
-    }
-    for (name, blocks) in [("long.car", long), ("many.car", many)] {
-        let bytes = car(blocks[0].0, &blocks);
-        assert!(bytes.len() < 40_000, "{}", bytes.len());
-        desk.file(name, bytes);
-        let output = run(&mut desk.timemark(["import", "--car", name, "--into", "files"]));
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        for part in [name, "more than the 1073741824 that are unpacked", "--max-bytes"] {
-            assert!(said.contains(part), "{said}");
-        }
-        assert!(!desk.path("files").exists());
-    }
-    // The limit is the operator's, either way.
-    let small = links_to(DagCid::of_block(Codec::Raw, b"part"), Some(4), 2000);
-    let small = [small, (DagCid::of_block(Codec::Raw, b"part"), b"part".to_vec())];
-    desk.file("small.car", car(small[0].0, &small));
-    let import = |max: &str| {
-        desk.timemark(["import", "--car", "small.car", "--into", "files", "--max-bytes", max])
-    };
-    let refused = run(&mut import("7999"));
-    let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(refused.status.code() == Some(2) && said.contains("would take 8000"), "{said}");
-    let lines = expect_json(0, &mut import("8000"));
-    let unpacked = fs::read(desk.path(lines[0]["file"].as_str().unwrap())).unwrap();
-    assert_eq!(unpacked, b"part".repeat(2000));
-}
+/// A key for tests alone: that of docs/formats.md.
+const CREATOR_SECRET: &str =
+    "AGE-SECRET-KEY-1YJHRYQJ59Q6KV5AN7TXN3R6FF2ZK09QWNHWYLTVCY9RGLWYR4SRS248JF4\n";
+const CREATOR: &str = "age182jn0ch5gymx75n76krr3sjk3ud4g70veqrvy0lg5ltyxad4mqtq07ldrn";

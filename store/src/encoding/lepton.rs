@@ -178,6 +178,8 @@ const SIDE_MAX: u32 = 16_386;
 const COEFFICIENT_BYTES_MAX: u64 = 512 << 20;
 /// Ten are usual; each goes over the whole picture.
 const SCANS_MAX: u32 = 128;
+/// How a stored JPEG begins.
+pub(super) const START: [u8; 2] = [0xcf, 0x84];
 const FIXED_HEAD_BYTES: usize = 28;
 /// Counts of restarts, partitions and the like.
 const HEAD_SLACK_BYTES: u64 = 64 << 10;

@@ -184,6 +184,12 @@ fn unpacked<'a>(
     }
 }
 
+/// Whether bytes begin as something does that this module makes. Such a work is never packed: its blob may as well be
+/// what another work became, and would be missed there.
+pub fn begins_as_stored(bytes: &[u8]) -> bool {
+    [&lepton::START[..], &zstd::START, sealed::START].iter().any(|start| bytes.starts_with(start))
+}
+
 /// Whether packing is worth the time of everybody who will unpack.
 fn saves_enough(stored_bytes: u64, work_bytes: u64) -> bool {
     let saved = work_bytes.saturating_sub(stored_bytes);
@@ -192,6 +198,8 @@ fn saves_enough(stored_bytes: u64, work_bytes: u64) -> bool {
 
 /// Longest work that [`pack`] takes; longer ones go through [`pack_stream`].
 pub const PACKED_BYTES_MAX: u64 = 256 << 20;
+/// [`begins_as_stored`] looks at no more.
+pub const STORED_START_BYTES: u64 = 64;
 /// What packing must save.
 const SAVED_PERCENT_MIN: u64 = 3;
 /// Behind the name of a packing.

@@ -39,6 +39,11 @@ impl Recipients {
         if recipients.is_empty() { Err(BadKey::None) } else { Ok(Recipients(recipients)) }
     }
 
+    /// The keys as they were given, with a space between them.
+    pub fn to_text(&self) -> String {
+        self.0.iter().map(x25519::Recipient::to_string).collect::<Vec<_>>().join(" ")
+    }
+
     /// Seals what is read, as it is read.
     pub fn seal<R: Read>(&self, work: R) -> io::Result<Sealing<R>> {
         let ready = Ready::default();
@@ -280,6 +285,8 @@ impl<R: BufRead> BufRead for Limited<R> {
     }
 }
 
+/// How a sealed file begins.
+pub(super) const START: &[u8] = b"age-encryption.org/v1\n";
 /// Each is a hundred bytes of header.
 const RECIPIENTS_MAX: usize = 64;
 /// Each is tried on each recipient.

@@ -16,7 +16,7 @@ pub(super) fn pack(work: &[u8]) -> Option<Vec<u8>> {
     if !seems_worth_it(work) {
         return None;
     }
-    let mut encoder = encoder(Vec::new()).ok()?;
+    let mut encoder = encoder(Vec::new(), LEVEL).ok()?;
     encoder.set_pledged_src_size(Some(work.len() as u64)).ok()?;
     encoder.write_all(work).ok()?;
     encoder.finish().ok()
@@ -39,7 +39,9 @@ pub(super) fn pack_stream(
     if !seems_worth_it(&piece) {
         return Ok(None);
     }
-    let Ok(mut encoder) = Checked::new(out).and_then(encoder) else { return Ok(None) };
+    let Ok(mut encoder) = Checked::new(out).and_then(|out| encoder(out, STREAM_LEVEL)) else {
+        return Ok(None);
+    };
     let mut work_bytes = 0;
     while !piece.is_empty() {
         work_bytes += piece.len() as u64;
@@ -127,8 +129,8 @@ fn differs() -> io::Error {
     io::Error::other("what comes out is not what went in")
 }
 
-fn encoder<W: Write>(out: W) -> io::Result<write::Encoder<'static, W>> {
-    let mut encoder = write::Encoder::new(out, LEVEL)?;
+fn encoder<W: Write>(out: W, level: i32) -> io::Result<write::Encoder<'static, W>> {
+    let mut encoder = write::Encoder::new(out, level)?;
     encoder.window_log(WINDOW_LOG)?;
     encoder.include_checksum(true)?;
     Ok(encoder)
@@ -147,7 +149,11 @@ fn seems_worth_it(bytes: &[u8]) -> bool {
     before.saturating_sub(after).saturating_mul(100) > before.saturating_mul(SAMPLE_SAVED_PERCENT)
 }
 
+/// How a frame begins (RFC 8878 section 3.1.1).
+pub(super) const START: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
 const LEVEL: i32 = 19;
+/// Works that are streamed are long: level 19 would take half an hour for a gigabyte.
+const STREAM_LEVEL: i32 = 12;
 /// 8 MiB, which is what level 19 takes of its own accord; whoever unpacks needs as much memory.
 const WINDOW_LOG: u32 = 23;
 const SAMPLE_LEVEL: i32 = 1;
