@@ -27,6 +27,8 @@ cd "$(dirname "$0")/.."
 benches=(--bench hash --bench glance --bench codes --bench verify --bench log --bench million --bench append --bench scan)
 # The release profile by its name, so that these are the very artefacts of `cargo test --release`.
 cargo bench --profile release "${benches[@]}" --no-run
+space=(--package timemark-store --bench space) # without TIMEMARK_BENCH_PICTURES of the sample suspects
+cargo bench --profile release "${space[@]}" --no-run
 
 mkdir -p "$bench_dir"
 cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1)
@@ -62,7 +64,9 @@ partial=target/bench-results.csv
     echo "# load average at the start: $(cut -d ' ' -f 1-3 /proc/loadavg)"
     echo "bench,metric,value,unit,note"
 } >"$partial"
-TIMEMARK_BENCH_CSV=$PWD/$partial cargo bench --profile release "${benches[@]}"
+export TIMEMARK_BENCH_CSV=$PWD/$partial
+cargo bench --profile release "${benches[@]}"
+cargo bench --profile release "${space[@]}"
 
 # Only a whole run becomes a result.
 mkdir -p "$(dirname "$results")"

@@ -163,6 +163,56 @@ fn a_backup_beside_packing_holds_every_work() {
     }
 }
 
+/// A small file system, which goes with the test.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn of(dir: PathBuf, size: &str) -> Option<Disk> {
+        fs::create_dir(&dir).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&dir);
+        if run(&mut mount).status.success() {
+            return Some(Disk(dir));
+        }
+        skip("a file system can be mounted by root alone");
+        None
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_in_the_middle_of_a_work_shows_no_part_of_it() {
+    let desk = Desk::new();
+    let Some(_disk) = Disk::of(desk.path("disk"), "56m") else { return };
+    let timemark = |arguments: &[&str]| desk.timemark_on("disk/archive", arguments);
+    expect(0, &mut timemark(&["init"]));
+    desk.file("works/first.txt", "there was room for this one");
+    expect(0, &mut timemark(&["register", "works"]));
+    let before = files(&desk.path("disk/archive/blobs"));
+    // Bytes that do not repeat, more of them than there is room for.
+    let words = (0..3_000_000_u32).map(|n| n.wrapping_mul(2_654_435_769).rotate_left(n % 32));
+    let long: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+    desk.file("works/long.bin", &long);
+    desk.file("disk/filler", vec![1; 16 << 20]);
+    let lines = expect_json(1, &mut timemark(&["register", "works"]));
+    let error = lines.iter().find(|line| line["status"] == "error").unwrap();
+    assert!(error["error"].as_str().unwrap().contains("No space left"), "{error}");
+    assert_eq!(files(&desk.path("disk/archive/blobs")), before, "not even aside");
+    expect(0, &mut timemark(&["store", "check"]));
+    expect(0, &mut timemark(&["log", "audit"]));
+    fs::remove_file(desk.path("disk/filler")).unwrap();
+    let lines = expect_json(0, &mut timemark(&["register", "works"]));
+    let work = lines.iter().find(|line| line["file"] == "works/long.bin").unwrap();
+    let work = work["work"].as_str().unwrap();
+    expect(0, &mut timemark(&["export", work, "--to", "out"]));
+    assert!(fs::read(desk.path("out").join(work)).unwrap() == long);
+}
+
 /// What was to be sent was sent while the backup was made. A link to nothing is listed, and is not there.
 #[test]
 fn what_is_done_while_a_backup_is_made_is_no_error() {
