@@ -19,6 +19,8 @@ mod receipts;
 mod renewal;
 mod samples;
 mod scanning;
+mod service;
+mod service_refusals;
 mod storage;
 mod support;
 mod tidy;
