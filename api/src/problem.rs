@@ -188,7 +188,11 @@ impl Problem {
 
     /// A disk of ours that failed, or is full.
     pub fn of_disk(error: std::io::Error) -> Problem {
-        if error.kind() == std::io::ErrorKind::StorageFull { full() } else { Problem::internal(error) }
+        if error.kind() == std::io::ErrorKind::StorageFull {
+            full()
+        } else {
+            Problem::internal(error)
+        }
     }
 
     /// What a panic of ours costs: its own request. It was printed where it happened.

@@ -20,6 +20,7 @@ use crate::{Problem, blocking};
 #[into_params(parameter_in = Query)]
 pub(crate) struct Words {
     /// Words that must all be there; the last may be the beginning of one.
+    #[param(max_length = 1000)]
     q: String,
     /// Most works to list.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -64,7 +65,8 @@ fn hits(query: &str, limit: usize, engine: &Engine) -> Result<Hits, Problem> {
 }
 
 /// A picture to compare with every work.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "for the document: the parts are read one by one")]
 pub(crate) struct SearchForm {
     #[schema(value_type = String, format = Binary)]

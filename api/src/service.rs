@@ -122,13 +122,18 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
     let described = OpenApiRouter::with_openapi(openapi::Description::openapi());
     let (router, document) = described.merge(own).merge(public).split_for_parts();
     let _ = service.document.set(openapi::text(document));
-    Ok(router
+    Ok(layered(router, service.metrics.clone()))
+}
+
+/// What is around every route, from the inside out.
+fn layered(router: Router, metrics: Arc<Metrics>) -> Router {
+    router
         .layer(CatchPanicLayer::custom(|_| Problem::of_panic().into_response()))
         .layer(from_fn(uniform))
-        .layer(from_fn_with_state(service.metrics.clone(), observe))
+        .layer(from_fn_with_state(metrics, observe))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .layer(from_fn(own_id_if_plain)))
+        .layer(from_fn(own_id_if_plain))
 }
 
 /// This document
@@ -207,5 +212,56 @@ impl Service {
 
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::blocking;
+
+    #[tokio::test]
+    async fn what_goes_wrong_inside_is_a_problem_outside() {
+        let nothing = async || StatusCode::OK;
+        let slow = async || tokio::time::sleep(Duration::from_secs(60)).await;
+        let panicking = async || -> &'static str { panic!("a secret") };
+        let panicking_beside = async || -> Result<(), Problem> {
+            blocking(|| panic!("a secret")).await?;
+            Ok(())
+        };
+        let bare = async || StatusCode::PAYLOAD_TOO_LARGE;
+        let time = Duration::from_millis(50);
+        let router = Router::new()
+            .route("/nothing", get(nothing))
+            .route("/slow", get(slow))
+            .route("/panicking", get(panicking))
+            .route("/panicking-beside", get(panicking_beside))
+            .route("/bare", get(bare))
+            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, time));
+        let router = layered(router, Arc::default());
+        for (path, status, kind) in [
+            ("/nothing", 200, ""),
+            ("/slow", 408, "timeout"),
+            ("/panicking", 500, "internal"),
+            ("/panicking-beside", 500, "internal"),
+            ("/bare", 413, "too-large"),
+            ("/elsewhere", 404, "not-found"),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            assert!(response.headers().contains_key("x-request-id"), "{path}");
+            assert_eq!(response.headers()["cache-control"], "no-store", "{path}");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            let is_kind = text.contains(&format!("problem:{kind}\""));
+            assert!((kind.is_empty() && text.is_empty()) || is_kind, "{path}: {text}");
+            assert!(!text.contains("secret"), "{path}: {text}");
+        }
     }
 }

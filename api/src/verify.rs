@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
+use serde::Deserialize;
 use timemark_verify::{Outcome, Policy, Receipt, Trust, TrustTold};
 use utoipa::ToSchema;
 
@@ -12,7 +13,8 @@ use crate::upload::{Fields, Form, Taking, missing};
 use crate::{Problem, blocking};
 
 /// A work, its receipt, and whom to trust.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "for the document: the parts are read one by one")]
 pub(crate) struct VerifyForm {
     /// The work. Only its digests are computed.

@@ -24,17 +24,23 @@ use crate::upload::{Fields, Form, Taking, Upload};
 use crate::{Problem, blocking};
 
 /// A work and what its claimant says of it.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "for the document: the parts are read one by one")]
 pub(crate) struct RegisterForm {
     /// The work. Its file name, without folders, is stated in the claim.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
+    #[schema(max_length = 16384)]
     title: Option<String>,
+    #[schema(max_length = 16384)]
     claimant: Option<String>,
     /// When it was made, as claimed.
+    #[schema(max_length = 16384)]
     created: Option<String>,
+    #[schema(max_length = 16384)]
     rights: Option<String>,
+    #[schema(max_length = 16384)]
     collection: Option<String>,
     /// Keep the work's digests and what it looks like, and not the work.
     hash_only: Option<bool>,
@@ -48,7 +54,7 @@ pub(crate) struct RegisterForm {
 /// are one registration: sent again, they are answered with 200 and the receipt that they have.
 #[utoipa::path(
     post, path = "/v1/works", tag = "works", operation_id = "register",
-    params(("Idempotency-Key" = Option<String>, Header, description = "guards against sending another request in the belief that it is the same")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]+$", description = "guards against sending another request in the belief that it is the same")),
     request_body(content = RegisterForm, content_type = "multipart/form-data"),
     responses(
         (status = 201, description = "registered", body = Registered, headers(("Location" = String))),
@@ -135,6 +141,7 @@ fn digest(form: &Form, upload: &Upload) -> [u8; 32] {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Part {
     /// What the page before said under `next`.
+    #[param(pattern = "^[A-Za-z0-9_-]{11}$")]
     cursor: Option<String>,
     /// Most registrations on a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -221,7 +228,7 @@ pub(crate) struct Work {
 #[utoipa::path(
     get, path = "/v1/works/{cid}", tag = "works", operation_id = "work",
     params(
-        ("cid" = String, Path, description = "the work's id, `bafkrei…`"),
+        ("cid" = String, Path, pattern = "^bafkrei[a-z2-7]{52}$", description = "the work's id, `bafkrei…`"),
         ("If-None-Match" = Option<String>, Header, description = "an entity tag"),
     ),
     responses(
