@@ -24,7 +24,7 @@ pub(crate) struct VerifyForm {
     #[schema(value_type = String, format = Binary)]
     receipt: Vec<u8>,
     /// A c2sp.org/tlog-policy; left away, it is this archive's own.
-    #[schema(value_type = Option<String>, format = Binary)]
+    #[schema(value_type = Option<String>, format = Binary, nullable = false)]
     policy: Option<Vec<u8>>,
 }
 

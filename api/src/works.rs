@@ -31,20 +31,22 @@ pub(crate) struct RegisterForm {
     /// The work. Its file name, without folders, is stated in the claim.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    #[schema(max_length = 16384)]
+    #[schema(max_length = 16384, nullable = false)]
     title: Option<String>,
-    #[schema(max_length = 16384)]
+    #[schema(max_length = 16384, nullable = false)]
     claimant: Option<String>,
     /// When it was made, as claimed.
-    #[schema(max_length = 16384)]
+    #[schema(max_length = 16384, nullable = false)]
     created: Option<String>,
-    #[schema(max_length = 16384)]
+    #[schema(max_length = 16384, nullable = false)]
     rights: Option<String>,
-    #[schema(max_length = 16384)]
+    #[schema(max_length = 16384, nullable = false)]
     collection: Option<String>,
     /// Keep the work's digests and what it looks like, and not the work.
+    #[schema(nullable = false)]
     hash_only: Option<bool>,
     /// Register a picture that does not decode all the same, by its bytes alone.
+    #[schema(nullable = false)]
     bytes_only: Option<bool>,
 }
 
@@ -141,7 +143,7 @@ fn digest(form: &Form, upload: &Upload) -> [u8; 32] {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Part {
     /// What the page before said under `next`.
-    #[param(pattern = "^[A-Za-z0-9_-]{11}$")]
+    #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
     cursor: Option<String>,
     /// Most registrations on a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -228,7 +230,7 @@ pub(crate) struct Work {
 #[utoipa::path(
     get, path = "/v1/works/{cid}", tag = "works", operation_id = "work",
     params(
-        ("cid" = String, Path, pattern = "^bafkrei[a-z2-7]{52}$", description = "the work's id, `bafkrei…`"),
+        ("cid" = String, Path, pattern = "^bafkrei[a-h][a-z2-7]{50}[aeimquy4]$", description = "the work's id, `bafkrei…`"),
         ("If-None-Match" = Option<String>, Header, description = "an entity tag"),
     ),
     responses(
