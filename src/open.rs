@@ -9,6 +9,7 @@
 //! policy              which witnesses and authorities count; the operator's choice, may be missing
 //! log/  blobs/        the truth
 //! registry/  index/   derived; whoever deletes them finds them again
+//! uploads/            files on their way in, while the archive is served
 //! evidence/           what the log signed and should not have; may be missing
 //! backup              marks a backup, in which nothing is signed (src/backup.rs)
 //! ```
@@ -505,6 +506,16 @@ fn put_file(dir: &Path, name: &str, text: &str) -> Result<()> {
 pub(crate) fn tiles_dir(archive: &Path) -> Result<PathBuf> {
     check_marker(archive)?;
     Ok(timemark_tlog::tiles_dir(&archive.join("log")))
+}
+
+/// An empty folder for files on their way in, for who has the archive open. What a crash left there goes.
+pub(crate) fn uploads_dir(archive: &Path) -> Result<PathBuf> {
+    let dir = archive.join("uploads");
+    delete_dir(&dir)?;
+    fs::create_dir(&dir)
+        .and_then(|()| fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)))
+        .with_context(|| dir.display().to_string())?;
+    Ok(dir)
 }
 
 /// The newest published checkpoint. Needs no lock.

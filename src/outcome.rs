@@ -7,10 +7,11 @@ use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write};
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use timemark_ingest::{Finding, Method};
+pub(crate) use timemark_api::told::{MatchJson, four_places};
+use timemark_ingest::Finding;
 use timemark_verify::escape;
 
 /// What the exit code says.
@@ -24,80 +25,9 @@ pub(crate) enum Answer {
     CouldNotTell,
 }
 
-/// A work that looks like the one at hand.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct MatchJson {
-    pub work: String,
-    pub index: u64,
-    pub file: Option<String>,
-    pub title: Option<String>,
-    pub claimant: Option<String>,
-    pub score: f64,
-    pub method: String,
-    pub distance: Option<u32>,
-    pub inliers: Option<u32>,
-    pub transform: Option<String>,
-    pub overlap: Option<f64>,
-    pub overlap_suspect: Option<f64>,
-    pub alike: Option<f64>,
-    pub alike_between: Option<f64>,
-    pub strength: Option<String>,
-    pub false_match_rate: Option<f64>,
-    pub false_match_interval: Option<[f64; 2]>,
-}
-
-impl MatchJson {
-    /// A work that the one at hand is a copy of.
-    pub fn copy(finding: &Finding) -> MatchJson {
-        let strength = finding.strength();
-        MatchJson {
-            strength: strength_words(finding).map(str::to_owned),
-            false_match_rate: strength.map(|strength| strength.false_match_rate()),
-            false_match_interval: strength.map(|strength| strength.false_match_interval()),
-            ..MatchJson::of(finding)
-        }
-    }
-
-    /// A work that looks like the one at hand or shares elements with it, of which no more is asserted.
-    pub fn of(finding: &Finding) -> MatchJson {
-        MatchJson {
-            work: finding.work.to_string(),
-            index: finding.index,
-            file: finding.file.clone(),
-            title: finding.title.clone(),
-            claimant: finding.claimant.clone(),
-            score: four_places(finding.score),
-            method: finding.method.to_string(),
-            distance: finding.distance,
-            inliers: finding.inliers,
-            transform: finding.transform.clone(),
-            overlap: finding.overlap.map(|overlap| four_places(overlap.work)),
-            overlap_suspect: finding.overlap.map(|overlap| four_places(overlap.suspect)),
-            alike: finding.alike.map(four_places),
-            alike_between: finding.alike_between.map(four_places),
-            strength: None,
-            false_match_rate: None,
-            false_match_interval: None,
-        }
-    }
-}
-
-/// How strong a match is, in a word or two, where that was measured.
-fn strength_words(finding: &Finding) -> Option<&'static str> {
-    match finding.method {
-        Method::Exact => Some("identical"),
-        _ => finding.strength().map(|strength| strength.grade),
-    }
-}
-
-/// Rounded to what is worth saying.
-pub(crate) fn four_places(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
-}
-
 /// One line for a person about a work that a suspect is a copy of.
 pub(crate) fn copy_words(finding: &Finding) -> String {
-    let strength = strength_words(finding).map(|words| format!("{words}, "));
+    let strength = finding.strength_words().map(|words| format!("{words}, "));
     words(finding, &strength.unwrap_or_default())
 }
 

@@ -483,7 +483,7 @@ impl Tally {
 
 /// Has the authorities stamp the newest checkpoint. Returns whether any did. Those that did not cost their
 /// tokens only.
-fn stamp(engine: &Engine) -> bool {
+pub(crate) fn stamp(engine: &Engine) -> bool {
     match engine.log.stamp() {
         Ok(Some(stamped)) => {
             stamped.failures.iter().for_each(|failure| remark(&failure.to_string()));
@@ -545,4 +545,4 @@ fn count(counter: &AtomicU64) {
 /// How long a run waits for a store elsewhere at its end while nothing arrives there.
 const SENDING_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a long run has its newest checkpoint time-stamped.
-const STAMP_INTERVAL: Duration = Duration::from_secs(60);
+pub(crate) const STAMP_INTERVAL: Duration = Duration::from_secs(60);

@@ -1,19 +1,33 @@
 //! What Timemark answers over HTTP: the only async room.
 //!
-//! Each module makes a router; [`serve`] puts one, or several merged, on a socket. Whatever touches a disk or
-//! signs runs on the threads for blocking work. This room knows no archive: a witness, the public files of a
-//! log and a time-stamp authority are servers of their own.
+//! A witness, the public files of a log and a time-stamp authority are servers of their own, each a router made of one
+//! thing. [`service`] is the whole archive, which it reaches through `ingest::Engine`. [`serve`] puts a router on a
+//! socket. Whatever touches a disk or signs runs on the threads for blocking work.
 
+mod accept;
+mod guard;
+mod idempotency;
+mod openapi;
+mod operation;
+mod problem;
+mod receipts;
+mod search;
 mod serve;
+pub mod service;
 pub mod tiles;
+pub mod told;
 pub mod tsa;
+mod upload;
+mod verify;
 pub mod witness;
+mod works;
 
 use axum::http::StatusCode;
 use axum::routing::get;
 
 pub use axum::Router;
-pub use serve::{bind, serve, serve_until};
+use problem::Problem;
+pub use serve::{bind, serve, serve_until, serve_within};
 
 /// The same server with `GET /healthz`, which answers as soon as anything does.
 pub fn with_health(router: Router) -> Router {

@@ -41,6 +41,17 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Serves until SIGTERM or SIGINT, then finishes the requests in flight. `ready` learns the address, whose port
 /// the system chooses where `listen` says 0.
 pub fn serve(listen: SocketAddr, router: Router, ready: impl FnOnce(SocketAddr)) -> io::Result<()> {
+    serve_within(listen, router, REQUEST_TIME_MAX, ready)
+}
+
+/// As [`serve`], for a server that takes in files: a request may take so long. When this returns, what requests began has
+/// come to its end.
+pub fn serve_within(
+    listen: SocketAddr,
+    router: Router,
+    request_time_max: Duration,
+    ready: impl FnOnce(SocketAddr),
+) -> io::Result<()> {
     let listener = bind(listen)?;
     let address = listener.local_addr()?;
     let runtime = runtime::Builder::new_multi_thread()
@@ -55,8 +66,9 @@ pub fn serve(listen: SocketAddr, router: Router, ready: impl FnOnce(SocketAddr))
         let stop = async {
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         };
-        serve_until(listener, router, stop).await
+        until(listener, router, request_time_max, stop).await
     })
+    // The runtime goes here, and waits for the threads that may block.
 }
 
 /// A socket that listens.
@@ -72,9 +84,18 @@ pub async fn serve_until(
     router: Router,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    until(listener, router, REQUEST_TIME_MAX, stop).await
+}
+
+async fn until(
+    listener: TcpListener,
+    router: Router,
+    request_time_max: Duration,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let router =
-        router.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIME_MAX));
+        router.layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, request_time_max));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let (stopping, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -92,7 +113,7 @@ pub async fn serve_until(
             Ok((place, stream)) => {
                 let (router, stopped) = (router.clone(), stopped.clone());
                 connections.spawn(async move {
-                    answer_connection(stream, router, stopped).await;
+                    answer_connection(stream, router, request_time_max, stopped).await;
                     drop(place);
                 });
             }
@@ -107,7 +128,12 @@ pub async fn serve_until(
     Ok(())
 }
 
-async fn answer_connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<()>) {
+async fn answer_connection(
+    stream: TcpStream,
+    router: Router,
+    request_time_max: Duration,
+    mut stopped: watch::Receiver<()>,
+) {
     // Answers are short; without this the last packet of one waits for the client's acknowledgement.
     let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
@@ -116,12 +142,13 @@ async fn answer_connection(stream: TcpStream, router: Router, mut stopped: watch
         .max_header_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
-    tokio::select! {
+    let grace = tokio::select! {
         // What goes wrong with a connection concerns its client only.
         _ = connection.as_mut() => return,
-        () = sleep(CONNECTION_TIME_MAX) => {}
-        _ = stopped.changed() => {}
-    }
+        // A request may have begun just now.
+        () = sleep(CONNECTION_TIME_MAX) => request_time_max,
+        _ = stopped.changed() => GRACE,
+    };
     connection.as_mut().graceful_shutdown();
-    let _ = timeout(GRACE, connection).await;
+    let _ = timeout(grace.max(GRACE), connection).await;
 }

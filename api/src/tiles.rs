@@ -14,25 +14,45 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use timemark_tlog::tile::TilePath;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::blocking;
 
 /// `GET /checkpoint`, `GET /tile/<L>/<N>[.p/<W>]`, `GET /tile/entries/<N>[.p/<W>]` from this folder.
 pub fn router(tiles_dir: PathBuf) -> Router {
-    Router::new()
-        .route("/checkpoint", get(checkpoint))
-        .route("/tile/{*path}", get(tile))
-        .with_state(Arc::new(tiles_dir))
+    documented(tiles_dir).into()
 }
 
+/// The same with what describes it.
+pub(crate) fn documented(tiles_dir: PathBuf) -> OpenApiRouter {
+    let routes = OpenApiRouter::new().routes(routes!(checkpoint)).routes(routes!(tile));
+    routes.with_state(Arc::new(tiles_dir))
+}
+
+/// The newest checkpoint
+#[utoipa::path(
+    get, path = "/checkpoint", tag = "log", operation_id = "checkpoint",
+    responses((status = 200, body = String, content_type = "text/plain"))
+)]
 async fn checkpoint(State(dir): State<Arc<PathBuf>>) -> Response {
     let read = move || read(&dir, "checkpoint");
     answer(blocking(read).await, "text/plain; charset=utf-8", "public, max-age=2")
 }
 
+/// A tile, or a bundle of entries
+///
+/// The path is `<L>/<N>[.p/<W>]` or `entries/<N>[.p/<W>]`, whose slashes stay slashes.
+#[utoipa::path(
+    get, path = "/tile/{*path}", tag = "log", operation_id = "tile",
+    params(("path" = String, Path, description = "which tile")),
+    responses(
+        (status = 200, body = String, content_type = "application/octet-stream"),
+        (status = 404, description = "there is no such tile yet"),
+    )
+)]
 async fn tile(State(dir): State<Arc<PathBuf>>, Path(path): Path<String>) -> Response {
     let read = move || match TilePath::parse(&format!("tile/{path}")) {
         Some(tile) => read_tile(&dir, tile),

@@ -8,7 +8,8 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::blocking;
 
@@ -20,12 +21,27 @@ pub const REQUEST_BYTES_MAX: usize = 64 << 10;
 
 /// `POST /tsa`.
 pub fn router(respond: Respond) -> Router {
-    Router::new()
-        .route("/tsa", post(stamp))
+    documented(respond).into()
+}
+
+/// The same with what describes it.
+pub(crate) fn documented(respond: Respond) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(stamp))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
         .with_state(respond)
 }
 
+/// Have a digest time-stamped (RFC 3161)
+#[utoipa::path(
+    post, path = "/tsa", tag = "tsa", operation_id = "stamp",
+    request_body(content = String, content_type = "application/timestamp-query"),
+    responses(
+        (status = 200, description = "a TimeStampResp", body = String, content_type = "application/timestamp-reply"),
+        (status = 413, description = "too long"),
+        (status = 415, description = "the body is no application/timestamp-query"),
+    )
+)]
 async fn stamp(State(respond): State<Respond>, headers: HeaderMap, body: Bytes) -> Response {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();

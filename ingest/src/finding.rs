@@ -110,6 +110,14 @@ impl Finding {
         (counted && self.alike.is_some()).then(|| Strength::of(self.score))
     }
 
+    /// How strong it is, in a word or two, where that was measured.
+    pub fn strength_words(&self) -> Option<&'static str> {
+        match self.method {
+            Method::Exact => Some("identical"),
+            _ => self.strength().map(|strength| strength.grade),
+        }
+    }
+
     /// A code of a work that is near to one of a suspect.
     pub(crate) fn by_code(record: &Record, kind: Kind, distance: u32) -> Finding {
         let half = f64::from(Fingerprint::BITS / 2);

@@ -50,13 +50,18 @@ impl Tsa {
 /// The authority behind HTTP. What keeps it from issuing is told to the operator, and to clients only in the
 /// failure code.
 pub(super) fn router(authority: Arc<Authority>) -> timemark_api::Router {
-    timemark_api::tsa::router(Arc::new(move |request| {
+    timemark_api::tsa::router(respond(authority))
+}
+
+/// What answers a request.
+pub(super) fn respond(authority: Arc<Authority>) -> timemark_api::tsa::Respond {
+    Arc::new(move |request| {
         let response = authority.respond(request);
         if let Some(trouble) = authority.trouble() {
             crate::outcome::remark(&format!("no time-stamp was issued: {trouble}"));
         }
         response
-    }))
+    })
 }
 
 fn parse_pair(text: &str) -> Result<(String, String), String> {

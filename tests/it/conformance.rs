@@ -54,7 +54,8 @@ fn go_reads_our_tiles_from_disk_and_over_http_at_every_kind_of_size() {
     let vkeys = expect(0, &mut desk.timemark(["log", "vkey"]));
     let vkey = vkeys.lines().next().unwrap();
     let tiles_dir = expect(0, &mut desk.timemark(["log", "tiles-dir"]));
-    let server = Server::start(&mut desk.timemark(["serve", "--listen", "127.0.0.1:0"]));
+    let mut serve = desk.timemark(["serve", "--public-log", "--listen", "127.0.0.1:0"]);
+    let server = Server::start(&mut serve);
     for size in SIZES {
         grow(&desk, size);
         for place in [tiles_dir.trim_end(), &server.url] {

@@ -20,6 +20,8 @@ mod renewal;
 mod safekeeping;
 mod samples;
 mod scanning;
+mod service;
+mod service_refusals;
 mod storage;
 mod support;
 mod tidy;

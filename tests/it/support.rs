@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -109,7 +109,12 @@ pub struct Server {
 impl Server {
     /// Starts `timemark … serve` and waits until it listens.
     pub fn start(command: &mut Command) -> Server {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        Server::start_telling(command, Stdio::null())
+    }
+
+    /// The same, with its standard error kept.
+    pub fn start_telling(command: &mut Command, stderr: impl Into<Stdio>) -> Server {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut keys = Vec::new();
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
@@ -120,6 +125,12 @@ impl Server {
         }
         let _ = child.wait();
         panic!("{command:?} did not come up");
+    }
+
+    /// Asks it to stop as systemd does, and waits until it has.
+    pub fn stop(mut self) -> ExitStatus {
+        expect(0, Command::new("kill").args(["-TERM", &self.child.id().to_string()]));
+        self.child.wait().unwrap()
     }
 }
 

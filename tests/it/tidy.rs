@@ -28,8 +28,8 @@ const EDGES: [(&str, &[&str]); 13] = [
             "timemark-vision",
         ],
     ),
-    // Until it serves registrations as well: those it reaches through ingest::Engine alone.
-    ("timemark-api", &["timemark-tlog", "timemark-verify"]),
+    // Works, registry and index it reaches through ingest::Engine alone.
+    ("timemark-api", &["timemark-ingest", "timemark-tlog", "timemark-verify"]),
     ("timemark-bundle", &["timemark-verify"]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
@@ -155,6 +155,7 @@ fn documents_name_only_files_that_exist() {
         "samples/README.md",
         "docs/formats.md",
         "docs/accuracy.md",
+        "docs/api.md",
         "docs/operations.md",
         "docs/performance.md",
     ] {

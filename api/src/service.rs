@@ -1,0 +1,267 @@
+//! The whole archive over HTTP: what is behind the routes, and the layers around them.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use timemark_ingest::{Engine, Status};
+use timemark_verify::{Policy, Trust, TrustTold};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::timeout::TimeoutLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::guard::guard;
+use crate::idempotency::Keys;
+use crate::operation::{self, Metrics, observe};
+use crate::problem::{Kind, uniform};
+use crate::serve::REQUEST_TIME_MAX;
+use crate::told::Registered;
+use crate::upload::{Fields, Form};
+use crate::{Problem, openapi, receipts, search, tiles, tsa, verify, works};
+
+/// How long a request with a file may take, from its head to the answer.
+pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(240);
+/// What [`serve_within`](crate::serve_within) is to give: a little more, as the service says itself what took too long.
+pub const SERVICE_TIME_MAX: Duration = Duration::from_secs(250);
+/// Files on their way in at a time: some of the threads that may block are left for who reads.
+const UPLOADS_MAX: usize = 48;
+/// How long one more waits for its turn before it is asked to come again.
+const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// An open archive, to be served.
+pub struct Archive {
+    /// Its rooms.
+    pub engine: Arc<Engine>,
+    /// Whom it trusts, as the text of a policy.
+    pub trust: String,
+    /// The public files of its log.
+    pub tiles_dir: PathBuf,
+    /// An empty folder for files on their way in.
+    pub uploads_dir: PathBuf,
+    /// Longest body of a request.
+    pub upload_bytes_max: u64,
+    /// Its time-stamp authority, if it has one.
+    pub authority: Option<tsa::Respond>,
+}
+
+pub(crate) type Shared = Arc<Service>;
+
+/// What requests share.
+pub(crate) struct Service {
+    pub engine: Arc<Engine>,
+    policy: Policy,
+    told: TrustTold,
+    uploads_dir: PathBuf,
+    upload_bytes_max: u64,
+    uploads: Arc<Semaphore>,
+    comparisons: Arc<Semaphore>,
+    pub keys: Keys,
+    pub metrics: Arc<Metrics>,
+    /// Whether the last registration failed on this side.
+    failing: AtomicBool,
+    /// How many entries can be found by their words, and since when.
+    findable: Mutex<(u64, Instant)>,
+    document: OnceLock<String>,
+}
+
+/// The service over an archive; an error if its policy cannot be read.
+pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let service = Arc::new(Service {
+        policy: Policy::parse(archive.trust.as_bytes())?,
+        told: TrustTold::given(archive.trust.as_bytes()),
+        engine: archive.engine,
+        uploads_dir: archive.uploads_dir,
+        upload_bytes_max: archive.upload_bytes_max,
+        uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+        comparisons: Arc::new(Semaphore::new(cores)),
+        keys: Keys::default(),
+        metrics: Arc::default(),
+        failing: AtomicBool::new(false),
+        findable: Mutex::new((0, Instant::now())),
+        document: OnceLock::new(),
+    });
+    let within = |time| TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, time);
+    let quick = OpenApiRouter::new()
+        .routes(routes!(works::list))
+        .routes(routes!(works::show))
+        .routes(routes!(receipts::show))
+        .routes(routes!(receipts::tlog_proof))
+        .routes(routes!(receipts::checkpoint))
+        .routes(routes!(search::by_words))
+        .routes(routes!(operation::readyz))
+        .routes(routes!(operation::metrics))
+        .routes(routes!(document))
+        .layer(within(REQUEST_TIME_MAX));
+    let uploads = OpenApiRouter::new()
+        .routes(routes!(works::create))
+        .routes(routes!(verify::verify))
+        .routes(routes!(search::by_picture))
+        .layer(within(UPLOAD_TIME_MAX));
+    let own = quick.merge(uploads).layer(from_fn(guard)).with_state(service.clone());
+    let mut public = OpenApiRouter::new()
+        .routes(routes!(operation::healthz))
+        .merge(tiles::documented(archive.tiles_dir.clone()))
+        .nest("/v1/log", tiles::documented(archive.tiles_dir));
+    if let Some(respond) = archive.authority {
+        public = public.merge(tsa::documented(respond));
+    }
+    let public = public.layer(within(REQUEST_TIME_MAX));
+    let described = OpenApiRouter::with_openapi(openapi::Description::openapi());
+    let (router, document) = described.merge(own).merge(public).split_for_parts();
+    let _ = service.document.set(openapi::text(document));
+    Ok(layered(router, service.metrics.clone()))
+}
+
+/// What is around every route, from the inside out.
+fn layered(router: Router, metrics: Arc<Metrics>) -> Router {
+    router
+        .layer(CatchPanicLayer::custom(|_| Problem::of_panic().into_response()))
+        .layer(from_fn(uniform))
+        .layer(from_fn_with_state(metrics, observe))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .layer(from_fn(own_id_if_plain))
+}
+
+/// This document
+#[utoipa::path(
+    get, path = "/v1/openapi.json", tag = "operation", operation_id = "openapi",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object, content_type = "application/json"))
+)]
+async fn document(State(service): State<Shared>) -> Response {
+    let text = service.document.get().cloned().unwrap_or_default();
+    ([(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// A request keeps the id that it comes with only if that is short and plain: it stands in the log.
+async fn own_id_if_plain(mut request: Request, next: Next) -> Response {
+    let plain = |id: &[u8]| {
+        id.len() <= 64 && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+    };
+    let ids = request.headers().get_all("x-request-id").iter();
+    if !ids.map(|id| id.as_bytes()).all(|id| !id.is_empty() && plain(id)) {
+        request.headers_mut().remove("x-request-id");
+    }
+    next.run(request).await
+}
+
+impl Service {
+    /// Reads the form of a request.
+    pub async fn form(&self, request: Request, fields: &Fields) -> Result<Form, Problem> {
+        Form::read(request, fields, &self.uploads_dir, self.upload_bytes_max).await
+    }
+
+    /// Room for one more file on its way in.
+    pub async fn place_for_upload(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = timeout(UPLOAD_WAIT_MAX, self.uploads.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = format!("{UPLOADS_MAX} files are on their way in already");
+            Problem::new(Kind::TooManyRequests, detail)
+        })
+    }
+
+    /// Waits until a core is free to decode and compare.
+    pub async fn turn_to_compare(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        self.comparisons.clone().acquire_owned().await.map_err(Problem::internal)
+    }
+
+    /// Whom this archive trusts.
+    pub fn trust(&self) -> Trust<'_> {
+        Trust { policy: &self.policy, told: &self.told }
+    }
+
+    /// Has the index make findable by words what it took in, at most once a second: that costs flushes of the disk.
+    pub fn make_words_findable(&self) -> Result<(), Problem> {
+        let mut findable = self.findable.lock().unwrap_or_else(PoisonError::into_inner);
+        let (len, since) = *findable;
+        let now = self.engine.index.len();
+        if now != len && (len == 0 || since.elapsed() >= Duration::from_secs(1)) {
+            self.engine.index.flush().map_err(Problem::internal)?;
+            *findable = (now, Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Takes note of what came of a registration.
+    pub fn note_registration(&self, outcome: &Result<(Status, Registered), Problem>) {
+        match outcome {
+            Ok((Status::Registered, _)) => {
+                self.failing.store(false, Ordering::Relaxed);
+                self.metrics.registered.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok((Status::Duplicate, _)) => {
+                self.metrics.duplicates.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(problem) if problem.is_ours() => self.failing.store(true, Ordering::Relaxed),
+            Err(_) => {}
+        }
+    }
+
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::blocking;
+
+    #[tokio::test]
+    async fn what_goes_wrong_inside_is_a_problem_outside() {
+        let nothing = async || StatusCode::OK;
+        let slow = async || tokio::time::sleep(Duration::from_secs(60)).await;
+        let panicking = async || -> &'static str { panic!("a secret") };
+        let panicking_beside = async || -> Result<(), Problem> {
+            blocking(|| panic!("a secret")).await?;
+            Ok(())
+        };
+        let bare = async || StatusCode::PAYLOAD_TOO_LARGE;
+        let time = Duration::from_millis(50);
+        let router = Router::new()
+            .route("/nothing", get(nothing))
+            .route("/slow", get(slow))
+            .route("/panicking", get(panicking))
+            .route("/panicking-beside", get(panicking_beside))
+            .route("/bare", get(bare))
+            .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, time));
+        let router = layered(router, Arc::default());
+        for (path, status, kind) in [
+            ("/nothing", 200, ""),
+            ("/slow", 408, "timeout"),
+            ("/panicking", 500, "internal"),
+            ("/panicking-beside", 500, "internal"),
+            ("/bare", 413, "too-large"),
+            ("/elsewhere", 404, "not-found"),
+        ] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let response = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), status, "{path}");
+            assert!(response.headers().contains_key("x-request-id"), "{path}");
+            assert_eq!(response.headers()["cache-control"], "no-store", "{path}");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(body.to_vec()).unwrap();
+            let is_kind = text.contains(&format!("problem:{kind}\""));
+            assert!((kind.is_empty() && text.is_empty()) || is_kind, "{path}: {text}");
+            assert!(!text.contains("secret"), "{path}: {text}");
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! What is said of works, matches and verdicts in JSON: by the service, and by `--json` of the command line.
+
+use serde::{Deserialize, Serialize};
+use timemark_ingest::{Engine, Finding, Registration, Status};
+use timemark_verify::{
+    Answer, ClaimTold, Outcome, RenewalTold, TimestampTold, WitnessTold, escape,
+};
+use utoipa::ToSchema;
+
+/// A work that looks like the one at hand.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[schema(as = Match)]
+pub struct MatchJson {
+    /// The work's id.
+    pub work: String,
+    /// The number of its first registration.
+    pub index: u64,
+    /// What its file was called; absent where the claim was erased.
+    pub file: Option<String>,
+    /// As claimed.
+    pub title: Option<String>,
+    /// Who claims it.
+    pub claimant: Option<String>,
+    /// 0 to 1.
+    pub score: f64,
+    /// `exact`, `keypoints`, `neural`, or a kind of code.
+    pub method: String,
+    /// Bits of 256 in which the codes differ, where codes showed it.
+    pub distance: Option<u32>,
+    /// Places that agree, where keypoints showed it.
+    pub inliers: Option<u32>,
+    /// What was done to the work, in words.
+    pub transform: Option<String>,
+    /// Share of the work that lies in the suspect.
+    pub overlap: Option<f64>,
+    /// Share of the suspect that the work covers.
+    pub overlap_suspect: Option<f64>,
+    /// Share of what lies on each other that looks alike.
+    pub alike: Option<f64>,
+    /// The same between the places that agree.
+    pub alike_between: Option<f64>,
+    /// How strong the match is, in a word or two.
+    pub strength: Option<String>,
+    /// How often pictures that are no copies match as strongly.
+    pub false_match_rate: Option<f64>,
+    /// The 95 % interval of that rate.
+    pub false_match_interval: Option<[f64; 2]>,
+}
+
+impl MatchJson {
+    /// A work that the one at hand is a copy of.
+    pub fn copy(finding: &Finding) -> MatchJson {
+        let strength = finding.strength();
+        MatchJson {
+            strength: finding.strength_words().map(str::to_owned),
+            false_match_rate: strength.map(|strength| strength.false_match_rate()),
+            false_match_interval: strength.map(|strength| strength.false_match_interval()),
+            ..MatchJson::of(finding)
+        }
+    }
+
+    /// A work that looks like the one at hand or shares elements with it, of which no more is asserted.
+    pub fn of(finding: &Finding) -> MatchJson {
+        MatchJson {
+            work: finding.work.to_string(),
+            index: finding.index,
+            file: finding.file.clone(),
+            title: finding.title.clone(),
+            claimant: finding.claimant.clone(),
+            score: four_places(finding.score),
+            method: finding.method.to_string(),
+            distance: finding.distance,
+            inliers: finding.inliers,
+            transform: finding.transform.clone(),
+            overlap: finding.overlap.map(|overlap| four_places(overlap.work)),
+            overlap_suspect: finding.overlap.map(|overlap| four_places(overlap.suspect)),
+            alike: finding.alike.map(four_places),
+            alike_between: finding.alike_between.map(four_places),
+            strength: None,
+            false_match_rate: None,
+            false_match_interval: None,
+        }
+    }
+}
+
+/// Rounded to what is worth saying.
+pub fn four_places(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+/// What came of a registration.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Registered {
+    /// What the file was called.
+    file: String,
+    /// `registered`, or `duplicate` where the same claimant registered the same bytes before.
+    status: &'static str,
+    /// The work's id.
+    pub work: String,
+    /// In hex.
+    sha256: String,
+    /// The same as `work`.
+    cid: String,
+    /// What an IPFS node calls the same bytes.
+    dag_cid: Option<String>,
+    /// The number of its entry in the log.
+    index: u64,
+    /// Whether the bytes of the work are kept.
+    kept: Option<bool>,
+    /// Where its receipt is.
+    receipt: String,
+    /// Whether the policy's quorum of witnesses vouches for it already; absent where none is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quorum: Option<bool>,
+    /// The kinds of fingerprints by which edited copies are found; none for what is no picture.
+    fingerprints: Vec<String>,
+    /// Earlier works of the same bytes by others, and those that look alike.
+    similar: Vec<MatchJson>,
+    /// What was said now and is not in the earlier claim of a duplicate.
+    not_taken: Vec<&'static str>,
+}
+
+impl Registered {
+    pub fn of(name: &str, registration: &Registration, engine: &Engine) -> Registered {
+        let claim = &registration.receipt.claim;
+        let index = registration.receipt.anchors[0].index;
+        let content = claim.work.content();
+        // A courtesy: the registration stands whatever the store says now.
+        let place = engine.works.recorded(&content).ok();
+        Registered {
+            file: name.to_owned(),
+            status: match registration.status {
+                Status::Registered => "registered",
+                Status::Duplicate => "duplicate",
+            },
+            work: content.to_string(),
+            sha256: content.sha256_hex(),
+            cid: content.to_string(),
+            dag_cid: place.as_ref().map(|place| place.work.dag.to_string()),
+            index,
+            kept: place.as_ref().map(|place| place.kept.is_some()),
+            receipt: receipt_path(index),
+            quorum: engine.log.has_quorum(index),
+            fingerprints: claim.fingerprints.iter().map(|f| f.kind().to_owned()).collect(),
+            similar: registration.similar.iter().map(MatchJson::of).collect(),
+            not_taken: registration.not_taken.clone(),
+        }
+    }
+}
+
+/// One registration of a work. What its claim says is absent once the claim was erased.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Entry {
+    /// The work's id.
+    work: String,
+    /// The number of its entry in the log.
+    pub index: u64,
+    /// What its file was called.
+    file: Option<String>,
+    /// As claimed.
+    title: Option<String>,
+    /// Who claims it.
+    claimant: Option<String>,
+    /// When it was made, as claimed.
+    created: Option<String>,
+    /// Under which terms it may be used, as claimed.
+    rights: Option<String>,
+    /// The collection it belongs to.
+    collection: Option<String>,
+    /// Told by content.
+    media_type: Option<String>,
+    /// Bytes.
+    length: Option<u64>,
+    /// The kinds of its fingerprints.
+    fingerprints: Vec<String>,
+    /// Whether the claim was erased.
+    erased: bool,
+    /// Where its receipt is; absent where the claim was erased.
+    receipt: Option<String>,
+}
+
+impl Entry {
+    /// The registration of this number; `None` where there is none.
+    pub fn at(index: u64, engine: &Engine) -> Result<Option<Entry>, crate::Problem> {
+        let record = engine.registry.by_index(index).map_err(crate::Problem::internal)?;
+        Ok(record.map(|record| {
+            Entry::of(record.index, record.leaf.content.to_string(), record.claim.as_ref())
+        }))
+    }
+
+    pub fn of(index: u64, work: String, claim: Option<&timemark_verify::Claim>) -> Entry {
+        Entry {
+            work,
+            index,
+            file: claim.and_then(|claim| claim.path.as_deref()).map(text),
+            title: claim.and_then(|claim| claim.title.clone()),
+            claimant: claim.and_then(|claim| claim.claimant.clone()),
+            created: claim.and_then(|claim| claim.created.clone()),
+            rights: claim.and_then(|claim| claim.rights.clone()),
+            collection: claim.and_then(|claim| claim.collection.clone()),
+            media_type: claim.map(|claim| claim.media_type.clone()),
+            length: claim.map(|claim| claim.work.length),
+            fingerprints: claim
+                .map(|claim| claim.fingerprints.iter().map(|f| f.kind().to_owned()).collect())
+                .unwrap_or_default(),
+            erased: claim.is_none(),
+            receipt: claim.map(|_| receipt_path(index)),
+        }
+    }
+}
+
+fn receipt_path(index: u64) -> String {
+    format!("/v1/receipts/{index}")
+}
+
+/// A text from outside: as it is, unless it is not UTF-8; then as receipts spell it.
+fn text(bytes: &[u8]) -> String {
+    str::from_utf8(bytes).map_or_else(|_| escape(bytes), str::to_owned)
+}
+
+/// What a receipt proves.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Verdict {
+    /// `verified`, `undecided` or `refused`.
+    verdict: &'static str,
+    /// The answer in a sentence.
+    reason: String,
+    /// The first check that failed, or what is missing (docs/formats.md).
+    check: Option<&'static str>,
+    /// Whose word the verdict rests on.
+    trust: Option<&'static str>,
+    /// By when the work existed (RFC 3339).
+    existed_by: Option<String>,
+    /// The number of the entry.
+    index: Option<u64>,
+    /// The log's key.
+    log: Option<String>,
+    /// What the claim says, where it is verified that the log holds it.
+    claim: Option<Claimed>,
+    /// The witnesses that cosigned.
+    witnesses: Vec<WitnessTime>,
+    /// The authorities whose tokens count.
+    timestamps: Vec<TokenTime>,
+    /// By how many seconds two authorities disagree, where the policy does not tolerate that.
+    disagreement_seconds: Option<u64>,
+    /// What is wrong with tokens that do not count.
+    bad_timestamps: Vec<String>,
+    /// The evidence records that hold.
+    renewals: Vec<Renewed>,
+}
+
+/// What a claim says.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Claimed {
+    sha256: String,
+    sha512: String,
+    sm3: String,
+    cid: String,
+    length: u64,
+    media_type: String,
+    title: Option<String>,
+    claimant: Option<String>,
+    created: Option<String>,
+    rights: Option<String>,
+    collection: Option<String>,
+    /// As it is spelled in the claim.
+    path: Option<String>,
+    /// The key whose signature on the claim was checked.
+    creator_key: Option<String>,
+}
+
+/// A witness and the time it states.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct WitnessTime {
+    name: String,
+    time: Option<String>,
+}
+
+/// An authority and the time of its token.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TokenTime {
+    authority: String,
+    time: String,
+    /// Until when the certificate that signed the token is valid.
+    signer_not_after: String,
+}
+
+/// An evidence record that holds.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Renewed {
+    /// `checkpoint` or `receipt`.
+    about: &'static str,
+    timestamps: Vec<TokenTime>,
+    renew_before: Option<String>,
+}
+
+impl Verdict {
+    /// An outcome, under a policy that is called so.
+    pub fn of(outcome: Outcome, trust: &'static str) -> Verdict {
+        let is_verified = outcome.verdict == Answer::Verified;
+        Verdict {
+            verdict: outcome.verdict.name(),
+            reason: outcome.reason,
+            check: outcome.check,
+            trust: Some(trust),
+            existed_by: outcome.existed_by,
+            index: outcome.index,
+            log: outcome.log,
+            claim: outcome.claim.filter(|_| is_verified).map(Claimed::of),
+            witnesses: outcome.witnesses.into_iter().map(WitnessTime::of).collect(),
+            timestamps: outcome.timestamps.into_iter().map(TokenTime::of).collect(),
+            disagreement_seconds: outcome.disagreement_seconds,
+            bad_timestamps: outcome.bad_timestamps,
+            renewals: outcome.renewals.into_iter().map(Renewed::of).collect(),
+        }
+    }
+}
+
+impl Claimed {
+    fn of(told: ClaimTold) -> Claimed {
+        let ClaimTold {
+            sha256,
+            sha512,
+            sm3,
+            cid,
+            length,
+            media_type,
+            title,
+            claimant,
+            created,
+            rights,
+            collection,
+            path,
+            creator_key,
+        } = told;
+        Claimed {
+            sha256,
+            sha512,
+            sm3,
+            cid,
+            length,
+            media_type,
+            title,
+            claimant,
+            created,
+            rights,
+            collection,
+            path,
+            creator_key,
+        }
+    }
+}
+
+impl WitnessTime {
+    fn of(told: WitnessTold) -> WitnessTime {
+        WitnessTime { name: told.name, time: told.time }
+    }
+}
+
+impl TokenTime {
+    fn of(told: TimestampTold) -> TokenTime {
+        let TimestampTold { authority, time, signer_not_after } = told;
+        TokenTime { authority, time, signer_not_after }
+    }
+}
+
+impl Renewed {
+    fn of(told: RenewalTold) -> Renewed {
+        Renewed {
+            about: told.about,
+            timestamps: told.timestamps.into_iter().map(TokenTime::of).collect(),
+            renew_before: told.renew_before,
+        }
+    }
+}

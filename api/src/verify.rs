@@ -1,0 +1,85 @@
+//! `POST /v1/verify`: what a receipt proves about a work. Nothing of either is kept.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use serde::Deserialize;
+use timemark_verify::{Outcome, Policy, Receipt, Trust, TrustTold};
+use utoipa::ToSchema;
+
+use crate::problem::ProblemJson;
+use crate::service::Shared;
+use crate::told::Verdict;
+use crate::upload::{Fields, Form, Taking, missing};
+use crate::{Problem, blocking};
+
+/// A work, its receipt, and whom to trust.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "for the document: the parts are read one by one")]
+pub(crate) struct VerifyForm {
+    /// The work. Only its digests are computed.
+    #[schema(value_type = String, format = Binary)]
+    work: Vec<u8>,
+    /// Its receipt, or a certificate with the receipt inside.
+    #[schema(value_type = String, format = Binary)]
+    receipt: Vec<u8>,
+    /// A c2sp.org/tlog-policy; left away, it is this archive's own.
+    #[schema(value_type = Option<String>, format = Binary, nullable = false)]
+    policy: Option<Vec<u8>>,
+}
+
+/// Verify a receipt
+///
+/// The verdict is in the answer: a receipt that is refused is answered with 200 as well. Who trusts nobody verifies without a
+/// server: `timemark verify`, `timemark-verify`, or verify.html.
+#[utoipa::path(
+    post, path = "/v1/verify", tag = "verify", operation_id = "verify",
+    request_body(content = VerifyForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "the verdict", body = Verdict),
+        (status = 413, description = "too long", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 415, description = "no form", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn verify(
+    State(service): State<Shared>,
+    request: Request,
+) -> Result<Json<Verdict>, Problem> {
+    let _place = service.place_for_upload().await?;
+    let form = service.form(request, &VERIFY_FIELDS).await?;
+    blocking(move || decide(form, service.trust())).await?.map(Json)
+}
+
+fn decide(mut form: Form, own: Trust<'_>) -> Result<Verdict, Problem> {
+    let work = form.take_digests("work")?;
+    let receipt = form.take_bytes("receipt").ok_or_else(|| missing("receipt"))?;
+    let given = form.take_bytes("policy");
+    let words = if given.is_some() { GIVEN_TRUST } else { OWN_TRUST };
+    let policy = match given.as_deref().map(Policy::parse).transpose() {
+        Ok(policy) => policy,
+        Err(error) => return Ok(Verdict::of(Outcome::of_bad_policy(&error), words)),
+    };
+    let told = given.as_deref().map(TrustTold::given);
+    let trust = match (&policy, &told) {
+        (Some(policy), Some(told)) => Trust { policy, told },
+        _ => own,
+    };
+    let outcome = match Receipt::parse_file(&receipt) {
+        Ok(receipt) => Outcome::of_receipt(&work, "", &receipt, Some(trust)),
+        Err(error) => Outcome::of_unreadable(&error),
+    };
+    Ok(Verdict::of(outcome, words))
+}
+
+/// What the policy of this archive is called.
+pub(crate) const OWN_TRUST: &str = "what this archive trusts";
+const GIVEN_TRUST: &str = "the policy that was sent";
+
+const VERIFY_FIELDS: Fields = Fields {
+    files: &[
+        ("work", Taking::Digests),
+        ("receipt", Taking::Memory(Receipt::FILE_BYTES_MAX)),
+        ("policy", Taking::Memory(Policy::BYTES_MAX)),
+    ],
+    texts: &[],
+};
