@@ -126,6 +126,7 @@ pub(crate) fn copy(archive: &Path, log: &Log, dest: &Path, with_keys: bool) -> R
     // What was packed meanwhile lies under another name.
     let recorded = files.iter().filter_map(|file| recorded(file));
     recorded.chain(gone).try_for_each(|work| copying.settle(&work))?;
+    copying.catch_up(&mut files)?;
     let Copying { gathering, copied, damaged, .. } = copying;
 
     let checkpoint = Checkpoint::of_note(&log.checkpoint())?;
@@ -208,6 +209,29 @@ impl<'a> Copying<'a> {
                 Ok(Taken::Damaged)
             }
         }
+    }
+
+    /// Takes records, and lists of what is to be sent, that came while the others were copied.
+    fn catch_up(&mut self, files: &mut Vec<PathBuf>) -> Result<()> {
+        for _ in 0..ROUNDS_MAX {
+            let known: BTreeSet<PathBuf> = files.iter().cloned().collect();
+            let mut now = Vec::new();
+            for folder in [PLACES, TO_DO[0]] {
+                list(self.archive, Path::new(folder), &mut now)?;
+            }
+            now.retain(|file| !known.contains(file));
+            if now.is_empty() {
+                return Ok(());
+            }
+            for file in now {
+                self.take(&file)?;
+                if let Some(work) = recorded(&file) {
+                    self.settle(&work)?;
+                }
+                files.push(file);
+            }
+        }
+        bail!("works were moved all the time; make the backup when nothing packs or heals works")
     }
 
     /// Sees to it that the blob that stands for a work is in the copy, if it lies in the archive's folder at all.

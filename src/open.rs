@@ -361,10 +361,15 @@ pub(crate) fn works_to_move(archive: &Path) -> Result<Works> {
 pub(crate) fn hold(archive: &Path) -> Result<fs::File> {
     check_marker(archive)?;
     check_no_backup(archive)?;
-    let path = archive.join("log/lock");
-    let file = fs::File::open(&path).with_context(|| path.display().to_string())?;
-    let held = file.try_lock();
-    held.map(|()| file).with_context(|| format!("{} is in use", archive.display()))
+    let hold = |below: &str| -> Result<fs::File> {
+        let path = archive.join(below);
+        let file = fs::File::open(&path).with_context(|| path.display().to_string())?;
+        let held = file.try_lock();
+        held.map(|()| file).with_context(|| format!("{} is in use", archive.display()))
+    };
+    // Whoever moves works has their folder open, and takes no other lock.
+    drop(hold("blobs/lock")?);
+    hold("log/lock")
 }
 
 fn check_no_backup(archive: &Path) -> Result<()> {

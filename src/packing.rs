@@ -66,6 +66,7 @@ impl<'a> Packer<'a> {
     pub fn finish(self) -> Result<Sums, BlobError> {
         let ready = self.ready.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.works.replace(&ready)?;
+        self.works.forget_retired()?; // what other runs left
         Ok(Sums {
             before: self.before.into_inner(),
             after: self.after.into_inner(),

@@ -231,7 +231,7 @@ impl<'a> Registering<'a> {
         let failure = Mutex::new(None);
         let next = || things.lock().unwrap_or_else(PoisonError::into_inner).next();
         let (work_is_done, done) = mpsc::channel::<()>();
-        let (to_pack, registered) = mpsc::channel();
+        let (to_pack, registered) = mpsc::sync_channel(TO_PACK_MAX);
         let to_pack = self.pack.then_some(to_pack);
         let is_over = AtomicBool::new(false);
         // Most of these threads wait for the log, whose flush they share; few decode at a time.
@@ -260,7 +260,8 @@ impl<'a> Registering<'a> {
                         let line = self.one(task);
                         let content = line.as_ref().and_then(|line| line.content);
                         if let (Some(to_pack), Some(content)) = (&to_pack, content) {
-                            let _ = to_pack.send(content); // nobody packs any more
+                            // What is too much for now is left to `store pack`.
+                            let _ = to_pack.try_send(content);
                         }
                         let printed = line.map_or(Ok(()), |line| bar.suspend(|| self.print(&line)));
                         bar.inc(steps);
@@ -542,6 +543,8 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
+/// Works that may wait to be packed, 32 bytes each.
+const TO_PACK_MAX: usize = 1 << 16;
 /// How long a run waits for a store elsewhere at its end while nothing arrives there.
 const SENDING_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a long run has its newest checkpoint time-stamped.

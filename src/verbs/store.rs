@@ -1,7 +1,7 @@
 //! `timemark store …`: where works are kept, what has not arrived there, whether all of it is what it was, and in how
 //! many bytes.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -187,8 +187,15 @@ impl Use {
         let works = storage::works_as(archive, &setting)?;
         let away = works.seals_away(works.seal_to());
         drop(works);
-        if before.remote.is_some() && before.remote != setting.remote {
-            leave(archive, &before)?;
+        if before.remote.is_some() {
+            let in_folder = Setting { remote: None, ..before.clone() };
+            if before.remote != setting.remote {
+                leave(archive, &before)?;
+                keep_here_what_waits(&storage::works_as(archive, &in_folder)?, &before)?;
+            } else if before.seal_to.is_empty() && !setting.seal_to.is_empty() {
+                // It waits as it is, in clear.
+                keep_here_what_waits(&storage::works_as(archive, &in_folder)?, &before)?;
+            }
         }
         setting.put(archive)?;
         if away {
@@ -213,11 +220,16 @@ fn leave(archive: &Path, before: &Setting) -> Result<()> {
         "{lacking} works are kept, or sound, nowhere but in {name}; `timemark store copy --to files:{}` brings them here",
         archive.join("blobs").display()
     );
-    // What still waits for the old store is not meant for the new one.
-    let waiting = works.forget_waiting()?;
+    Ok(())
+}
+
+/// What still waits is not meant for another store, nor to be sent in clear where sealed works go.
+fn keep_here_what_waits(works: &Works, before: &Setting) -> Result<()> {
+    let waiting = works.keep_here_what_waits()?;
     if waiting > 0 {
+        let name = before.remote.as_ref().map_or_else(String::new, Location::to_string);
         remark(&format!(
-            "{waiting} works that waited for {name} lie in the folder; `timemark store push --all` sends them on"
+            "{waiting} works that waited for {name} stay in the folder; `timemark store push --all` sends them on"
         ));
     }
     Ok(())
@@ -283,6 +295,13 @@ impl Check {
             // The store elsewhere is the archive's: what lies there is neither looked for nor healed.
             true => storage::works_as(archive, &Setting { remote: None, ..Setting::of(archive)? })?,
         };
+        let elsewhere_at = match Setting::of(archive)? {
+            // Only where the folder may forget works does a backup of it lack any.
+            Setting { remote: Some(at), tiering, .. } if tiering.keep_bytes_max.is_some() => {
+                Some(at.to_string()).filter(|_| is_backup)
+            }
+            _ => None,
+        };
         let spare = self.heal_from.as_ref().map(|at| opened(at, archive)).transpose()?;
         let ids = works.ids()?;
         let bar = progress::counter("checking works", ids.len() as u64);
@@ -290,7 +309,7 @@ impl Check {
         let (mut bytes, mut healed, mut damaged, mut unknown) = (0, 0, 0, 0);
         let (mut not_kept, mut sealed, mut elsewhere) = (0, 0, 0);
         for id in &ids {
-            if is_backup && works.is_only_elsewhere(id) {
+            if elsewhere_at.as_ref().is_some_and(|store| works.is_only_in(store, id)) {
                 elsewhere += 1;
                 bar.inc(1);
                 continue;
@@ -415,32 +434,31 @@ impl Copy {
         };
         let is_own_folder = to.as_ref().is_some_and(|to| is_own_folder(to, archive));
         let to = to.map(|to| storage::open(&to, archive)).transpose()?;
-        let to: &dyn BlobStore = to.as_deref().unwrap_or(works.blobs());
         let from: &dyn BlobStore = match from.as_deref() {
             Some(from) => from,
             // What comes to the archive's own folder is not to be forgotten there again while it comes.
             None if is_own_folder => works.elsewhere().context("the works are there")?,
             None => works.blobs(),
         };
-        ensure!(from.name() != to.name(), "both are {}", to.name());
+        let into = to.as_deref().unwrap_or(works.blobs());
+        ensure!(from.name() != into.name(), "both are {}", into.name());
 
-        let (mut blobs, mut failed) = (HashSet::new(), 0);
+        let (mut blobs, mut failed) = (BTreeMap::new(), 0);
         for id in works.ids()? {
             match works.recorded(&id) {
-                Ok(place) => blobs.extend(place.kept.map(|kept| kept.blob)),
+                Ok(place) => blobs.extend(place.kept.map(|kept| (kept.blob, kept))),
                 Err(error) => {
                     failed += 1;
                     remark(&format!("work {id} was not copied: {error}"));
                 }
             }
         }
-        let mut blobs: Vec<Address> = blobs.into_iter().collect();
-        blobs.sort_unstable();
         let bar = progress::counter("copying works", blobs.len() as u64);
         let mut away = Away::default();
         let (mut copied, mut kept) = (0, 0);
-        for blob in &blobs {
-            match copy(from, to, blob) {
+        for (blob, kept_as) in &blobs {
+            // In the archive itself a blob comes where it belongs: not all are for the store elsewhere.
+            match copy(from, to.as_deref().unwrap_or(works.store_for(kept_as)), blob) {
                 Ok(true) => copied += 1,
                 Ok(false) => kept += 1,
                 Err(error) => {
@@ -458,13 +476,13 @@ impl Copy {
             bar.inc(1);
         }
         let seen = bar.position();
-        to.sync()?;
+        into.sync()?;
         bar.finish_and_clear();
         remark(&format!(
             "{seen} of {} blobs from {} to {}: {copied} copied, {kept} were there and sound, {failed} failed",
             blobs.len(),
             from.name(),
-            to.name()
+            into.name()
         ));
         Ok(if failed == 0 && seen == blobs.len() as u64 { Answer::Yes } else { Answer::No })
     }

@@ -84,12 +84,15 @@ impl Works {
         spare: Option<&dyn BlobStore>,
         checked: &mut Checked,
     ) -> Result<(), BlobError> {
-        self.heal_copies(kept, states, spare, checked)?;
-        if checked.damage.is_empty() && kept.encoding != Encoding::default() {
-            self.check_decoding(place, kept, checked)?;
-        }
-        if checked.damage.is_empty() {
-            return Ok(());
+        let is_sound_somewhere = self.heal_copies(kept, states, spare, checked)?;
+        if is_sound_somewhere {
+            let found = checked.damage.len();
+            if kept.encoding != Encoding::default() {
+                self.check_decoding(place, kept, checked)?;
+            }
+            if checked.damage.len() == found {
+                return Ok(()); // the work is to be had, and what could not be healed is told
+            }
         }
         // The work itself may lie somewhere, from before it was packed or sealed.
         let own = self.stores().into_iter().filter(|_| kept.blob != place.work);
@@ -103,14 +106,14 @@ impl Works {
         Ok(())
     }
 
-    /// Heals those copies of a blob that are not sound from one that is.
+    /// Heals those copies of a blob that are not sound from one that is, if there is one: that it returns.
     fn heal_copies(
         &self,
         kept: &Kept,
         states: Vec<State>,
         spare: Option<&dyn BlobStore>,
         checked: &mut Checked,
-    ) -> Result<(), BlobError> {
+    ) -> Result<bool, BlobError> {
         let blob = &kept.blob;
         let stores = self.stores();
         let mut sources: Vec<&dyn BlobStore> = Vec::new();
@@ -149,7 +152,7 @@ impl Works {
                 }
             }
         }
-        Ok(())
+        Ok(!sources.is_empty())
     }
 
     fn check_decoding(
@@ -189,6 +192,7 @@ impl Works {
             Ok(work) => {
                 let is_it = work.content == place.work.content;
                 if is_it && kept.blob != place.work {
+                    self.sync()?; // what takes its place
                     let _ = self.blobs().remove(&kept.blob); // it is of no use to anybody
                 }
                 Ok(is_it)

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{self, ErrorKind, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use timemark_verify::ContentId;
 
@@ -96,43 +97,72 @@ impl Works {
             }
         }
         self.sync()?; // no record names a blob that a power cut could take
+        let mut old = Vec::new();
         for Replacement { from, to } in replacements {
-            self.record_unless_moved(from, to)?;
+            let Some(kept) = &from.kept else { continue };
+            match self.record_unless_moved(from, to)? {
+                true => old.push(kept.blob.content),
+                false => self.retired.done(&kept.blob.content)?, // it was moved by somebody else, who sees to it
+            }
         }
-        self.forget_retired()
+        self.forget(|blob| old.contains(blob))
     }
 
     /// Forgets blobs in whose place others are kept, wherever that can be done now.
-    pub(crate) fn forget_retired(&self) -> Result<(), BlobError> {
-        let retired = self.retired.all()?;
+    pub fn forget_retired(&self) -> Result<(), BlobError> {
+        self.forget(|_| true)
+    }
+
+    fn forget(&self, is_meant: impl Fn(&ContentId) -> bool) -> Result<(), BlobError> {
+        let mut retired = self.retired.all()?;
+        // Others may be about to replace theirs: what a record still names is left to them.
+        retired.retain(|(old, successor)| {
+            is_meant(&old.content) && !self.is_needed(old, successor).unwrap_or(true)
+        });
         if retired.is_empty() {
             return Ok(());
         }
-        self.sync()?; // the records that others have written as well
+        self.sync()?; // the records that were seen to name other blobs, whoever wrote them
+        let until = Instant::now() + PATIENCE;
         let mut answers = true;
-        for (old, Successor { work, new }) in retired {
+        for (old, successor) in retired {
             let alone = self.places.lock()?;
-            let is_needed = |kept: &Kept| kept.blob.content == old.content;
-            if self.place(&work)?.kept.as_ref().is_some_and(is_needed) {
-                self.retired.done(&old.content)?; // it is what is kept after all
-                continue;
+            if self.is_needed(&old, &successor).unwrap_or(true) {
+                continue; // it was put anew meanwhile
             }
-            let Some(tiered) = &self.tiered else {
-                self.local.remove(&old)?;
-                self.retired.done(&old.content)?;
-                continue;
-            };
-            tiered.remove_here(&old)?;
+            let kept = self.place(&successor.work)?.kept;
+            match &self.tiered {
+                Some(tiered) => tiered.remove_here(&old)?,
+                None => self.local.remove(&old)?,
+            }
             drop(alone);
-            // While the store elsewhere is away, or lacks the shorter blob, the longer one stays there.
-            if answers && !tiered.waits_for(&new) {
-                answers = self.remove_elsewhere(&old).is_ok();
-                if answers {
-                    self.retired.done(&old.content)?;
+            // While the store elsewhere is away, or lacks the shorter blob, the longer one stays there. What was never meant
+            // for that store is none of ours there.
+            if let Some(kept) = kept.filter(|kept| self.is_kept_elsewhere(kept)) {
+                answers &= Instant::now() < until;
+                if !answers || self.waits(&kept.blob) {
+                    continue;
+                }
+                match self.replaced_elsewhere(&old, &kept.blob) {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(_) => {
+                        answers = false;
+                        continue;
+                    }
                 }
             }
+            self.retired.done(&old.content)?;
         }
         Ok(())
+    }
+
+    /// Whether a record still names a blob: that of the work it was the blob of, or that of a work that it is itself.
+    fn is_needed(&self, old: &Address, successor: &Successor) -> Result<bool, BlobError> {
+        let names_it = |place: Option<Place>| {
+            place.and_then(|place| place.kept).is_some_and(|kept| kept.blob.content == old.content)
+        };
+        Ok(names_it(Some(self.place(&successor.work)?)) || names_it(self.places.get(&old.content)?))
     }
 
     fn pack_in_memory(&self, id: &ContentId, kept: &Kept) -> Result<Shorter, BlobError> {
@@ -223,6 +253,9 @@ impl Retired {
         Ok(retired)
     }
 }
+
+/// How long a store elsewhere may take to forget; the rest is forgotten another time.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> BlobError {
     |source| BlobError::Io { path: path.to_owned(), source }

@@ -67,6 +67,8 @@ struct State {
     resume_at: Option<Instant>,
     closing: bool,
     cache: Cache,
+    /// Bytes in the folder of what earlier runs sent.
+    sent_before: u64,
 }
 
 /// What the folder holds of what the store elsewhere has; the first came first and goes first.
@@ -126,6 +128,11 @@ impl TieredStore {
         self.tiers.lock().queue.push_back(blob.content);
         self.tiers.changed.notify_all();
         Ok(())
+    }
+
+    /// As [`TieredStore::enqueue`], of a blob that was just put: it is sent at once where that is asked for.
+    pub fn took_in(&self, blob: &Address) -> Result<(), BlobError> {
+        self.tiers.took_in(blob)
     }
 
     /// Whether a blob has not reached the store elsewhere yet.
@@ -371,15 +378,34 @@ impl Tiers {
         }
     }
 
-    /// Takes note of what lies in the folder and was sent by earlier runs.
+    /// Has the folder forget what earlier runs sent, as far as there is no room for it. It is read back first: all that is
+    /// known of it is a record.
     fn was_sent_before(&self, blobs: &[(Address, u64)]) {
-        let mut state = self.lock();
-        for (blob, bytes) in blobs {
-            if !self.waiting.has(&blob.content) {
-                state.cache.add(blob.content, *bytes);
+        let Some(max) = self.tiering.keep_bytes_max else { return };
+        let mut bytes: u64 = blobs.iter().map(|(_, bytes)| bytes).sum();
+        for (blob, length) in blobs {
+            let mut state = self.lock();
+            state.sent_before = bytes;
+            if state.closing || bytes.saturating_add(state.cache.total) <= max {
+                return;
+            }
+            drop(state);
+            if self.waiting.has(&blob.content) {
+                bytes -= length;
+                continue;
+            }
+            match self.read_back(blob) {
+                Ok(()) if !self.waiting.has(&blob.content) => {
+                    if self.local.remove(blob).is_ok() {
+                        bytes -= length;
+                    }
+                }
+                // It stays. While the store elsewhere is away so does the rest.
+                Err(error) if concerns_all(&error) => return,
+                _ => {}
             }
         }
-        self.make_room(&mut state);
+        self.lock().sent_before = bytes;
     }
 
     /// Takes note of what became of an attempt.
@@ -424,7 +450,7 @@ impl Tiers {
     /// Has the folder forget what is too much. What cannot be removed stays and is tried at the next start.
     fn make_room(&self, state: &mut State) {
         let Some(max) = self.tiering.keep_bytes_max else { return };
-        while state.cache.total > max {
+        while state.cache.total.saturating_add(state.sent_before) > max {
             let Some(blob) = state.cache.order.front().copied() else { return };
             state.cache.remove(&blob);
             // It may have been put again meanwhile.
@@ -496,180 +522,4 @@ const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 const BUFFER_BYTES: usize = 256 << 10;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::{address_of, check_blobs};
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    /// A store elsewhere that can go away.
-    struct Elsewhere {
-        files: FileStore,
-        away: AtomicBool,
-    }
-
-    impl Elsewhere {
-        fn here(&self) -> Result<&FileStore, BlobError> {
-            let problem = RemoteProblem::Unreachable;
-            match self.away.load(Ordering::Relaxed) {
-                true => Err(BlobError::Remote { store: self.name(), problem, source: None }),
-                false => Ok(&self.files),
-            }
-        }
-    }
-
-    impl BlobStore for Elsewhere {
-        fn name(&self) -> String {
-            "elsewhere".to_owned()
-        }
-        fn put(&self, bytes: &mut dyn Read) -> Result<Stored, BlobError> {
-            self.here()?.put(bytes)
-        }
-        fn get(&self, at: &Address) -> Result<Box<dyn Read + Send>, BlobError> {
-            self.here()?.get(at)
-        }
-        fn has(&self, at: &Address) -> Result<bool, BlobError> {
-            self.here()?.has(at)
-        }
-        fn remove(&self, at: &Address) -> Result<(), BlobError> {
-            self.here()?.remove(at)
-        }
-        fn sync(&self) -> Result<(), BlobError> {
-            Ok(())
-        }
-    }
-
-    struct Desk {
-        dir: tempfile::TempDir,
-        elsewhere: Arc<Elsewhere>,
-    }
-
-    impl Desk {
-        fn new() -> Desk {
-            let dir = tempfile::tempdir().unwrap();
-            let files = FileStore::open(&dir.path().join("there")).unwrap();
-            let elsewhere = Arc::new(Elsewhere { files, away: AtomicBool::new(false) });
-            Desk { dir, elsewhere }
-        }
-
-        fn open(&self, write_through: bool, keep_bytes_max: Option<u64>) -> TieredStore {
-            let local = Arc::new(FileStore::open(&self.dir.path().join("here")).unwrap());
-            let tiering = Tiering { write_through, keep_bytes_max };
-            let dir = self.dir.path().join("here/waiting");
-            TieredStore::open(local, self.elsewhere.clone(), &dir, tiering).unwrap()
-        }
-
-        fn local(&self, bytes: &[u8]) -> bool {
-            let local = FileStore::open(&self.dir.path().join("here")).unwrap();
-            local.has(&address_of(bytes)).unwrap()
-        }
-
-        fn is_away(&self, away: bool) {
-            self.elsewhere.away.store(away, Ordering::Relaxed);
-        }
-    }
-
-    const LONG: Duration = Duration::from_secs(30);
-
-    #[test]
-    fn the_contract_holds_however_it_is_set() {
-        for write_through in [false, true] {
-            for keep in [None, Some(0), Some(1 << 20)] {
-                let desk = Desk::new();
-                let store = desk.open(write_through, keep);
-                store.start_sending(Vec::new);
-                check_blobs(&store);
-                assert_eq!(store.drain(LONG, &|_| {}).waiting, 0);
-            }
-        }
-    }
-
-    #[test]
-    fn what_is_put_while_the_store_elsewhere_is_away_reaches_it_later() {
-        for write_through in [false, true] {
-            let desk = Desk::new();
-            desk.is_away(true);
-            let store = desk.open(write_through, Some(0));
-            store.start_sending(Vec::new);
-            store.put(&mut &b"a work"[..]).unwrap();
-            let progress = store.drain(Duration::from_millis(300), &|_| {});
-            assert_eq!(progress.waiting, 1);
-            assert!(progress.problem.unwrap().contains("elsewhere does not answer"));
-            assert_eq!(store.read(&address_of(b"a work"), 9).unwrap(), b"a work");
-            drop(store);
-            assert!(desk.local(b"a work"), "it must not go before it has arrived");
-
-            desk.is_away(false);
-            let store = desk.open(write_through, Some(0));
-            assert_eq!(store.progress().waiting, 1);
-            store.start_sending(Vec::new);
-            let progress = store.drain(LONG, &|_| {});
-            assert_eq!(progress, Progress { sent: 1, waiting: 0, problem: None });
-            assert!(!desk.local(b"a work"));
-            assert_eq!(store.read(&address_of(b"a work"), 9).unwrap(), b"a work");
-        }
-    }
-
-    #[test]
-    fn what_was_in_the_folder_before_is_not_forgotten_unsent() {
-        let desk = Desk::new();
-        let local = FileStore::open(&desk.dir.path().join("here")).unwrap();
-        local.put(&mut &b"from before"[..]).unwrap();
-        let store = desk.open(true, Some(0));
-        store.put(&mut &b"new"[..]).unwrap();
-        assert!(!desk.local(b"new") && desk.local(b"from before"));
-        assert!(!desk.elsewhere.files.has(&address_of(b"from before")).unwrap());
-    }
-
-    #[test]
-    fn a_mark_that_a_power_cut_emptied_is_made_out_again() {
-        let desk = Desk::new();
-        let work = vec![7; 700_000];
-        desk.open(false, None).put(&mut &work[..]).unwrap();
-        let mark = desk.dir.path().join("here/waiting").join(ContentId::of(&work).to_string());
-        std::fs::write(mark, "").unwrap();
-        let store = desk.open(false, None);
-        store.start_sending(Vec::new);
-        assert_eq!(store.drain(LONG, &|_| {}).waiting, 0);
-        assert!(desk.elsewhere.files.has(&address_of(&work)).unwrap());
-    }
-
-    #[test]
-    fn a_blob_that_is_damaged_here_is_not_sent_and_holds_up_no_other() {
-        let desk = Desk::new();
-        let store = desk.open(false, None);
-        store.put(&mut &b"damaged"[..]).unwrap();
-        store.put(&mut &b"sound"[..]).unwrap();
-        let path = store.tiers.local.path(&ContentId::of(b"damaged"));
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, b"damagex").unwrap();
-        drop(store);
-        let store = desk.open(false, None);
-        store.start_sending(Vec::new);
-        let progress = store.drain(Duration::from_secs(1), &|_| {});
-        assert_eq!((progress.sent, progress.waiting), (1, 1));
-        assert!(!desk.elsewhere.files.has(&address_of(b"damaged")).unwrap());
-        // Putting the true bytes heals it.
-        store.put(&mut &b"damaged"[..]).unwrap();
-        assert_eq!(store.drain(LONG, &|_| {}).waiting, 0);
-    }
-
-    #[test]
-    fn the_folder_keeps_what_was_read_within_its_room_and_heals_from_elsewhere() {
-        let desk = Desk::new();
-        let works: Vec<Vec<u8>> = (0..4).map(|n| vec![n; 1000]).collect();
-        for work in &works {
-            desk.elsewhere.files.put(&mut &work[..]).unwrap();
-        }
-        let store = desk.open(false, Some(2500));
-        for work in &works {
-            assert_eq!(store.read(&address_of(work), 1000).unwrap(), *work);
-        }
-        let here: Vec<bool> = works.iter().map(|work| desk.local(work)).collect();
-        assert_eq!(here, [false, false, true, true]);
-        let path = store.tiers.local.path(&ContentId::of(&works[3]));
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, vec![9; 1000]).unwrap();
-        assert_eq!(store.read(&address_of(&works[3]), 1000).unwrap(), works[3]);
-        assert_eq!(std::fs::read(&path).unwrap(), works[3]);
-    }
-}
+mod tests;

@@ -111,15 +111,19 @@ impl Works {
         bytes: &mut dyn Read,
         recipients: Option<&Recipients>,
     ) -> Result<Stored, BlobError> {
-        let Some(recipients) = recipients else {
-            let work = self.blobs().put(bytes)?;
-            self.keep(&work, self.kept_here(work.address(), None))?;
-            return Ok(work);
-        };
+        // Into the folder first: whether it may go elsewhere is known once it is known which work it is.
         let mut source = Hashed::new(bytes);
-        let blob = self.blobs().put(&mut sealing(recipients.seal(&mut source))?)?;
+        let blob = match recipients {
+            None => self.local.put(&mut source)?,
+            Some(recipients) => self.local.put(&mut sealing(recipients.seal(&mut source))?)?,
+        };
+        let may_be_stored = encoding::begins_as_stored(&source.start);
         let work = source.finish();
-        self.keep(&work, self.kept_here(blob.address(), Some(recipients)))?;
+        let is_kept =
+            self.keep(&work, self.kept_here(blob.address(), recipients), may_be_stored)?;
+        if let Some(tiered) = self.tiered.as_ref().filter(|_| is_kept) {
+            tiered.took_in(&blob.address())?;
+        }
         Ok(work)
     }
 
@@ -254,17 +258,32 @@ impl Works {
         Ok(lacking)
     }
 
-    /// Whether a work is recorded to be kept elsewhere, and is not in the folder.
-    pub fn is_only_elsewhere(&self, id: &ContentId) -> bool {
+    /// Whether a work is recorded to be in that store elsewhere, does not wait for it, and is not in the folder.
+    pub fn is_only_in(&self, store: &str, id: &ContentId) -> bool {
         let kept = self.places.get(id).ok().flatten().and_then(|place| place.kept);
         kept.is_some_and(|kept| {
-            kept.backend != FILES && self.local.length(&kept.blob.content).is_none()
+            let blob = &kept.blob.content;
+            kept.backend == store && !self.waiting.has(blob) && self.local.length(blob).is_none()
         })
     }
 
-    /// Strikes off what waits for a store elsewhere that is to be left, and says how many blobs. They lie in the folder.
-    pub fn forget_waiting(&self) -> Result<usize, BlobError> {
+    /// Has everything that waits for a store elsewhere stay in the folder for good, and says how many blobs.
+    pub fn keep_here_what_waits(&self) -> Result<usize, BlobError> {
         let waiting = self.waiting.all()?;
+        if waiting.is_empty() {
+            return Ok(0);
+        }
+        for id in self.places.works()? {
+            // A record that cannot be read names no store.
+            let Ok(Some(place)) = self.places.get(&id) else { continue };
+            if let Some(kept) = &place.kept
+                && self.waiting.has(&kept.blob.content)
+            {
+                let kept = Some(Kept { backend: FILES.to_owned(), ..kept.clone() });
+                self.record_unless_moved(&place, &Place { kept, ..place.clone() })?;
+            }
+        }
+        self.sync()?; // before nothing says any more that it has not been sent
         waiting.iter().try_for_each(|blob| self.waiting.done(blob))?;
         Ok(waiting.len())
     }
@@ -276,19 +295,25 @@ impl Works {
         let (mut stay, mut failed) = (0, Vec::new());
         for id in self.ids()? {
             let send = || -> Result<bool, BlobError> {
+                let has_record = self.places.get(&id)?.is_some();
                 let place = self.recorded(&id)?;
                 let Some(kept) = &place.kept else { return Ok(true) };
                 if !self.local.has(&kept.blob)? {
                     return Ok(true);
                 }
                 if self.seal_to.is_some() && !kept.encoding.sealed && !unsealed {
-                    return Ok(false);
+                    // What a crash left of something that was sealed or packed is no work.
+                    return Ok(!has_record && self.begins_as_stored(&kept.blob)?);
                 }
-                // From now on it is to be found there. A record that says so is there before the folder may forget it.
+                // From now on it is to be found there, and it waits before a record says so.
                 let kept = Kept { backend: self.backend.clone(), ..kept.clone() };
                 let blob = kept.blob;
-                if self.record_unless_moved(&place, &Place { kept: Some(kept), ..place.clone() })? {
-                    tiered.enqueue(&blob)?;
+                self.waiting.add(&blob)?;
+                match self
+                    .record_unless_moved(&place, &Place { kept: Some(kept), ..place.clone() })?
+                {
+                    true => tiered.enqueue(&blob)?,
+                    false => self.waiting.done(&blob.content)?,
                 }
                 Ok(true)
             };
@@ -339,9 +364,18 @@ impl Works {
         self.remote.is_some() && kept.backend == self.backend
     }
 
-    /// Has the store elsewhere forget a blob.
-    pub(crate) fn remove_elsewhere(&self, blob: &Address) -> Result<(), BlobError> {
-        self.remote.as_ref().map_or(Ok(()), |remote| remote.remove(blob))
+    /// Has the store elsewhere forget a blob, if it has the one that is kept in its place.
+    pub(crate) fn replaced_elsewhere(
+        &self,
+        old: &Address,
+        new: &Address,
+    ) -> Result<bool, BlobError> {
+        let Some(remote) = &self.remote else { return Ok(true) };
+        let has_new = remote.has(new)?;
+        if has_new {
+            remote.remove(old)?;
+        }
+        Ok(has_new)
     }
 
     /// Whether a blob has not reached the store elsewhere yet.
@@ -364,10 +398,21 @@ impl Works {
         let kept = Kept { blob: blob.address(), encoding, backend, sealed_to, tried: false };
         let to = Place { work: work.address(), length: work.digests.length, kept: Some(kept) };
         if to.work.content == place.work.content {
-            let _alone = self.places.lock()?;
-            self.places.put(&to)?;
+            self.record_unless_moved(place, &to)?;
         }
         Ok(to.work)
+    }
+
+    /// Where a blob belongs: in the folder alone, or in the store elsewhere as well.
+    pub fn store_for(&self, kept: &Kept) -> &dyn BlobStore {
+        if kept.backend == self.backend { self.blobs() } else { &*self.local }
+    }
+
+    fn begins_as_stored(&self, blob: &Address) -> Result<bool, BlobError> {
+        let mut start = Vec::new();
+        let read = self.local.get(blob)?.take(encoding::STORED_START_BYTES).read_to_end(&mut start);
+        read.map_err(|error| told_by(error, blob.content))?;
+        Ok(encoding::begins_as_stored(&start))
     }
 
     /// Puts a blob for those and in the stores for which another is kept. Returns where that is for good.
@@ -378,7 +423,7 @@ impl Works {
     ) -> Result<(Stored, String), BlobError> {
         // What was never meant for the store elsewhere does not go there by being packed or healed.
         let is_elsewhere = kept.backend == self.backend;
-        let store = if is_elsewhere { self.blobs() } else { &*self.local };
+        let store = self.store_for(kept);
         let backend = if is_elsewhere { self.backend.clone() } else { FILES.to_owned() };
         if !kept.encoding.sealed {
             return Ok((store.put(bytes)?, backend));
@@ -425,38 +470,56 @@ impl Works {
         Kept { blob, encoding, backend: self.backend.clone(), sealed_to, tried: false }
     }
 
-    /// Records where a work lies now, unless it lies as well where it lay before.
-    fn keep(&self, work: &Stored, kept: Kept) -> Result<(), BlobError> {
+    /// Records where a work lies now, unless it lies as well where it lay before. Returns whether the new blob is what is
+    /// kept. `may_be_stored` says that the work begins as what this store makes itself ([`encoding::begins_as_stored`]).
+    fn keep(&self, work: &Stored, kept: Kept, may_be_stored: bool) -> Result<bool, BlobError> {
         let (address, length) = (work.address(), work.digests.length);
         let id = &address.content;
         // A damaged record is healed by the one that is written now.
         let before = self.places.get(id).ok();
-        if let Some(Some(Place { kept: Some(earlier), .. })) = &before
-            && earlier.blob != kept.blob
+        let earlier = match &before {
+            Some(Some(place)) => place.kept.clone(),
+            Some(None) => Some(Kept::as_it_is(Address::of_one_chunk(*id), FILES)),
+            None => None,
+        };
+        if let Some(earlier) = earlier
+            && earlier.blob.content != kept.blob.content
             && is_sound(self.blobs(), &earlier.blob)
         {
-            // It is kept already, and the new blob is nobody's. That the store elsewhere is away is no reason to refuse it.
-            if kept.encoding.sealed || earlier.encoding.packed != Packing::Plain {
-                let _ = self.blobs().remove(&kept.blob);
+            // It is kept already, as whoever came first wanted it. That blob may be somebody else's if it begins as one.
+            let _alone = self.places.lock()?;
+            let is_named = self.places.get(id).ok().flatten().and_then(|place| place.kept);
+            let is_named = is_named.is_some_and(|now| now.blob.content == kept.blob.content);
+            if !is_named && (kept.encoding.sealed || !may_be_stored) {
+                self.local.remove(&kept.blob)?;
             }
-            return Ok(());
+            return Ok(false);
         }
         let _alone = self.places.lock()?;
         let now = self.places.get(id).ok();
         if now.is_some() && now != before {
-            return Ok(()); // somebody has just put the same work
+            return Ok(false); // somebody has just put the same work
+        }
+        if !self.local.has(&kept.blob)? {
+            return Err(BlobError::Missing { id: *id }); // somebody has just moved it; another try finds it moved
         }
         let no_record = Kept::as_it_is(Address::of_one_chunk(*id), FILES);
-        if now == Some(None) && kept == no_record {
-            return Ok(()); // that is what no record says
+        // That is what no record says. Others' blobs must not be taken for such a work, so that one has a record.
+        if now == Some(None) && kept == no_record && !may_be_stored {
+            return Ok(true);
         }
         if let Some(Some(Place { kept: Some(earlier), .. })) = now
             && earlier.blob == kept.blob
             && (earlier.backend == kept.backend || self.tiered.is_none())
         {
-            return Ok(());
+            return Ok(true);
         }
-        self.places.put(&Place { work: address, length, kept: Some(kept) })
+        // What is recorded to be elsewhere waits or is there.
+        if self.tiered.is_some() {
+            self.waiting.add(&kept.blob)?;
+        }
+        self.places.put(&Place { work: address, length, kept: Some(kept) })?;
+        Ok(true)
     }
 
     /// Does something with the blob of a work; once more where it was packed meanwhile.
@@ -565,11 +628,14 @@ struct Hashed<'a> {
     source: &'a mut dyn Read,
     hasher: WorkHasher,
     dag: DagHasher,
+    /// Its first bytes.
+    start: Vec<u8>,
 }
 
 impl<'a> Hashed<'a> {
     fn new(source: &'a mut dyn Read) -> Hashed<'a> {
-        Hashed { source, hasher: WorkHasher::new(), dag: DagHasher::new() }
+        let (hasher, dag) = (WorkHasher::new(), DagHasher::new());
+        Hashed { source, hasher, dag, start: Vec::new() }
     }
 
     fn finish(self) -> Stored {
@@ -582,9 +648,115 @@ impl Read for Hashed<'_> {
         let read = self.source.read(buffer)?;
         self.hasher.update(&buffer[..read]);
         self.dag.update(&buffer[..read]);
+        let lacking = (encoding::STORED_START_BYTES as usize).saturating_sub(self.start.len());
+        self.start.extend_from_slice(&buffer[..read.min(lacking)]);
         Ok(read)
     }
 }
 
 /// What records call the folder of files.
 const FILES: &str = "files";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn works(dir: &std::path::Path, keep_bytes_max: Option<u64>) -> Works {
+        let store = Arc::new(FileStore::open(&dir.join("there")).unwrap());
+        let tiering = Tiering { write_through: false, keep_bytes_max };
+        let remote = Some(Remote { store, name: "files:there".to_owned(), tiering });
+        let dir = dir.join("here");
+        Works::open(Keeping { dir, remote, seal_to: None, identities: None }).unwrap()
+    }
+
+    const KEY: &str = "age182jn0ch5gymx75n76krr3sjk3ud4g70veqrvy0lg5ltyxad4mqtq07ldrn";
+
+    fn blobs(dir: &std::path::Path) -> usize {
+        FileStore::open(dir).unwrap().list().unwrap().len()
+    }
+
+    #[test]
+    fn a_sealed_work_is_not_sent_in_clear_because_somebody_puts_it_in_clear() {
+        let dir = tempfile::tempdir().unwrap();
+        let works = works(dir.path(), None);
+        works.start_sending();
+        let recipients = Recipients::parse([KEY]).unwrap();
+        let bytes = vec![7; 300_000];
+        let id = works.put_for(&mut &bytes[..], Some(&recipients)).unwrap().digests.content();
+        works.put(&mut &bytes[..]).unwrap();
+        assert_eq!(works.drain(Duration::from_secs(30), &|_| {}).unwrap().waiting, 0);
+        for store in ["here", "there"] {
+            let store = FileStore::open(&dir.path().join(store)).unwrap();
+            assert_eq!(store.list().unwrap().len(), 1);
+            assert!(!store.has(&Address::of_one_chunk(id)).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_work_that_lies_here_in_clear_stays_readable_when_somebody_has_it_sealed() {
+        let dir = tempfile::tempdir().unwrap();
+        let keeping =
+            Keeping { dir: dir.path().into(), remote: None, seal_to: None, identities: None };
+        let works = Works::open(keeping).unwrap();
+        let recipients = Recipients::parse([KEY]).unwrap();
+        for bytes in [vec![7; 100], vec![7; 300_000]] {
+            let id = works.put(&mut &bytes[..]).unwrap().digests.content();
+            works.put_for(&mut &bytes[..], Some(&recipients)).unwrap();
+            assert_eq!(works.read(&id, u64::MAX).unwrap(), bytes);
+        }
+        assert_eq!(blobs(dir.path()), 2);
+    }
+
+    #[test]
+    fn what_waited_for_a_store_that_was_left_is_not_taken_to_be_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = works(dir.path(), None);
+        let id = first.put(&mut &b"never sent"[..]).unwrap().digests.content();
+        assert_eq!(first.keep_here_what_waits().unwrap(), 1);
+        assert_eq!(first.recorded(&id).unwrap().kept.unwrap().backend, "files");
+        drop(first);
+        // Even where a record says so: what is not there is not forgotten here.
+        let second = works(dir.path(), Some(0));
+        let place = second.recorded(&id).unwrap();
+        let kept = Kept { backend: "files:there".to_owned(), ..place.kept.clone().unwrap() };
+        assert!(
+            second
+                .record_unless_moved(&place, &Place { kept: Some(kept), ..place.clone() })
+                .unwrap()
+        );
+        second.start_sending();
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(second.read(&id, u64::MAX).unwrap(), b"never sent");
+        // It is missed there, and healed from here.
+        let checked = second.check(&id, None).unwrap();
+        assert_eq!((checked.healed.len(), checked.damage), (1, vec![]));
+        assert_eq!(blobs(&dir.path().join("there")), 1);
+    }
+
+    #[test]
+    fn what_earlier_runs_sent_counts_as_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes: Vec<Vec<u8>> = (0..4).map(|n| vec![n; 1000]).collect();
+        let first = works(dir.path(), None);
+        first.start_sending();
+        for bytes in &bytes {
+            first.put(&mut &bytes[..]).unwrap();
+        }
+        assert_eq!(first.drain(Duration::from_secs(30), &|_| {}).unwrap().waiting, 0);
+        drop(first);
+
+        let second = works(dir.path(), Some(2500));
+        second.start_sending();
+        let here = || second.local.list().unwrap().len();
+        for _ in 0..100 {
+            if here() <= 2 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(here(), 2);
+        for bytes in &bytes {
+            assert_eq!(second.read(&ContentId::of(bytes), 1000).unwrap(), *bytes);
+        }
+    }
+}
