@@ -41,6 +41,9 @@ pub(crate) async fn readyz(State(service): State<Shared>) -> Result<&'static str
     if service.is_failing() {
         return not("the last registration failed on this side; the next that succeeds ends this");
     }
+    if service.is_behind() {
+        return not("registry or index stopped following the log; they go on at the next start");
+    }
     let lags = blocking(move || {
         let engine = &service.engine;
         // In this order: the log only grows.

@@ -164,7 +164,9 @@ impl Kind {
             Kind::BadRequest => "it does not follow docs/api.md",
             Kind::NotFound => "nothing has this path",
             Kind::MethodNotAllowed => "the header Allow names the methods that can be used",
-            Kind::Timeout => "what had arrived by then was thrown away",
+            Kind::Timeout => {
+                "a work that had arrived whole may be registered yet: send the same again to see"
+            }
             Kind::TooLarge => "the body is longer than what is taken here",
             Kind::UnsupportedMediaType => "the Content-Type is another one than is taken here",
             _ => "the operator finds more in the server's log",
@@ -277,6 +279,7 @@ impl From<RegisterError> for Problem {
                 format!("{reason}; with bytes_only=true it is registered all the same"),
             ),
             RegisterError::Log(error) => error.into(),
+            error if is_full(&error) => full(),
             error @ (RegisterError::Unreadable(_)
             | RegisterError::Changed
             | RegisterError::Blob(_)
@@ -293,7 +296,10 @@ impl From<LogError> for Problem {
             LogError::Format(error) => Problem::bad_request(error.to_string()),
             LogError::Batch(error) => match &*error {
                 LogError::DiskFull { .. } => full(),
-                LogError::Stopped { .. } | LogError::OldCopy { .. } => {
+                error if is_full(error) => full(),
+                LogError::Stopped { .. }
+                | LogError::OldCopy { .. }
+                | LogError::Unpublished { .. } => {
                     Problem::hidden(Kind::Unavailable, error.to_string())
                 }
                 error => Problem::internal(error.to_string()),
@@ -332,6 +338,19 @@ pub(crate) async fn uniform(request: Request, next: Next) -> Response {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Whether a full disk is what is behind an error.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::StorageFull) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// No work is lost by it, and nothing is registered until there is room.

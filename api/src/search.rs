@@ -50,7 +50,7 @@ pub(crate) async fn by_words(
         return Err(Problem::bad_request(format!("q may have {QUERY_BYTES_MAX} bytes")));
     }
     blocking(move || {
-        service.make_words_findable()?;
+        service.make_words_findable();
         hits(&words.q, limit, &service.engine)
     })
     .await?
@@ -101,13 +101,13 @@ pub(crate) async fn by_picture(
     State(service): State<Shared>,
     request: Request,
 ) -> Result<Json<Compared>, Problem> {
-    let _place = service.place_for_upload().await?;
+    let place = service.place_for_upload().await?;
     let mut form = service.form(request, &SEARCH_FIELDS).await?;
     let upload = form.take_upload("picture")?;
     let turn = service.turn_to_compare().await?;
     let outcome = blocking(move || {
         let outcome = compare(upload.path(), &service.engine, ScanOptions::default());
-        drop((upload, turn));
+        drop((upload, turn, place));
         outcome
     });
     match outcome.await?? {

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use timemark_ingest::{Engine, Status};
 use timemark_verify::{Policy, Trust, TrustTold};
@@ -37,6 +37,8 @@ pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(240);
 pub const SERVICE_TIME_MAX: Duration = Duration::from_secs(250);
 /// Files on their way in at a time: some of the threads that may block are left for who reads.
 const UPLOADS_MAX: usize = 48;
+/// Receipts that are verified at a time: a certificate is held in memory.
+const VERIFIED_MAX: usize = 8;
 /// How long one more waits for its turn before it is asked to come again.
 const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -66,11 +68,14 @@ pub(crate) struct Service {
     uploads_dir: PathBuf,
     upload_bytes_max: u64,
     uploads: Arc<Semaphore>,
+    verifications: Arc<Semaphore>,
     comparisons: Arc<Semaphore>,
     pub keys: Keys,
     pub metrics: Arc<Metrics>,
     /// Whether the last registration failed on this side.
     failing: AtomicBool,
+    /// Whether registry or index stopped following the log; they go on at the next start.
+    behind: AtomicBool,
     /// How many entries can be found by their words, and since when.
     findable: Mutex<(u64, Instant)>,
     document: OnceLock<String>,
@@ -86,10 +91,12 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
         uploads_dir: archive.uploads_dir,
         upload_bytes_max: archive.upload_bytes_max,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
+        verifications: Arc::new(Semaphore::new(VERIFIED_MAX)),
         comparisons: Arc::new(Semaphore::new(cores)),
         keys: Keys::default(),
         metrics: Arc::default(),
         failing: AtomicBool::new(false),
+        behind: AtomicBool::new(false),
         findable: Mutex::new((0, Instant::now())),
         document: OnceLock::new(),
     });
@@ -111,13 +118,16 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
         .routes(routes!(search::by_picture))
         .layer(within(UPLOAD_TIME_MAX));
     let own = quick.merge(uploads).layer(from_fn(guard)).with_state(service.clone());
-    let mut public = OpenApiRouter::new()
-        .routes(routes!(operation::healthz))
+    // What a log publishes is public once it is published. Here it may be that of somebody who publishes nothing: pages of
+    // strangers would read from it what lies on this machine.
+    let mut log = OpenApiRouter::new()
         .merge(tiles::documented(archive.tiles_dir.clone()))
         .nest("/v1/log", tiles::documented(archive.tiles_dir));
     if let Some(respond) = archive.authority {
-        public = public.merge(tsa::documented(respond));
+        log = log.merge(tsa::documented(respond));
     }
+    let log = log.layer(map_response(for_no_other_site)).layer(from_fn(guard));
+    let public = OpenApiRouter::new().routes(routes!(operation::healthz)).merge(log);
     let public = public.layer(within(REQUEST_TIME_MAX));
     let described = OpenApiRouter::with_openapi(openapi::Description::openapi());
     let (router, document) = described.merge(own).merge(public).split_for_parts();
@@ -144,6 +154,11 @@ fn layered(router: Router, metrics: Arc<Metrics>) -> Router {
 async fn document(State(service): State<Shared>) -> Response {
     let text = service.document.get().cloned().unwrap_or_default();
     ([(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+async fn for_no_other_site(mut response: Response) -> Response {
+    response.headers_mut().remove(ACCESS_CONTROL_ALLOW_ORIGIN);
+    response
 }
 
 /// A request keeps the id that it comes with only if that is short and plain: it stands in the log.
@@ -173,6 +188,15 @@ impl Service {
         })
     }
 
+    /// Room for one more receipt to be verified.
+    pub async fn place_to_verify(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = timeout(UPLOAD_WAIT_MAX, self.verifications.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = format!("{VERIFIED_MAX} receipts are being verified already");
+            Problem::new(Kind::TooManyRequests, detail)
+        })
+    }
+
     /// Waits until a core is free to decode and compare.
     pub async fn turn_to_compare(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.comparisons.clone().acquire_owned().await.map_err(Problem::internal)
@@ -183,16 +207,28 @@ impl Service {
         Trust { policy: &self.policy, told: &self.told }
     }
 
-    /// Has the index make findable by words what it took in, at most once a second: that costs flushes of the disk.
-    pub fn make_words_findable(&self) -> Result<(), Problem> {
+    /// Has the index make findable by words what it took in, at most once a second: that costs flushes of the disk. Where
+    /// that fails, the words from before are searched.
+    pub fn make_words_findable(&self) {
         let mut findable = self.findable.lock().unwrap_or_else(PoisonError::into_inner);
         let (len, since) = *findable;
         let now = self.engine.index.len();
         if now != len && (len == 0 || since.elapsed() >= Duration::from_secs(1)) {
-            self.engine.index.flush().map_err(Problem::internal)?;
+            if let Err(error) = self.engine.index.flush() {
+                tracing::error!(%error, "the index stopped, and goes on at the next start");
+                self.behind.store(true, Ordering::Relaxed);
+            }
             *findable = (now, Instant::now());
         }
-        Ok(())
+    }
+
+    /// Registry or index stopped following the log.
+    pub fn note_behind(&self) {
+        self.behind.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// Takes note of what came of a registration.
@@ -203,6 +239,7 @@ impl Service {
                 self.metrics.registered.fetch_add(1, Ordering::Relaxed);
             }
             Ok((Status::Duplicate, _)) => {
+                self.failing.store(false, Ordering::Relaxed);
                 self.metrics.duplicates.fetch_add(1, Ordering::Relaxed);
             }
             Err(problem) if problem.is_ours() => self.failing.store(true, Ordering::Relaxed),

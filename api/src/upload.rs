@@ -362,7 +362,8 @@ impl HttpBody for Watched {
             let (gauge, length) = (&self.gauge, data.len() as u64);
             let bytes = gauge.bytes.fetch_add(length, Ordering::Relaxed) + length;
             // Of what came before: this piece is for the parser to look at.
-            let unparsed = gauge.unparsed.fetch_add(length, Ordering::Relaxed);
+            let cost = length.max(FRAME_COST_MIN);
+            let unparsed = gauge.unparsed.fetch_add(cost, Ordering::Relaxed);
             if bytes > gauge.bytes_max || unparsed > UNPARSED_BYTES_MAX {
                 gauge.is_exceeded.store(true, Ordering::Relaxed);
                 return Poll::Ready(Some(Err(axum::Error::new("the body is too long"))));
@@ -380,6 +381,8 @@ const PIECE_TIME_MAX: Duration = Duration::from_secs(20);
 const BATCH_BYTES: usize = 1 << 20;
 /// Bytes that may come without any of them being part of a file or text.
 const UNPARSED_BYTES_MAX: u64 = 1 << 20;
+/// What each frame counts for at least: the parser looks at all that is unparsed for each.
+const FRAME_COST_MIN: u64 = 256;
 /// Bytes, and how long, a refused form is read on.
 const DRAINED_BYTES_MAX: usize = 8 << 20;
 const DRAINING_TIME_MAX: Duration = Duration::from_secs(2);

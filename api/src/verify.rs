@@ -45,9 +45,13 @@ pub(crate) async fn verify(
     State(service): State<Shared>,
     request: Request,
 ) -> Result<Json<Verdict>, Problem> {
-    let _place = service.place_for_upload().await?;
+    let place = service.place_to_verify().await?;
     let form = service.form(request, &VERIFY_FIELDS).await?;
-    blocking(move || decide(form, service.trust())).await?.map(Json)
+    let decided = blocking(move || {
+        let _place = place;
+        decide(form, service.trust())
+    });
+    decided.await?.map(Json)
 }
 
 fn decide(mut form: Form, own: Trust<'_>) -> Result<Verdict, Problem> {

@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::accept::tagged;
 use crate::idempotency;
 use crate::problem::{Kind, ProblemJson};
-use crate::service::Shared;
+use crate::service::{Service, Shared};
 use crate::told::{Entry, Registered};
 use crate::upload::{Fields, Form, Taking, Upload};
 use crate::{Problem, blocking};
@@ -71,10 +71,10 @@ pub(crate) async fn create(
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(request.headers())?;
-    let _place = service.place_for_upload().await?;
+    let place = service.place_for_upload().await?;
     let mut form = service.form(request, &REGISTER_FIELDS).await?;
     let upload = form.take_upload("file")?;
-    let (hash_only, bytes_only) = (form.flag("hash_only")?, form.flag("bytes_only")?);
+    let flags = (form.flag("hash_only")?, form.flag("bytes_only")?);
     check_texts(&submission(&form))?;
     if let Some(key) = key {
         service.keys.bind(&key, digest(&form, &upload))?;
@@ -82,32 +82,43 @@ pub(crate) async fn create(
     // From here on it goes to its end, whether or not the client waits for it.
     let working = service.clone();
     let registered = blocking(move || {
-        let name = upload.name.as_deref().unwrap_or("unnamed");
-        let submission = Submission {
-            hash_only,
-            bytes_only,
-            stated_path: Some(FilePath::new(name)),
-            ..submission(&form)
-        };
-        if Receipt::is_receipt(&upload.start) {
-            return Err(Problem::new(Kind::NotAWork, "it is a receipt, which is about a work"));
-        }
-        let engine = &working.engine;
-        let registration = register(upload.path(), &submission, engine)?;
-        if let Some(behind) = &registration.behind {
-            tracing::warn!(%behind, "registered; registry and index follow at the next start");
-        }
-        Ok((registration.status, Registered::of(name, &registration, engine)))
+        let _place = place; // as long as it is worked on, not as long as somebody waits
+        let registered = register_form(&form, &upload, flags, &working);
+        working.note_registration(&registered);
+        registered
     });
-    let registered = registered.await?;
-    service.note_registration(&registered);
-    let (status, registered) = registered?;
+    let (status, registered) = registered.await??;
     let code = match status {
         Status::Registered => StatusCode::CREATED,
         Status::Duplicate => StatusCode::OK,
     };
     let location = [(LOCATION, format!("/v1/works/{}", registered.work))];
     Ok((code, location, Json(registered)).into_response())
+}
+
+fn register_form(
+    form: &Form,
+    upload: &Upload,
+    (hash_only, bytes_only): (bool, bool),
+    service: &Service,
+) -> Result<(Status, Registered), Problem> {
+    let name = upload.name.as_deref().unwrap_or("unnamed");
+    let submission = Submission {
+        hash_only,
+        bytes_only,
+        stated_path: Some(FilePath::new(name)),
+        ..submission(form)
+    };
+    if Receipt::is_receipt(&upload.start) {
+        return Err(Problem::new(Kind::NotAWork, "it is a receipt, which is about a work"));
+    }
+    let engine = &service.engine;
+    let registration = register(upload.path(), &submission, engine)?;
+    if let Some(behind) = &registration.behind {
+        service.note_behind();
+        tracing::warn!(%behind, "registered; registry and index follow at the next start");
+    }
+    Ok((registration.status, Registered::of(name, &registration, engine)))
 }
 
 fn submission(form: &Form) -> Submission<'_> {

@@ -19,7 +19,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use timemark_verify::{Claim, Fingerprint};
 use timemark_vision::{Features, Kind};
@@ -176,16 +176,26 @@ impl Index {
         self.keypoints.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the index takes anything in: after a change that failed it waits for the next start.
+    pub fn check_follows(&self) -> Result<(), IndexError> {
+        self.follows().map(drop)
+    }
+
+    fn follows(&self) -> Result<MutexGuard<'_, Writing>, IndexError> {
+        // A writer that panicked half-way counts as one that failed.
+        let poisoned = self.writing.is_poisoned();
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        if writing.failed || poisoned {
+            return Err(IndexError::Behind { len: self.len() });
+        }
+        Ok(writing)
+    }
+
     fn write(
         &self,
         change: impl FnOnce(&mut Writing) -> Result<(), IndexError>,
     ) -> Result<(), IndexError> {
-        // A writer that panicked half-way counts as one that failed.
-        let poisoned = self.writing.is_poisoned();
-        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if writing.failed || poisoned {
-            return Err(IndexError::Behind { len: self.len() });
-        }
+        let mut writing = self.follows()?;
         let result = change(&mut writing);
         writing.failed = result.is_err();
         result

@@ -46,14 +46,24 @@ impl Engine {
     pub fn catch_up(&self, progress: &dyn Fn(u64)) -> Result<bool, DeriveError> {
         let _one_at_a_time = self.deriving.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = false;
+        // The registry goes on where the index cannot: what is registered twice is found by it alone.
+        let mut index_error = self.index.check_follows().err().map(DeriveError::from);
         loop {
             let in_registry = self.registry.len()?;
-            let from = in_registry.min(self.index.len());
+            let from = match index_error {
+                None => in_registry.min(self.index.len()),
+                Some(_) => in_registry,
+            };
             let entries = self.log.entries_from(from)?;
             let to = from + entries.len() as u64;
             if entries.is_empty() {
-                self.derived.store(from, Ordering::Release);
-                return Ok(taken);
+                return match index_error {
+                    Some(error) => Err(error),
+                    None => {
+                        self.derived.store(from, Ordering::Release);
+                        Ok(taken)
+                    }
+                };
             }
             taken = true;
             let records = entries.into_iter().filter_map(|e| record(e).transpose());
@@ -62,14 +72,21 @@ impl Engine {
                 let new = records.partition_point(|record| record.index < in_registry);
                 self.registry.advance(&records[new..], to)?;
             }
+            if index_error.is_some() {
+                continue;
+            }
             let works: Vec<(u64, &Claim)> =
                 records.iter().filter_map(|r| Some((r.index, r.claim.as_ref()?))).collect();
             let features = self.features_of(&records)?;
             let features: Vec<(u64, &Features)> =
                 features.iter().map(|(index, features)| (*index, &**features)).collect();
-            self.index.advance(&works, &features, to)?;
-            self.derived.store(to, Ordering::Release);
-            progress(to);
+            match self.index.advance(&works, &features, to) {
+                Ok(()) => {
+                    self.derived.store(to, Ordering::Release);
+                    progress(to);
+                }
+                Err(error) => index_error = Some(error.into()),
+            }
         }
     }
 

@@ -96,7 +96,7 @@ impl Serve {
 
 /// Has authorities stamp what was registered, and witnesses cosign what they missed, until the sender goes and once more.
 fn endorse_now_and_then(engine: &Engine, end: &mpsc::Receiver<()>) {
-    let mut stamped = engine.log.size();
+    let mut stamped = 0; // what was registered before a crash as well
     loop {
         let goes_on = end.recv_timeout(STAMP_INTERVAL) == Err(RecvTimeoutError::Timeout);
         let size = engine.log.size();

@@ -395,14 +395,13 @@ impl Tiers {
                 continue;
             }
             match self.read_back(blob) {
-                Ok(()) if !self.waiting.has(&blob.content) => {
-                    if self.local.remove(blob).is_ok() {
-                        bytes -= length;
-                    }
+                Ok(()) => {
+                    let may_go = !self.waiting.has(&blob.content);
+                    bytes -= if may_go && self.local.remove(blob).is_ok() { *length } else { 0 };
                 }
                 // It stays. While the store elsewhere is away so does the rest.
                 Err(error) if concerns_all(&error) => return,
-                _ => {}
+                Err(_) => {}
             }
         }
         self.lock().sent_before = bytes;

@@ -304,7 +304,7 @@ fn a_time_stamp_is_given_once_an_authority_has_spoken() {
 }
 
 #[test]
-fn the_log_is_public_and_its_tiles_may_be_kept() {
+fn the_log_is_served_and_published_only_where_that_is_asked_for() {
     let (desk, server) = serving(&[]);
     let url = &server.url;
     register(url, "a", b"work", &[]).expect(201);
@@ -314,14 +314,17 @@ fn the_log_is_public_and_its_tiles_may_be_kept() {
         for prefix in ["", "/v1/log"] {
             let answer = get(url, &format!("{prefix}{path}"));
             assert_eq!((answer.status, &answer.body), (200, &file), "{prefix}{path}");
-            assert_eq!(answer.headers["access-control-allow-origin"], "*");
+            assert!(!answer.headers.contains_key("access-control-allow-origin"));
             let kept = answer.headers["cache-control"].contains("immutable");
             assert_eq!(kept, path != "/checkpoint");
         }
     }
-    // Pages of others verify receipts against it.
-    let other = [("Origin", "https://other.example"), ("Host", "log.example")];
-    assert_eq!(ask(url, "GET", "/v1/log/checkpoint", &other, b"").status, 200);
+    // From the log of somebody who publishes nothing a stranger's page would read what lies here.
+    for path in ["/v1/log/checkpoint", "/tile/entries/000.p/1"] {
+        let other = [("Origin", "https://other.example")];
+        assert_eq!(ask(url, "GET", path, &other, b"").status, 403);
+        assert_eq!(ask(url, "GET", path, &[("Host", "log.example")], b"").status, 421);
+    }
     let proof = get(url, "/v1/receipts/0/tlog-proof").body;
     assert!(proof.starts_with(b"c2sp.org/tlog-proof@v1\n"));
     assert_eq!(ask(url, "POST", "/tsa", &[], b"").status, 404, "this archive is no authority");
@@ -330,6 +333,10 @@ fn the_log_is_public_and_its_tiles_may_be_kept() {
     let mut public = desk.timemark(["serve", "--public-log", "--listen", "127.0.0.1:0"]);
     let public = Server::start(&mut public);
     assert_eq!(get(&public.url, "/checkpoint").body, get(url, "/checkpoint").body);
+    // Pages of others verify receipts against it.
+    let other = [("Origin", "https://other.example"), ("Host", "log.example")];
+    let answer = ask(&public.url, "GET", "/checkpoint", &other, b"");
+    assert_eq!((answer.status, &answer.headers["access-control-allow-origin"][..]), (200, "*"));
     assert_eq!(get(&public.url, "/v1/works").status, 404);
 }
 
