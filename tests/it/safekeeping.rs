@@ -164,10 +164,10 @@ fn a_backup_beside_packing_holds_every_work() {
 }
 
 /// A small file system, which goes with the test.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
-    fn of(dir: PathBuf, size: &str) -> Option<Disk> {
+    pub fn of(dir: PathBuf, size: &str) -> Option<Disk> {
         fs::create_dir(&dir).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&dir);

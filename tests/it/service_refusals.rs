@@ -5,7 +5,9 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::safekeeping::Disk;
 use crate::service::{Answer, FORM, ask, form, get, register, sample, serving};
+use crate::support::{Desk, Server, expect};
 
 /// Holds an answer to be this problem, with everything that a problem has.
 fn expect_problem(answer: &Answer, status: u16, kind: &str, what: &str) {
@@ -171,6 +173,45 @@ fn whatever_is_wrong_with_a_request_is_said_as_a_problem() {
     assert_eq!(get(url, "/v1/works").expect(200)["works"].as_array().unwrap().len(), 2);
     assert_eq!(left_behind(&desk), 0);
     assert_eq!(get(url, "/readyz").status, 200, "none of this was its own fault");
+}
+
+/// A search on a full disk once stopped the index, and the registry with it: what was acknowledged was not found, and the
+/// same bytes were registered again.
+#[test]
+fn a_search_on_a_full_disk_costs_no_registration() {
+    let desk = Desk::new();
+    let Some(_disk) = Disk::of(desk.path("disk"), "64m") else { return };
+    expect(0, &mut desk.timemark_on("disk/archive", ["init"]));
+    let mut serve = desk.timemark_on("disk/archive", ["serve", "--listen", "127.0.0.1:0"]);
+    let server = Server::start(&mut serve);
+    let url = &server.url;
+    register(url, "first.txt", b"first", &[("title", "one")]).expect(201);
+    let filler = desk.path("disk/filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+    get(url, "/v1/search?q=one").expect(200);
+    expect_problem(
+        &register(url, "a.txt", &vec![1; 1 << 20], &[]),
+        503,
+        "unavailable",
+        "a full disk",
+    );
+    drop(file);
+    std::fs::remove_file(filler).unwrap();
+    // More than the log hands out at a time.
+    let works: Vec<String> = (0..300).map(|number| format!("work {number}")).collect();
+    let mut last = serde_json::Value::Null;
+    for work in &works {
+        last = register(url, "work.txt", work.as_bytes(), &[]).expect(201);
+    }
+    get(url, &format!("/v1/works/{}", last["work"].as_str().unwrap())).expect(200);
+    let again = register(url, "work.txt", works[299].as_bytes(), &[]).expect(200);
+    assert_eq!(again["status"], "duplicate");
+    assert_eq!(get(url, "/readyz").status, 503, "words are not found before the next start");
+    drop(server);
+    let server = Server::start(&mut serve);
+    assert_eq!(get(&server.url, "/readyz").status, 200);
+    get(&server.url, "/v1/search?q=one").expect(200);
 }
 
 #[test]
