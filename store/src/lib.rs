@@ -17,6 +17,7 @@ mod check;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 pub mod dag;
+mod elsewhere;
 mod embedded;
 pub mod encoding;
 mod files;
