@@ -224,11 +224,24 @@ pub(crate) fn make_signing(archive: &Path, keys: Option<&Path>) -> Result<()> {
     let secret = read_secret(&from("salt.key"))?;
     if keys.is_some() {
         fs::create_dir_all(archive.join("keys"))?;
-        let salt = archive.join(SALT_KEY);
-        let aside = salt.with_extension("new");
-        let _ = fs::remove_file(&aside); // of an attempt that was cut off
-        write_private(&aside, &format!("{}\n", HEXLOWER.encode(&secret)))?;
-        fs::rename(&aside, &salt).with_context(|| salt.display().to_string())?;
+        let put = |path: PathBuf, text: &str| -> Result<()> {
+            let aside = path.with_extension("new");
+            let _ = fs::remove_file(&aside); // of an attempt that was cut off
+            write_private(&aside, text)?;
+            fs::rename(&aside, &path).with_context(|| path.display().to_string())
+        };
+        put(archive.join(SALT_KEY), &format!("{}\n", HEXLOWER.encode(&secret)))?;
+        // What opens sealed works and a bucket, where the archive had any.
+        for name in storage::KEYS {
+            let there = from(name);
+            match fs::read_to_string(&there) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                text => {
+                    let text = text.with_context(|| there.display().to_string())?;
+                    put(archive.join("keys").join(name), &text)?;
+                }
+            }
+        }
         key.replace(&key_path(archive))?; // flushes the names in the folder as well
         fs::File::open(archive)?.sync_all()?;
     }

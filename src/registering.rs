@@ -365,6 +365,11 @@ impl<'a> Registering<'a> {
             };
             remark(&format!("{file} {how} an earlier work: {}", finding_words(finding)));
         }
+        let kept = place.as_ref().and_then(|place| place.kept.as_ref());
+        let in_clear = kept.is_some_and(|kept| !kept.encoding.sealed);
+        if in_clear && (self.how.hash_only || self.seal_to.is_some()) {
+            remark(&format!("{file}: it is kept already, in clear, and stays so"));
+        }
         if !line.not_taken.is_empty() && !self.how.json {
             let not_taken = line.not_taken.join(", ");
             remark(&format!("{file}: the earlier claim stands; not taken: {not_taken}"));

@@ -256,6 +256,11 @@ fn identities(archive: &Path) -> Result<Option<Identities>> {
     }
 }
 
+/// Whether new works are sealed and the archive has no key at all that opens any.
+pub(crate) fn lacks_key(archive: &Path) -> Result<bool> {
+    Ok(!Setting::of(archive)?.seal_to.is_empty() && identities(archive)?.is_none())
+}
+
 /// The operator's own key for sealed works, made where there is none. Returns its public half.
 pub(crate) fn own_recipient(archive: &Path) -> Result<String> {
     let path = archive.join(STORE_KEY);
@@ -286,6 +291,8 @@ fn own_public(own: &Identities) -> Result<String> {
 const BLOBS: &str = "blobs";
 const SETTING: &str = "store";
 const HEADER: &str = "timemark-store v1";
+/// Keys of the stores, in the folder `keys`; either may be missing.
+pub(crate) const KEYS: [&str; 2] = ["store.key", "s3.key"];
 const STORE_KEY: &str = "keys/store.key";
 const S3_KEY: &str = "keys/s3.key";
 

@@ -202,6 +202,16 @@ fn a_registration_says_to_whom_its_works_are_sealed() {
     fs::remove_dir_all(desk.path("out")).unwrap();
     all_come_out_as_they_were(&desk, &lines, &["--identity", "creator.key"]);
     expect(2, &mut desk.timemark(["register", "works", "--seal-to", "age1nobody"]));
+
+    // What lies there in clear stays so, and whoever wants it sealed or away is told.
+    desk.file("clear.txt", "registered by somebody before");
+    expect(0, &mut desk.timemark(["register", "clear.txt"]));
+    for more in [&["--seal-to", CREATOR][..], &["--hash-only"]] {
+        let mut again = desk.timemark(["register", "clear.txt", "--claimant", "A. Creator"]);
+        let output = run(again.args(more));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("in clear, and stays so"), "{said}");
+    }
 }
 
 #[test]

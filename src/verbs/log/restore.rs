@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 
 use crate::outcome::{Answer, print_line, remark};
-use crate::{backup, newest, open};
+use crate::{backup, newest, open, storage};
 
 /// Make an archive of a backup, if nothing newer was ever signed
 ///
@@ -13,7 +13,7 @@ use crate::{backup, newest, open};
 /// not be newer, and so many must answer that no quorum is without one of them.
 #[derive(clap::Args)]
 pub(crate) struct Restore {
-    /// A folder with log.key and salt.key, where the backup holds none
+    /// A copy of the archive's folder keys, where the backup holds none: log.key, salt.key, and store.key and s3.key if there were any
     #[arg(long, value_name = "DIR")]
     keys: Option<PathBuf>,
 }
@@ -45,6 +45,12 @@ impl Restore {
             );
         }
         open::make_signing(archive, self.keys.as_deref())?;
+        if storage::lacks_key(archive)? {
+            remark(
+                "works are sealed, and keys/store.key is not here: unless others hold their key, nobody can open them; put it \
+                 back before anything is registered",
+            );
+        }
         let size = log.size();
         drop(log);
         drop(open::open(archive)?);
