@@ -171,10 +171,11 @@ impl Disk {
         fs::create_dir(&dir).unwrap();
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&dir);
-        if run(&mut mount).status.success() {
+        if mount.output().is_ok_and(|output| output.status.success()) {
             return Some(Disk(dir));
         }
-        skip("a file system can be mounted by root alone");
+        // No program that CI could install would help.
+        println!("NOT TESTED: a full disk, as no file system may be mounted here");
         None
     }
 }
