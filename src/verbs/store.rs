@@ -188,13 +188,16 @@ impl Use {
         let away = works.seals_away(works.seal_to());
         drop(works);
         if before.remote.is_some() {
+            // Without what opens it (keys of a bucket, say) a store can be left all the same: only the folder is read.
             let in_folder = Setting { remote: None, ..before.clone() };
-            if before.remote != setting.remote {
-                leave(archive, &before)?;
-                keep_here_what_waits(&storage::works_as(archive, &in_folder)?, &before)?;
-            } else if before.seal_to.is_empty() && !setting.seal_to.is_empty() {
-                // It waits as it is, in clear.
-                keep_here_what_waits(&storage::works_as(archive, &in_folder)?, &before)?;
+            let works = storage::works_as(archive, &in_folder)?;
+            let leaves = before.remote != setting.remote;
+            if leaves {
+                check_all_is_here(archive, &works, &before)?;
+            }
+            // What waits in clear is not to be sent where sealed works go.
+            if leaves || (before.seal_to.is_empty() && !setting.seal_to.is_empty()) {
+                keep_here_what_waits(&works, &before)?;
             }
         }
         setting.put(archive)?;
@@ -208,11 +211,8 @@ impl Use {
     }
 }
 
-/// Leaves a store elsewhere, if all that it has lies in the folder as well.
-fn leave(archive: &Path, before: &Setting) -> Result<()> {
-    // Without what opens it (keys of a bucket, say) it can be left all the same: only the folder is read.
-    let in_folder = Setting { remote: None, ..before.clone() };
-    let works = storage::works_as(archive, &in_folder)?;
+/// Tells whether a store elsewhere can be left: all that it has lies in the folder as well.
+fn check_all_is_here(archive: &Path, works: &Works, before: &Setting) -> Result<()> {
     let lacking = works.only_elsewhere()?;
     let name = before.remote.as_ref().map_or_else(String::new, Location::to_string);
     ensure!(

@@ -99,10 +99,11 @@ impl Works {
         self.sync()?; // no record names a blob that a power cut could take
         let mut old = Vec::new();
         for Replacement { from, to } in replacements {
-            let Some(kept) = &from.kept else { continue };
-            match self.record_unless_moved(from, to)? {
-                true => old.push(kept.blob.content),
-                false => self.retired.done(&kept.blob.content)?, // it was moved by somebody else, who sees to it
+            // What somebody else has moved is theirs to forget, by the same file of the list.
+            if self.record_unless_moved(from, to)?
+                && let Some(kept) = &from.kept
+            {
+                old.push(kept.blob.content);
             }
         }
         self.forget(|blob| old.contains(blob))
