@@ -150,22 +150,24 @@ fn a_scan_killed_ten_times_tells_what_an_uninterrupted_one_does() {
     let expected = sorted(expect_json(0, desk.timemark(arguments).arg("whole")));
     assert_eq!(expected.len(), SUSPECTS);
 
-    let mut before = 0;
+    let (mut before, mut midway) = (0, 0);
     for kill in 0..KILLS {
         let mut scan = desk.timemark(arguments);
         scan.args(["killed", "--resume", "--json"]).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut scan = scan.spawn().unwrap();
         let lines = BufReader::new(scan.stdout.take().unwrap()).lines();
         // Beyond what was told before, some more each time.
-        let told = lines.take(before + 7 + 13 * kill).filter(|line| line.is_ok()).count();
+        let told = lines.take(before + 7 + 5 * kill).filter(|line| line.is_ok()).count();
         scan.kill().unwrap();
         scan.wait().unwrap();
         let text = fs::read_to_string(desk.path("killed/results.jsonl")).unwrap();
         let kept = text.lines().filter(|line| line.ends_with('}')).count();
         assert!(kept >= told.max(before), "{kept} kept, {told} told, {before} before");
+        midway += usize::from(kept < SUSPECTS);
         before = kept;
     }
-    assert!(before < SUSPECTS, "every kill came too late");
+    // On a busy machine the scan may be further than what was read of it, even at its end.
+    assert!(midway >= KILLS / 2, "only {midway} kills came before the end");
     let resumed = expect_json(0, desk.timemark(arguments).args(["killed", "--resume"]));
     assert_eq!(sorted(resumed), expected);
     // Nothing was compared twice, and nothing is missing.
