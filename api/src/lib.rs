@@ -5,6 +5,7 @@
 //! socket. Whatever touches a disk or signs runs on the threads for blocking work.
 
 mod accept;
+mod digests;
 mod guard;
 mod idempotency;
 mod openapi;

@@ -52,6 +52,13 @@ pub(crate) fn text(mut document: Document) -> String {
                     ("503", "nothing can be registered now"),
                 ]);
             }
+            for response in operation.responses.responses.values_mut() {
+                if let RefOr::T(response) = response
+                    && response.description.is_empty()
+                {
+                    response.description = "as asked".to_owned(); // OpenAPI wants words of everything
+                }
+            }
             for (status, words) in common {
                 let responses = &mut operation.responses.responses;
                 responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(words)));

@@ -6,7 +6,7 @@
 use axum::Json;
 use axum::extract::Request;
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
@@ -221,19 +221,23 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// As it is told to a client.
+    pub fn json(self) -> ProblemJson {
+        let (status, _, title) = self.kind.told();
+        let (kind, status) = (self.kind.uri(), status.as_u16());
+        ProblemJson { kind, title, status, detail: self.detail }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, _, title) = self.kind.told();
-        let json = ProblemJson {
-            kind: self.kind.uri(),
-            title,
-            status: status.as_u16(),
-            detail: self.detail,
-        };
-        let mut response = (status, Json(json)).into_response();
+        let (status, ..) = self.kind.told();
+        let kind = self.kind;
+        let mut response = (status, Json(self.json())).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-        let wait = match self.kind {
+        let wait = match kind {
             Kind::TooManyRequests => Some("1"),
             Kind::ProofNotReady | Kind::Unavailable => Some("60"),
             _ => None,
@@ -264,6 +268,15 @@ impl From<QueryRejection> for Problem {
     }
 }
 
+impl From<BytesRejection> for Problem {
+    fn from(rejection: BytesRejection) -> Problem {
+        match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => StatusCode::PAYLOAD_TOO_LARGE.into(),
+            _ => Problem::bad_request("the body did not come whole"),
+        }
+    }
+}
+
 impl From<MultipartRejection> for Problem {
     fn from(rejection: MultipartRejection) -> Problem {
         Problem::bad_request(rejection.body_text())
@@ -278,6 +291,8 @@ impl From<RegisterError> for Problem {
                 Kind::UnreadablePicture,
                 format!("{reason}; with bytes_only=true it is registered all the same"),
             ),
+            // What was said cannot stand in a claim.
+            RegisterError::Log(LogError::Format(error)) => Problem::bad_request(error.to_string()),
             RegisterError::Log(error) => error.into(),
             error if is_full(&error) => full(),
             error @ (RegisterError::Unreadable(_)
@@ -293,7 +308,6 @@ impl From<LogError> for Problem {
         match error {
             LogError::NoEntry { .. } => Problem::new(Kind::NotFound, error.to_string()),
             LogError::Erased { .. } => Problem::new(Kind::ClaimErased, error.to_string()),
-            LogError::Format(error) => Problem::bad_request(error.to_string()),
             LogError::Batch(error) => match &*error {
                 LogError::DiskFull { .. } => full(),
                 error if is_full(error) => full(),

@@ -63,9 +63,13 @@ pub(crate) async fn show(
 /// As c2sp.org/tlog-proof@v1 has it, for other tools.
 #[utoipa::path(
     get, path = "/v1/receipts/{index}/tlog-proof", tag = "receipts", operation_id = "tlog_proof",
-    params(("index" = u64, Path, description = "the number of the entry")),
+    params(
+        ("index" = u64, Path, description = "the number of the entry"),
+        ("If-None-Match" = Option<String>, Header, description = "an entity tag"),
+    ),
     responses(
-        (status = 200, body = String, content_type = "text/plain"),
+        (status = 200, body = String, content_type = "text/plain", headers(("ETag" = String))),
+        (status = 304, description = "it is as the entity tag says"),
         (status = 404, description = "there is no such entry", body = ProblemJson, content_type = "application/problem+json"),
         (status = 410, description = "the claim was erased", body = ProblemJson, content_type = "application/problem+json"),
     )
@@ -83,9 +87,13 @@ pub(crate) async fn tlog_proof(
 /// Its text, over which the imprint of its time-stamps is taken.
 #[utoipa::path(
     get, path = "/v1/receipts/{index}/checkpoint", tag = "receipts", operation_id = "receipt_checkpoint",
-    params(("index" = u64, Path, description = "the number of the entry")),
+    params(
+        ("index" = u64, Path, description = "the number of the entry"),
+        ("If-None-Match" = Option<String>, Header, description = "an entity tag"),
+    ),
     responses(
-        (status = 200, body = String, content_type = "text/plain"),
+        (status = 200, body = String, content_type = "text/plain", headers(("ETag" = String))),
+        (status = 304, description = "it is as the entity tag says"),
         (status = 404, description = "there is no such entry", body = ProblemJson, content_type = "application/problem+json"),
         (status = 410, description = "the claim was erased", body = ProblemJson, content_type = "application/problem+json"),
     )
@@ -118,9 +126,7 @@ async fn part(
 /// witnesses asked, which the service does by itself where they are missing.
 fn newest(index: u64, engine: &Engine) -> Result<Receipt, Problem> {
     let mut receipt = engine.log.receipt(index)?;
-    if engine.log.has_quorum(index) != Some(false) {
-        engine.log.refresh(&mut receipt)?;
-    }
+    engine.log.add_endorsements(&mut receipt)?;
     Ok(receipt)
 }
 

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use serde::{Deserialize, Serialize};
-use timemark_ingest::{Engine, Outcome, ScanOptions, compare};
+use timemark_ingest::{Engine, Outcome, ScanOptions, compare, near_code};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::{Kind, ProblemJson};
@@ -20,7 +20,7 @@ use crate::{Problem, blocking};
 #[into_params(parameter_in = Query)]
 pub(crate) struct Words {
     /// Words that must all be there; the last may be the beginning of one.
-    #[param(max_length = 1000)]
+    #[param(max_length = 256)]
     q: String,
     /// Most works to list.
     #[param(minimum = 1, maximum = 200, default = 50)]
@@ -46,8 +46,8 @@ pub(crate) async fn by_words(
 ) -> Result<Json<Hits>, Problem> {
     let Query(words) = words?;
     let limit = limit(words.limit)?;
-    if words.q.len() > QUERY_BYTES_MAX {
-        return Err(Problem::bad_request(format!("q may have {QUERY_BYTES_MAX} bytes")));
+    if words.q.chars().count() > QUERY_CHARS_MAX {
+        return Err(Problem::bad_request(format!("q may have {QUERY_CHARS_MAX} characters")));
     }
     blocking(move || {
         service.make_words_findable();
@@ -62,6 +62,52 @@ fn hits(query: &str, limit: usize, engine: &Engine) -> Result<Hits, Problem> {
     let entries = found.into_iter().map(|index| Entry::at(index, engine));
     let works: Vec<Option<Entry>> = entries.collect::<Result<_, _>>()?;
     Ok(Hits { works: works.into_iter().flatten().collect() })
+}
+
+/// The code of a picture.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Code {
+    /// A PDQ code, highest bit first.
+    #[param(pattern = "^[0-9a-f]{64}$")]
+    pdq: String,
+    /// Most bits of the 256 in which codes may differ.
+    #[param(minimum = 0, maximum = 64, default = 31)]
+    radius: Option<u32>,
+    /// Most works to list.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
+}
+
+/// Works whose codes are near, nearest first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Near {
+    matches: Vec<MatchJson>,
+}
+
+/// Look up works by a PDQ code
+///
+/// For who has codes and no pictures. Every work within the radius is found; that codes are near is no proof of copying.
+#[utoipa::path(
+    get, path = "/v1/search/code", tag = "search", operation_id = "search_code", params(Code),
+    responses((status = 200, body = Near))
+)]
+pub(crate) async fn by_code(
+    State(service): State<Shared>,
+    code: Result<Query<Code>, QueryRejection>,
+) -> Result<Json<Near>, Problem> {
+    let Query(code) = code?;
+    let limit = limit(code.limit)?;
+    let pdq = code.pdq.parse();
+    let pdq = pdq.map_err(|_| Problem::bad_request("pdq is 64 digits of hex"))?;
+    let radius = code.radius.unwrap_or(RADIUS_DEFAULT);
+    if radius > RADIUS_MAX {
+        return Err(Problem::bad_request(format!("radius is 0 to {RADIUS_MAX}")));
+    }
+    let near = blocking(move || near_code(pdq, radius, &service.engine)).await?;
+    let near = near.map_err(Problem::internal)?;
+    Ok(Json(Near { matches: near.iter().take(limit).map(MatchJson::of).collect() }))
 }
 
 /// A picture to compare with every work.
@@ -121,5 +167,9 @@ pub(crate) async fn by_picture(
 }
 
 const SEARCH_FIELDS: Fields = Fields { files: &[("picture", Taking::Disk)], texts: &[] };
-/// Longest text to search for.
-const QUERY_BYTES_MAX: usize = 1000;
+/// Within this PDQ codes are taken to be of the same picture by who has nothing else (the PDQ paper's advice).
+const RADIUS_DEFAULT: u32 = 31;
+/// Beyond it unrelated pictures are near.
+const RADIUS_MAX: u32 = 64;
+/// Longest text to search for: as much as is looked up of it.
+const QUERY_CHARS_MAX: usize = 256;

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
-use timemark_ingest::{Engine, Status};
+use timemark_ingest::{Engine, Registration, Status};
 use timemark_verify::{Policy, Trust, TrustTold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -29,7 +29,7 @@ use crate::problem::{Kind, uniform};
 use crate::serve::REQUEST_TIME_MAX;
 use crate::told::Registered;
 use crate::upload::{Fields, Form};
-use crate::{Problem, openapi, receipts, search, tiles, tsa, verify, works};
+use crate::{Problem, digests, openapi, receipts, search, tiles, tsa, verify, works};
 
 /// How long a request with a file may take, from its head to the answer.
 pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(240);
@@ -108,12 +108,14 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
         .routes(routes!(receipts::tlog_proof))
         .routes(routes!(receipts::checkpoint))
         .routes(routes!(search::by_words))
+        .routes(routes!(search::by_code))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))
         .routes(routes!(document))
         .layer(within(REQUEST_TIME_MAX));
     let uploads = OpenApiRouter::new()
         .routes(routes!(works::create))
+        .routes(routes!(digests::create))
         .routes(routes!(verify::verify))
         .routes(routes!(search::by_picture))
         .layer(within(UPLOAD_TIME_MAX));
@@ -222,9 +224,12 @@ impl Service {
         }
     }
 
-    /// Registry or index stopped following the log.
-    pub fn note_behind(&self) {
-        self.behind.store(true, Ordering::Relaxed);
+    /// Takes note where registry or index stopped following the log.
+    pub fn note_behind_if(&self, registration: &Registration) {
+        if let Some(behind) = &registration.behind {
+            self.behind.store(true, Ordering::Relaxed);
+            tracing::warn!(%behind, "registered; registry and index follow at the next start");
+        }
     }
 
     pub fn is_behind(&self) -> bool {

@@ -100,7 +100,7 @@ impl Form {
         dir: &Path,
         gauge: &Gauge,
     ) -> Result<Form, Problem> {
-        check_type(request.headers())?;
+        check_type(request.headers(), "multipart/form-data")?;
         check_length(request.headers(), gauge.bytes_max)?;
         let mut multipart = Multipart::from_request(request, &()).await?;
         let mut form = Form::default();
@@ -177,13 +177,14 @@ pub(crate) fn missing(name: &str) -> Problem {
     Problem::bad_request(format!("the form has no file {name:?}"))
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), Problem> {
+/// Refuses a body of another type.
+pub(crate) fn check_type(headers: &HeaderMap, wanted: &str) -> Result<(), Problem> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("multipart/form-data") {
+    if essence.eq_ignore_ascii_case(wanted) {
         return Ok(());
     }
-    Err(Problem::new(Kind::UnsupportedMediaType, "the body is to be multipart/form-data"))
+    Err(Problem::new(Kind::UnsupportedMediaType, format!("the body is to be {wanted}")))
 }
 
 /// Refuses a body that says that it is too long before it is read.

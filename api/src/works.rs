@@ -114,10 +114,7 @@ fn register_form(
     }
     let engine = &service.engine;
     let registration = register(upload.path(), &submission, engine)?;
-    if let Some(behind) = &registration.behind {
-        service.note_behind();
-        tracing::warn!(%behind, "registered; registry and index follow at the next start");
-    }
+    service.note_behind_if(&registration);
     Ok((registration.status, Registered::of(name, &registration, engine)))
 }
 

@@ -94,6 +94,19 @@ impl<T: Eq + Hash + Clone> OneAtATime<T> {
         drop(taken);
         Turn { queue: self, thing }
     }
+
+    /// A turn, if nobody has it.
+    pub fn try_take(&self, thing: T) -> Option<Turn<'_, T>> {
+        let is_free = lock(&self.taken).insert(thing.clone());
+        is_free.then(|| Turn { queue: self, thing })
+    }
+}
+
+impl<T: Eq + Hash> Turn<'_, T> {
+    /// What it is about.
+    pub fn thing(&self) -> &T {
+        &self.thing
+    }
 }
 
 impl<T: Eq + Hash> Drop for Turn<'_, T> {

@@ -31,10 +31,14 @@ pub use engine::{Engine, Salter};
 pub use finding::{Finding, Method};
 pub use judge::PLACES_MIN;
 pub use neural::{Neural, NeuralError};
-pub use register::{RegisterError, Registration, Status, Submission, check, check_texts, register};
+pub use register::{
+    RegisterError, Registration, Status, Submission, Unseen, check, check_texts, register,
+    register_unseen,
+};
 pub use scan::{
     Asked, Depth, IsDone, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages,
-    Summary, compare, scan,
+    Summary, compare, near_code, scan,
 };
 pub use strength::Strength;
+pub use timemark_store::Stored;
 pub use walk::{Found, Sighting, WalkError, named, walk};

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use timemark_store::encoding::Recipients;
-use timemark_store::{BlobError, Record, RegistryError};
+use timemark_store::{BlobError, Record, RegistryError, Stored};
 use timemark_tlog::LogError;
 use timemark_verify::{Claim, ClaimFingerprint, ContentId, Receipt, WorkDigests, escape};
 use timemark_vision::{Features, Kind, Pdq, second};
@@ -14,6 +14,7 @@ use crate::creator::CreatorKey;
 use crate::derive::DeriveError;
 use crate::descriptors;
 use crate::engine::Engine;
+use crate::exclusive::{Permit, Turn};
 use crate::finding::Finding;
 use crate::media::{self, Limits, MediaError};
 use crate::scan::{exact_finding, findings_by_code};
@@ -108,15 +109,11 @@ pub fn register(
     engine: &Engine,
 ) -> Result<Registration, RegisterError> {
     check_texts(submission)?;
-    let decoder = engine.decoders.take();
-    let work = Work::read(path, submission, engine)?;
     let claimant = said(submission.claimant);
-    let _turn = engine.in_hand.wait_for((work.content, claimant.clone()));
-    if let Some(index) = earlier_registration(&work.content, claimant.as_deref(), engine)? {
-        let receipt = engine.log.receipt(index)?;
-        let not_taken = not_taken(submission, &receipt.claim);
-        let (status, similar) = (Status::Duplicate, Vec::new());
-        return Ok(Registration { status, receipt, similar, not_taken, behind: None });
+    let InHand { work, decoder, turn: _turn } = take_up(path, submission, &claimant, engine)?;
+    let digests = || work.digests();
+    if let Some(earlier) = earlier_registration(&work.content, digests, submission, engine)? {
+        return Ok(earlier);
     }
     // In the pool, whose threads are few: what a picture takes, the allocator keeps a while for the thread that asked.
     let mut look = rayon::scope(|_| work.look(submission))?;
@@ -126,22 +123,90 @@ pub fn register(
     {
         engine.works.put_descriptors(&work.content, &descriptors::to_bytes(&look.features))?;
     }
-    let claim = claim(path, submission, digests, work.media_type, look.as_ref(), engine);
+    let stated = submission.stated_path.or(Some(path));
+    let submission = Submission { stated_path: stated, ..*submission };
+    let claim = claim(&submission, digests, work.media_type, look.as_ref(), engine);
     // Many may wait for the log at a time, but not with their works in memory.
     let content = work.content;
     drop((work, decoder));
 
     let features = look.as_mut().map(|look| std::mem::take(&mut look.features));
     let _ready = engine.features.keep(content, features);
-    let receipt = engine.log.append(&claim)?;
+    append(&claim, look.as_ref(), engine)
+}
+
+/// A work of which only digests come here: its claimant's own program computed them.
+#[derive(Clone, Copy, Debug)]
+pub struct Unseen<'a> {
+    /// The digests, and the address by which an IPFS node names the work.
+    pub work: Stored,
+    /// What the bytes are, as the claimant says.
+    pub media_type: &'a str,
+}
+
+/// Registers a work that nobody here has seen. Scans find its exact bytes and no edited copies.
+pub fn register_unseen(
+    unseen: &Unseen<'_>,
+    submission: &Submission<'_>,
+    engine: &Engine,
+) -> Result<Registration, RegisterError> {
+    check_texts(submission)?;
+    let content = unseen.work.digests.content();
+    let _turn = engine.in_hand.wait_for((content, said(submission.claimant)));
+    let digests = || unseen.work.digests;
+    if let Some(earlier) = earlier_registration(&content, digests, submission, engine)? {
+        return Ok(earlier);
+    }
+    let claim = claim(submission, unseen.work.digests, unseen.media_type, None, engine);
+    Claim::parse(&claim.to_text()).map_err(LogError::Format)?; // before anything is written
+    engine.works.note_unseen(&unseen.work)?;
+    append(&claim, None, engine)
+}
+
+fn append(
+    claim: &Claim,
+    look: Option<&Look>,
+    engine: &Engine,
+) -> Result<Registration, RegisterError> {
+    let receipt = engine.log.append(claim)?;
     // Registered from here on: whatever fails now, the receipt is handed out.
     let index = receipt.anchors[0].index;
     let (similar, behind) = match engine.catch_up_with(index) {
-        Ok(()) => (similar_earlier_works(look.as_ref(), index, &content, engine), None),
+        Ok(()) => (similar_earlier_works(look, index, &claim.work.content(), engine), None),
         Err(error) => (Vec::new(), Some(error)),
     };
     let status = Status::Registered;
     Ok(Registration { status, receipt, similar, not_taken: Vec::new(), behind })
+}
+
+/// A work that was read, the permit to decode it, and the turn among those who register the same.
+struct InHand<'a> {
+    work: Work,
+    decoder: Permit<'a>,
+    turn: Turn<'a, (ContentId, Option<String>)>,
+}
+
+/// Reads a file when it is its turn. Whoever registers the same may be waiting for the log: neither the permit nor the
+/// work is held meanwhile, and the file is read again.
+fn take_up<'a>(
+    path: &Path,
+    submission: &Submission<'_>,
+    claimant: &Option<String>,
+    engine: &'a Engine,
+) -> Result<InHand<'a>, RegisterError> {
+    let mut waited: Option<Turn<'_, _>> = None;
+    loop {
+        let decoder = engine.decoders.take();
+        let work = Work::read(path, submission, engine)?;
+        let wanted = (work.content, claimant.clone());
+        // By now the file may be another.
+        let turn = waited.take().filter(|turn| *turn.thing() == wanted);
+        if let Some(turn) = turn.or_else(|| engine.in_hand.try_take(wanted.clone())) {
+            return Ok(InHand { work, decoder, turn });
+        }
+        drop((work, decoder));
+        waited = Some(engine.in_hand.wait_for(wanted));
+    }
 }
 
 /// Tells whether [`register`] would take the file up: what is said of it fits into a claim, and it can be read and is not
@@ -268,6 +333,13 @@ impl Work {
         Ok(Some(Look { pdq, second, features: Features::of_work(&picture) }))
     }
 
+    fn digests(&self) -> WorkDigests {
+        match &self.bytes {
+            Bytes::Here(bytes) => WorkDigests::of(bytes),
+            Bytes::Stored(digests) => *digests,
+        }
+    }
+
     fn store(
         &self,
         submission: &Submission<'_>,
@@ -299,7 +371,6 @@ fn recipients<'a>(submission: &Submission<'a>, engine: &'a Engine) -> Option<&'a
 }
 
 fn claim(
-    path: &Path,
     submission: &Submission<'_>,
     digests: WorkDigests,
     media_type: &str,
@@ -322,7 +393,7 @@ fn claim(
         created: said(submission.created),
         rights: said(submission.rights),
         collection: said(submission.collection),
-        path: Some(submission.stated_path.unwrap_or(path).as_os_str().as_encoded_bytes().to_vec()),
+        path: submission.stated_path.map(|path| path.as_os_str().as_encoded_bytes().to_vec()),
         creator: None,
         salt: [0; 32],
     };
@@ -356,21 +427,27 @@ fn not_taken(submission: &Submission<'_>, claim: &Claim) -> Vec<&'static str> {
     .collect()
 }
 
-/// The number under which the same claimant registered the same bytes.
+/// What the same claimant registered of the same bytes. A claim made from digests alone may have one of them wrong: then
+/// it is about no work that there is, and nobody is bound by it.
 fn earlier_registration(
     content: &ContentId,
-    claimant: Option<&str>,
+    digests: impl Fn() -> WorkDigests,
+    submission: &Submission<'_>,
     engine: &Engine,
-) -> Result<Option<u64>, RegistryError> {
-    let by_claimant = |record: &Record| {
-        record.claim.as_ref().is_some_and(|claim| claim.claimant.as_deref() == claimant)
+) -> Result<Option<Registration>, RegisterError> {
+    let claimant = said(submission.claimant);
+    let is_same = |record: &Record| {
+        let claim = record.claim.as_ref();
+        claim.is_some_and(|claim| claim.claimant == claimant && claim.work == digests())
     };
-    Ok(engine
-        .registry
-        .by_content(content)?
-        .into_iter()
-        .find(by_claimant)
-        .map(|record| record.index))
+    let records = engine.registry.by_content(content)?;
+    let Some(index) = records.into_iter().find(is_same).map(|record| record.index) else {
+        return Ok(None);
+    };
+    let receipt = engine.log.receipt(index)?;
+    let not_taken = not_taken(submission, &receipt.claim);
+    let (status, similar) = (Status::Duplicate, Vec::new());
+    Ok(Some(Registration { status, receipt, similar, not_taken, behind: None }))
 }
 
 /// Earlier registrations of the same bytes by another, and earlier works that look alike. A warning is a

@@ -137,6 +137,9 @@ pub enum ScanError {
     /// The model failed at a suspect.
     #[error(transparent)]
     Model(#[from] EmbedError),
+    /// The one file that is to be compared cannot be read.
+    #[error("it cannot be read")]
+    Unreadable(#[source] io::Error),
     /// Whoever is told about suspects wants to hear no more.
     #[error("nobody takes the results any more")]
     Stopped,
@@ -399,13 +402,10 @@ fn compare_suspect(
 
 /// Compares one file with the registered works.
 pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Outcome, ScanError> {
-    match OpenFile::open(path).and_then(OpenFile::read) {
-        Ok(content) => {
-            let id = content.id();
-            Ok(compare_content(content, &id, engine, &options)?.0)
-        }
-        Err(error) => Ok(Outcome::Error(unreadable(&error))),
-    }
+    let _decoder = engine.decoders.take();
+    let content = OpenFile::open(path).and_then(OpenFile::read).map_err(ScanError::Unreadable)?;
+    let id = content.id();
+    Ok(compare_content(content, &id, engine, &options)?.0)
 }
 
 fn unreadable(error: &io::Error) -> String {
@@ -499,6 +499,16 @@ pub(crate) fn exact_finding(
     Ok(first.map(Finding::exact))
 }
 
+/// The works whose PDQ code lies within `radius` bits of this one, nearest first.
+pub fn near_code(
+    code: Fingerprint,
+    radius: u32,
+    engine: &Engine,
+) -> Result<Vec<Finding>, RegistryError> {
+    // Of what picture it is, and with how much detail, is not known here.
+    findings_by_code(Kind::Pdq, &[code], QUALITY_MAX, radius, engine)
+}
+
 /// The works whose code lies within `radius` of one of these; each work once, nearest first.
 pub(crate) fn findings_by_code(
     kind: Kind,
@@ -528,6 +538,8 @@ pub(crate) fn findings_by_code(
     Ok(findings)
 }
 
+/// The quality of a code of which nobody says otherwise.
+const QUALITY_MAX: u8 = 100;
 /// Beyond this radius so much is near that a glance tells nothing.
 const GLANCE_RADIUS_MAX: u32 = 64;
 /// Suspects that are found and not yet read, at most, those that are read and not yet compared, and the bytes of each.

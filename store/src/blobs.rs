@@ -36,6 +36,17 @@ pub struct Stored {
 }
 
 impl Stored {
+    /// What is known of a work of at most one chunk ([`CHUNK_BYTES`](crate::dag::CHUNK_BYTES)).
+    pub const fn of_one_chunk(digests: WorkDigests) -> Stored {
+        Stored { digests, dag: DagCid::raw(&digests.content()) }
+    }
+
+    /// Whether the two addresses are of one work: that of a single chunk has but one, and that of several has two.
+    pub fn fits_its_length(&self) -> bool {
+        let is_one_chunk = self.digests.length <= crate::dag::CHUNK_BYTES as u64;
+        is_one_chunk == (self.dag == DagCid::raw(&self.digests.content()))
+    }
+
     /// Where to ask for it.
     pub const fn address(&self) -> Address {
         Address { content: self.digests.content(), dag: self.dag }

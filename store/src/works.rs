@@ -131,6 +131,12 @@ impl Works {
         let mut source = Hashed::new(bytes);
         io::copy(&mut source, &mut io::sink()).map_err(BlobError::Source)?;
         let work = source.finish();
+        self.note_unseen(&work)?;
+        Ok(work)
+    }
+
+    /// Takes note of a work of which only this is known.
+    pub fn note_unseen(&self, work: &Stored) -> Result<(), BlobError> {
         // Somebody else may have had it kept.
         let id = work.digests.content();
         let _alone = self.places.lock()?;
@@ -138,7 +144,7 @@ impl Works {
             let (work, length) = (work.address(), work.digests.length);
             self.places.put(&Place { work, length, kept: None })?;
         }
-        Ok(work)
+        Ok(())
     }
 
     /// Opens a work. The reader verifies as it goes, as that of [`BlobStore::get`] does.

@@ -256,7 +256,7 @@ impl Registered {
 }
 
 /// The Go program, built once; `None` where Debian's Go is not.
-static GO_PEER: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+pub static GO_PEER: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
     let (go, library) = (Path::new("/usr/bin/go"), Path::new("/usr/share/gocode"));
     if !go.exists() || !library.join("src/golang.org/x/mod").exists() {
         return None;
@@ -275,7 +275,7 @@ static GO_PEER: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
 });
 
 /// What the peer says with its yes (exit code 0) or its no (1).
-fn ask(peer: &mut Command) -> Result<String, String> {
+pub fn ask(peer: &mut Command) -> Result<String, String> {
     let output = run(peer);
     let told = String::from_utf8_lossy(&output.stdout).trim_end().to_owned();
     match output.status.code() {

@@ -21,6 +21,8 @@ mod safekeeping;
 mod samples;
 mod scanning;
 mod service;
+mod service_kills;
+mod service_peers;
 mod service_refusals;
 mod storage;
 mod support;

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-use serde_json::Value;
+use data_encoding::HEXLOWER;
+use serde_json::{Value, json};
+use timemark_verify::WorkDigests;
 
-use crate::support::{Desk, Server, expect, expect_json, repository, run};
+use crate::support::{Desk, Server, expect, expect_json, repository, run, timemark};
 
 /// An answer of the service.
 pub struct Answer {
@@ -23,8 +27,12 @@ impl Answer {
         let mut bytes = Vec::new();
         // A server that has said all may be rid of what it was still being sent.
         let read = stream.read_to_end(&mut bytes);
-        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n");
-        let end = end.unwrap_or_else(|| panic!("no answer: {read:?} {bytes:?}"));
+        Answer::of(&bytes).unwrap_or_else(|| panic!("no answer: {read:?} {bytes:?}"))
+    }
+
+    /// Reads an answer whose head came whole.
+    pub fn of(bytes: &[u8]) -> Option<Answer> {
+        let end = bytes.windows(4).position(|w| w == b"\r\n\r\n")?;
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
@@ -32,7 +40,7 @@ impl Answer {
             let (name, value) = line.split_once(": ").unwrap();
             (name.to_lowercase(), value.to_owned())
         });
-        Answer { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() }
+        Some(Answer { status, headers: headers.collect(), body: bytes[end + 4..].to_vec() })
     }
 
     pub fn json(&self) -> Value {
@@ -50,6 +58,20 @@ impl Answer {
 /// Sends a request with these headers, and `Host` unless they have one, on a connection of its own.
 pub fn ask(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let host = url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    // A server may answer before it was sent everything.
+    let _ = stream.write_all(&request(host, method, path, headers, body));
+    Answer::read(&mut stream)
+}
+
+/// The bytes of a request after which the connection ends.
+pub fn request(
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Vec<u8> {
     let mut head = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
         head += &format!("Host: {host}\r\n");
@@ -60,10 +82,7 @@ pub fn ask(url: &str, method: &str, path: &str, headers: &[(&str, &str)], body: 
     for (name, value) in headers {
         head += &format!("{name}: {value}\r\n");
     }
-    let mut stream = TcpStream::connect(host).unwrap();
-    // A server may answer before it was sent everything.
-    let _ = stream.write_all(&[head.as_bytes(), b"\r\n", body].concat());
-    Answer::read(&mut stream)
+    [head.as_bytes(), b"\r\n", body].concat()
 }
 
 pub fn get(url: &str, path: &str) -> Answer {
@@ -107,6 +126,123 @@ fn serve(desk: &Desk, more: &[&str]) -> Server {
 
 pub fn register(url: &str, name: &str, bytes: &[u8], texts: &[(&str, &str)]) -> Answer {
     ask(url, "POST", "/v1/works", &[FORM], &form(&[("file", name, bytes)], texts))
+}
+
+fn digests_of(bytes: &[u8], name: &str) -> Value {
+    let digests = WorkDigests::of(bytes);
+    let hex = |bytes: &[u8]| HEXLOWER.encode(bytes);
+    json!({
+        "sha256": hex(&digests.sha256), "sha512": hex(&digests.sha512), "sm3": hex(&digests.sm3),
+        "length": digests.length, "media_type": "text/plain", "file": name, "claimant": "Li Na",
+    })
+}
+
+fn register_digests(url: &str, works: &[Value]) -> Vec<Value> {
+    let body = json!({ "works": works }).to_string();
+    let json = [("Content-Type", "application/json")];
+    let told = ask(url, "POST", "/v1/works/digests", &json, body.as_bytes()).expect(200);
+    told["results"].as_array().unwrap().clone()
+}
+
+#[test]
+fn works_are_registered_by_their_digests_alone() {
+    let (desk, server) = serving(&[]);
+    let url = &server.url;
+    let good = digests_of(b"a secret", "secret.txt");
+    let mut wrong = digests_of(b"another", "b.txt");
+    wrong["sha512"] = good["sha512"].clone();
+    let mut no_hex = good.clone();
+    no_hex["sm3"] = "x".into();
+    let long = vec![b'x'; (256 << 10) + 1];
+    let mut named = digests_of(&long, "long.txt");
+    let unnamed = named.clone();
+    named["dag_cid"] = register(url, "long.txt", &long, &[]).expect(201)["dag_cid"].clone();
+    let mut path = good.clone();
+    path["file"] = "../a".into();
+    let mut no_type = digests_of(b"a third", "c.txt");
+    no_type["media_type"] = "text".into();
+
+    let results =
+        register_digests(url, &[good.clone(), wrong, no_hex, unnamed, named, path, no_type]);
+    let status = |at: usize| results[at]["registered"]["status"].as_str();
+    assert_eq!([0, 1, 4].map(status), [Some("registered"); 3], "{results:?}");
+    for at in [2, 3, 5, 6] {
+        assert_eq!(results[at]["problem"]["status"], 400, "{results:?}");
+    }
+    let again = &register_digests(url, &[good])[0]["registered"];
+    assert_eq!(
+        (&again["status"], &again["index"]),
+        (&json!("duplicate"), &results[0]["registered"]["index"])
+    );
+    assert_eq!(again["kept"], false);
+
+    // The work in the hands of its owner and the receipt belong together.
+    let receipt = get(url, again["receipt"].as_str().unwrap()).body;
+    let receipt = desk.file("secret.txt.timemark", receipt);
+    let work = desk.file("secret.txt", "a secret");
+    expect(0, desk.timemark(["verify"]).arg(work).arg("--receipt").arg(receipt));
+    // The bytes themselves are the same registration, unless the digests were of no work that there is.
+    let by = [("claimant", "Li Na")];
+    assert_eq!(register(url, "secret.txt", b"a secret", &by).expect(200)["index"], again["index"]);
+    let whole = register(url, "b.txt", b"another", &by).expect(201);
+    assert_ne!(whole["index"], results[1]["registered"]["index"]);
+
+    assert!(server.stop().success());
+    let audit = expect(0, &mut desk.timemark(["log", "audit"]));
+    assert!(audit.contains("0 findings"), "{audit}");
+    expect(0, &mut desk.timemark(["store", "check"]));
+}
+
+#[test]
+fn works_are_found_by_the_code_of_a_picture() {
+    let (_desk, server) = serving(&[]);
+    let url = &server.url;
+    let work = sample("works/harbour-at-dusk.jpg");
+    let registered = register(url, "harbour.jpg", &work, &[]).expect(201);
+    let receipt = String::from_utf8(get(url, "/v1/receipts/0").body).unwrap();
+    let code = receipt.lines().find_map(|line| line.strip_prefix("fingerprint pdq ")).unwrap();
+    let code = code.split(' ').next().unwrap();
+    // Two bits of the first digit are others.
+    let first = u8::from_str_radix(&code[..1], 16).unwrap() ^ 3;
+    let near = format!("{first:x}{}", &code[1..]);
+    let found = |query: &str| get(url, &format!("/v1/search/code?pdq={query}")).expect(200);
+    let match_ = &found(&near)["matches"][0];
+    assert_eq!((&match_["work"], &match_["distance"]), (&registered["work"], &json!(2)));
+    assert_eq!(found(&format!("{near}&radius=1"))["matches"], json!([]));
+}
+
+/// Retries of one registration once held every permit to decode while the first of them waited for the witnesses.
+#[test]
+fn who_waits_for_a_witness_holds_nobody_up() {
+    let desk = Desk::new();
+    expect(0, &mut desk.timemark(["init", "--origin", "service.example"]));
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let mut witness = timemark();
+    witness.args(["witness", "serve", "--listen", "127.0.0.1:0", "--name", "silent.example"]);
+    let vkey = Server::start(witness.arg("--dir").arg(desk.path("witness"))).keys.remove(0);
+    let witnesses = format!("witness W {vkey} {url}\nquorum W\n");
+    let witnesses = desk.file("witnesses", witnesses);
+    expect(0, desk.timemark(["log", "policy", "--set"]).arg(witnesses));
+    let server = serve(&desk, &[]);
+    let url = &server.url;
+    let work = sample("works/harbour-at-dusk.jpg");
+    let answered = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let status = register(url, "harbour.jpg", &work, &[]).status;
+                answered.fetch_add(1, Ordering::SeqCst);
+                assert!([200, 201].contains(&status), "{status}");
+            });
+        }
+        // The witness is being asked: the first of them waits.
+        let _asked = silent.accept().unwrap();
+        let picture = form(&[("picture", "a.jpg", &work)], &[]);
+        ask(url, "POST", "/v1/search", &[FORM], &picture).expect(200);
+        assert_eq!(answered.load(Ordering::SeqCst), 0, "the search waited for a registration");
+    });
 }
 
 #[test]
@@ -399,6 +535,10 @@ fn the_document_names_every_route_and_every_route_answers() {
             let id = operation["operationId"].as_str().unwrap();
             assert!(ids.insert(id.to_owned()), "{id} stands for two operations");
             assert!(operation["summary"].is_string(), "{method} {path} says nothing of itself");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                let words = &response["description"];
+                assert!(words.is_string(), "{method} {path} {status} says nothing of itself");
+            }
             let method = method.to_uppercase();
             let real = path.replace("{cid}", "x").replace("{index}", "x").replace("{path}", "x");
             let answer = ask(url, &method, &real, &[], b"");
@@ -410,7 +550,7 @@ fn the_document_names_every_route_and_every_route_answers() {
             asked.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(asked.len(), 17, "{asked:?}");
+    assert!(asked.len() >= 19, "{asked:?}");
     assert_references_hold(&document, &document);
     // No route comes into the service but by `routes!`, which takes it together with what describes it.
     for file in std::fs::read_dir(repository("api/src")).unwrap() {

@@ -75,8 +75,12 @@ fn whatever_is_wrong_with_a_request_is_said_as_a_problem() {
         ("GET", "/v1/receipts/x/checkpoint".into(), 400, "bad-id"),
         ("GET", "/v1/receipts/0/key".into(), 404, "not-found"),
         ("GET", "/v1/search".into(), 400, "bad-request"),
-        ("GET", format!("/v1/search?q={}", &long[..1001]), 400, "bad-request"),
+        ("GET", format!("/v1/search?q={}", &long[..257]), 400, "bad-request"),
         ("GET", "/v1/search?q=a&limit=x".into(), 400, "bad-request"),
+        ("GET", "/v1/search/code".into(), 400, "bad-request"),
+        ("GET", "/v1/search/code?pdq=0f".into(), 400, "bad-request"),
+        ("GET", format!("/v1/search/code?pdq={}", "F".repeat(64)), 400, "bad-request"),
+        ("GET", format!("/v1/search/code?pdq={}&radius=65", "0".repeat(64)), 400, "bad-request"),
         ("GET", "/v1/log/tile/0/999".into(), 404, "not-found"),
         ("GET", "/v1/log/tile/..%2f..%2fkeys%2flog.key".into(), 404, "not-found"),
         ("GET", "/tile/entries/../../../keys/log.key".into(), 404, "not-found"),
@@ -90,6 +94,7 @@ fn whatever_is_wrong_with_a_request_is_said_as_a_problem() {
         ("POST", "/metrics".into(), 405, "method-not-allowed"),
         ("BREW", "/healthz".into(), 405, "method-not-allowed"),
         ("POST", "/v1/works".into(), 415, "unsupported-media-type"),
+        ("POST", "/v1/works/digests".into(), 415, "unsupported-media-type"),
         ("POST", "/v1/verify".into(), 415, "unsupported-media-type"),
         ("POST", "/v1/search".into(), 415, "unsupported-media-type"),
     ];
@@ -166,6 +171,22 @@ fn whatever_is_wrong_with_a_request_is_said_as_a_problem() {
             let answer = ask(url, "POST", path, &[("Content-Type", content_type)], b"{}");
             expect_problem(&answer, 415, "unsupported-media-type", content_type);
         }
+    }
+    let many = format!("{{\"works\": [{}]}}", vec!["{}"; 1001].join(","));
+    let too_long = format!("{{\"works\": [\"{}\"]}}", "x".repeat(3 << 20));
+    for (json, status, kind) in [
+        ("", 400, "bad-request"),
+        ("{", 400, "bad-request"),
+        ("[]", 400, "bad-request"),
+        ("{\"works\": []}", 400, "bad-request"),
+        ("{\"works\": [{\"sha256\": 1}]}", 400, "bad-request"),
+        ("{\"works\": [], \"more\": 1}", 400, "bad-request"),
+        (&many, 400, "bad-request"),
+        (&too_long, 413, "too-large"),
+    ] {
+        let headers = [("Content-Type", "application/json")];
+        let answer = ask(url, "POST", "/v1/works/digests", &headers, json.as_bytes());
+        expect_problem(&answer, status, kind, &json[..json.len().min(40)]);
     }
     let no_boundary = [("Content-Type", "multipart/form-data")];
     expect_problem(&ask(url, "POST", "/v1/works", &no_boundary, b"x"), 400, "bad-request", "");

@@ -284,19 +284,18 @@ impl Log {
     /// Adds to a receipt of this log what has been said of it since: cosignatures of a quorum, tokens.
     /// Returns whether there was anything.
     pub fn refresh(&self, receipt: &mut Receipt) -> Result<bool, LogError> {
-        let origin = self.verifier().name();
-        let ours = receipt.anchors.iter().find(|anchor| anchor.checkpoint().origin == origin);
-        let index = ours.ok_or_else(|| LogError::NotOurs { origin: origin.to_owned() })?.index;
-        self.check_index(index)?;
-        let entry = self.entries_from(index)?.into_iter().next();
-        if entry.is_none_or(|entry| entry.leaf != receipt.leaf.to_bytes()) {
-            return Err(LogError::NotOurs { origin: origin.to_owned() });
-        }
+        let index = self.index_of(receipt)?;
         // The newest tree goes to the witnesses, if no quorum has cosigned one that holds the entry.
         if let Some(endorsing) = &self.endorsing {
             lock(&endorsing.rounds).last = None; // they may be back
         }
         self.cosigned(index);
+        self.add_endorsements(receipt)
+    }
+
+    /// As [`Log::refresh`], of what is known: nobody is asked.
+    pub fn add_endorsements(&self, receipt: &mut Receipt) -> Result<bool, LogError> {
+        let index = self.index_of(receipt)?;
         let leaf = leaf_hash(&receipt.leaf.to_bytes());
         let mut news = false;
         let found = [self.first_by_quorum(index), self.endorsements.first_stamped(index)];
@@ -306,6 +305,19 @@ impl Log {
             news |= receipt.add(anchor);
         }
         Ok(news)
+    }
+
+    /// The entry of which this is a receipt.
+    fn index_of(&self, receipt: &Receipt) -> Result<u64, LogError> {
+        let origin = self.verifier().name();
+        let ours = receipt.anchors.iter().find(|anchor| anchor.checkpoint().origin == origin);
+        let index = ours.ok_or_else(|| LogError::NotOurs { origin: origin.to_owned() })?.index;
+        self.check_index(index)?;
+        let entry = self.entries_from(index)?.into_iter().next();
+        if entry.is_none_or(|entry| entry.leaf != receipt.leaf.to_bytes()) {
+            return Err(LogError::NotOurs { origin: origin.to_owned() });
+        }
+        Ok(index)
     }
 
     /// The anchor of an entry under this note, checked.
