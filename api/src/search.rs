@@ -54,14 +54,15 @@ pub(crate) async fn by_words(
         hits(&words.q, limit, &service.engine)
     })
     .await?
-    .map(Json)
+    .map(|works| Json(Hits { works }))
 }
 
-fn hits(query: &str, limit: usize, engine: &Engine) -> Result<Hits, Problem> {
+/// Registrations that have the words, best first.
+pub(crate) fn hits(query: &str, limit: usize, engine: &Engine) -> Result<Vec<Entry>, Problem> {
     let found = engine.index.search(query, limit).map_err(Problem::internal)?;
     let entries = found.into_iter().map(|index| Entry::at(index, engine));
     let works: Vec<Option<Entry>> = entries.collect::<Result<_, _>>()?;
-    Ok(Hits { works: works.into_iter().flatten().collect() })
+    Ok(works.into_iter().flatten().collect())
 }
 
 /// A picture to compare with every work.
@@ -122,4 +123,4 @@ pub(crate) async fn by_picture(
 
 const SEARCH_FIELDS: Fields = Fields { files: &[("picture", Taking::Disk)], texts: &[] };
 /// Longest text to search for.
-const QUERY_BYTES_MAX: usize = 1000;
+pub(crate) const QUERY_BYTES_MAX: usize = 1000;
