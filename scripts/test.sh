@@ -29,11 +29,13 @@ done
 need "the page in a browser" chromium fonts-noto-cjk || true
 command -v npm >/dev/null || need "the page in a browser" nodejs npm || true
 playwright=1.65.1
-if ! grep -qs "\"version\": \"$playwright\"" target/peers/page/node_modules/playwright-core/package.json; then
+axe=4.14.1 # MPL-2.0: it looks at our pages and goes into nothing
+if ! grep -qs "\"version\": \"$playwright\"" target/peers/page/node_modules/playwright-core/package.json ||
+    ! grep -qs "\"version\": \"$axe\"" target/peers/page/node_modules/axe-core/package.json; then
     mkdir -p target/peers/page
     # It drives Debian's browser and brings none: its own scripts, which would fetch one, do not run.
-    npm install --prefix target/peers/page --no-audit --no-fund --ignore-scripts --save-exact "playwright-core@$playwright" >&2 ||
-        echo "missing for the page in a browser: the npm package playwright-core" >&2
+    npm install --prefix target/peers/page --no-audit --no-fund --ignore-scripts --save-exact "playwright-core@$playwright" \
+        "axe-core@$axe" >&2 || echo "missing for the pages in a browser: the npm packages playwright-core and axe-core" >&2
 fi
 scripts/ipfs-node.sh install || echo "missing for the IPFS store: the npm package ipfs" >&2
 scripts/s3-server.sh install || echo "missing for the S3 store: the npm package s3rver" >&2

@@ -18,7 +18,6 @@ mod registering;
 mod report;
 mod results;
 mod storage;
-mod thumbnail;
 mod verbs;
 
 use std::path::{Path, PathBuf};

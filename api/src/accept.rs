@@ -1,7 +1,7 @@
 //! What a client would like best of what there is (RFC 9110 section 12.5.1), and whether it has it already (section 13.1.2).
 
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -67,18 +67,40 @@ impl Range {
 
 /// An answer with a strong entity tag, or 304 where the client has it. It may be kept, and has to be asked for again.
 pub(crate) fn tagged(headers: &HeaderMap, media_type: &str, body: Vec<u8>) -> Response {
-    let tag = format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(&body)[..16]));
-    let common = [
-        (ETAG, tag.clone()),
-        (CACHE_CONTROL, "private, no-cache".to_owned()),
-        (VARY, "accept".to_owned()),
-    ];
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    let mut known = known.flat_map(|value| value.split(',')).map(str::trim);
-    if known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag) {
-        return (StatusCode::NOT_MODIFIED, common).into_response();
+    let validators = Validators::of(&body);
+    if validators.known_by(headers) {
+        return validators.not_modified();
     }
-    (common, [(CONTENT_TYPE, media_type)], body).into_response()
+    (validators.headers(), [(CONTENT_TYPE, media_type)], body).into_response()
+}
+
+/// A strong entity tag, and what else is said of an answer that may be kept.
+pub(crate) struct Validators(String);
+
+impl Validators {
+    /// Of an answer that is made of this and nothing else.
+    pub fn of(source: &[u8]) -> Validators {
+        Validators(format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(source)[..16])))
+    }
+
+    /// Whether who asks has it already.
+    pub fn known_by(&self, headers: &HeaderMap) -> bool {
+        let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+        let mut known = known.flat_map(|value| value.split(',')).map(str::trim);
+        known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == self.0)
+    }
+
+    pub fn not_modified(self) -> Response {
+        (StatusCode::NOT_MODIFIED, self.headers()).into_response()
+    }
+
+    pub fn headers(self) -> [(HeaderName, String); 3] {
+        [
+            (ETAG, self.0),
+            (CACHE_CONTROL, "private, no-cache".to_owned()),
+            (VARY, "accept".to_owned()),
+        ]
+    }
 }
 
 #[cfg(test)]

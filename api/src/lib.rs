@@ -1,8 +1,8 @@
 //! What Timemark answers over HTTP: the only async room.
 //!
 //! A witness, the public files of a log and a time-stamp authority are servers of their own, each a router made of one
-//! thing. [`service`] is the whole archive, which it reaches through `ingest::Engine`. [`serve`] puts a router on a
-//! socket. Whatever touches a disk or signs runs on the threads for blocking work.
+//! thing. [`service`] is the whole archive, which it reaches through `ingest::Engine`, and its pages. [`serve`] puts a
+//! router on a socket. Whatever touches a disk or signs runs on the threads for blocking work.
 
 mod accept;
 mod digests;
@@ -10,6 +10,8 @@ mod guard;
 mod idempotency;
 mod openapi;
 mod operation;
+mod pages;
+mod preview;
 mod problem;
 mod receipts;
 mod search;

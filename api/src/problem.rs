@@ -43,6 +43,10 @@ pub(crate) enum Kind {
     Unavailable,
 }
 
+/// What bears this among its extensions is an error in the form of a page already.
+#[derive(Clone, Copy)]
+pub(crate) struct IsPage;
+
 /// An error on its way to a client.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -215,6 +219,11 @@ impl Problem {
         Problem::new(kind, kind.plain_detail())
     }
 
+    /// Which kind, its status, and what is wrong with this request: for who puts it on a page.
+    pub fn told(&self) -> (Kind, StatusCode, &str) {
+        (self.kind, self.kind.told().0, &self.detail)
+    }
+
     /// Whether the log, and not this request, is what failed.
     pub fn is_ours(&self) -> bool {
         matches!(self.kind, Kind::Internal | Kind::Unavailable)
@@ -339,7 +348,8 @@ pub(crate) async fn uniform(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let status = response.status();
     let is_problem = response.headers().get(CONTENT_TYPE).is_some_and(|t| t == PROBLEM_JSON);
-    if (status.is_client_error() || status.is_server_error()) && !is_problem {
+    let is_told = is_problem || response.extensions().get::<IsPage>().is_some();
+    if (status.is_client_error() || status.is_server_error()) && !is_told {
         let mut headers = std::mem::take(response.headers_mut());
         headers.remove(CONTENT_LENGTH);
         headers.remove(CONTENT_TYPE);

@@ -1,4 +1,4 @@
-//! `/v1/receipts`: the receipt of an entry, in the form that is asked for, and its parts for other tools.
+//! `/v1/receipts`: the receipt of an entry, in the form that is asked for, on paper, and its parts for other tools.
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
@@ -7,6 +7,8 @@ use axum::http::header::ACCEPT;
 use axum::response::Response;
 use timemark_ingest::Engine;
 use timemark_verify::{Anchor, Outcome, Receipt};
+
+use crate::service::NoCertificate;
 
 use crate::accept::{best, tagged};
 use crate::problem::{Kind, ProblemJson};
@@ -106,6 +108,43 @@ pub(crate) async fn checkpoint(
     part(service, headers, index, |anchor| anchor.note().text().to_owned()).await
 }
 
+/// A certificate
+///
+/// The receipt on a page in Chinese and English (PDF/A-3), with the receipt inside, under this archive's policy. The same
+/// receipt gives the same bytes.
+#[utoipa::path(
+    get, path = "/v1/receipts/{index}/certificate", tag = "receipts", operation_id = "certificate",
+    params(
+        ("index" = u64, Path, description = "the number of the entry"),
+        ("If-None-Match" = Option<String>, Header, description = "an entity tag"),
+    ),
+    responses(
+        (status = 200, body = String, content_type = "application/pdf", headers(("ETag" = String))),
+        (status = 304, description = "it is as the entity tag says"),
+        (status = 404, description = "there is no such entry", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 410, description = "the claim was erased", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 425, description = "the policy asks for more than has been said of it yet", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn certificate(
+    State(service): State<Shared>,
+    headers: HeaderMap,
+    index: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let index = read_index(index)?;
+    let turn = service.turn_to_compare().await?;
+    blocking(move || {
+        let _turn = turn;
+        let receipt = newest(index, &service.engine)?;
+        match (service.certify)(&receipt) {
+            Ok(pdf) => Ok(tagged(&headers, "application/pdf", pdf)),
+            Err(NoCertificate::Undecided(reason)) => Err(Problem::new(Kind::ProofNotReady, reason)),
+            Err(NoCertificate::Failed(error)) => Err(Problem::internal(error)),
+        }
+    })
+    .await?
+}
+
 /// A text out of the anchor that has a time-stamp, or out of the first.
 async fn part(
     service: Shared,
@@ -124,7 +163,7 @@ async fn part(
 
 /// A receipt with what has been said of its log since. Nobody is asked for it: who reads receipts must not be able to have
 /// witnesses asked, which the service does by itself where they are missing.
-fn newest(index: u64, engine: &Engine) -> Result<Receipt, Problem> {
+pub(crate) fn newest(index: u64, engine: &Engine) -> Result<Receipt, Problem> {
     let mut receipt = engine.log.receipt(index)?;
     engine.log.add_endorsements(&mut receipt)?;
     Ok(receipt)

@@ -54,14 +54,15 @@ pub(crate) async fn by_words(
         hits(&words.q, limit, &service.engine)
     })
     .await?
-    .map(Json)
+    .map(|works| Json(Hits { works }))
 }
 
-fn hits(query: &str, limit: usize, engine: &Engine) -> Result<Hits, Problem> {
+/// Registrations that have the words, best first.
+pub(crate) fn hits(query: &str, limit: usize, engine: &Engine) -> Result<Vec<Entry>, Problem> {
     let found = engine.index.search(query, limit).map_err(Problem::internal)?;
     let entries = found.into_iter().map(|index| Entry::at(index, engine));
     let works: Vec<Option<Entry>> = entries.collect::<Result<_, _>>()?;
-    Ok(Hits { works: works.into_iter().flatten().collect() })
+    Ok(works.into_iter().flatten().collect())
 }
 
 /// The code of a picture.
@@ -172,4 +173,4 @@ const RADIUS_DEFAULT: u32 = 31;
 /// Beyond it unrelated pictures are near.
 const RADIUS_MAX: u32 = 64;
 /// Longest text to search for: as much as is looked up of it.
-const QUERY_CHARS_MAX: usize = 256;
+pub(crate) const QUERY_CHARS_MAX: usize = 256;

@@ -12,7 +12,7 @@ use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use timemark_ingest::{Engine, Registration, Status};
-use timemark_verify::{Policy, Trust, TrustTold};
+use timemark_verify::{Policy, Receipt, Trust, TrustTold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -29,7 +29,9 @@ use crate::problem::{Kind, uniform};
 use crate::serve::REQUEST_TIME_MAX;
 use crate::told::Registered;
 use crate::upload::{Fields, Form};
-use crate::{Problem, digests, openapi, receipts, search, tiles, tsa, verify, works};
+use crate::{
+    Problem, digests, openapi, pages, preview, receipts, search, tiles, tsa, verify, works,
+};
 
 /// How long a request with a file may take, from its head to the answer.
 pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(240);
@@ -56,6 +58,24 @@ pub struct Archive {
     pub upload_bytes_max: u64,
     /// Its time-stamp authority, if it has one.
     pub authority: Option<tsa::Respond>,
+    /// Makes the certificate (PDF) of a receipt of its log.
+    pub certify: Certify,
+    /// The verifier's page, if it was built: one file that needs no server.
+    pub verifier: Option<Vec<u8>>,
+}
+
+/// Makes a certificate of a receipt: the same of the same.
+pub type Certify = Box<dyn Fn(&Receipt) -> Result<Vec<u8>, NoCertificate> + Send + Sync>;
+
+/// Why there is no certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCertificate {
+    /// What the policy asks for may still come.
+    #[error("{0}")]
+    Undecided(String),
+    /// It should have been made.
+    #[error("a certificate could not be made")]
+    Failed(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 pub(crate) type Shared = Arc<Service>;
@@ -63,10 +83,14 @@ pub(crate) type Shared = Arc<Service>;
 /// What requests share.
 pub(crate) struct Service {
     pub engine: Arc<Engine>,
-    policy: Policy,
+    pub policy: Policy,
+    /// The text of the policy.
+    pub policy_text: String,
+    pub certify: Certify,
+    pub verifier: Option<pages::Verifier>,
     told: TrustTold,
     uploads_dir: PathBuf,
-    upload_bytes_max: u64,
+    pub upload_bytes_max: u64,
     uploads: Arc<Semaphore>,
     verifications: Arc<Semaphore>,
     comparisons: Arc<Semaphore>,
@@ -87,6 +111,9 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
     let service = Arc::new(Service {
         policy: Policy::parse(archive.trust.as_bytes())?,
         told: TrustTold::given(archive.trust.as_bytes()),
+        policy_text: archive.trust,
+        certify: archive.certify,
+        verifier: archive.verifier.and_then(pages::Verifier::of),
         engine: archive.engine,
         uploads_dir: archive.uploads_dir,
         upload_bytes_max: archive.upload_bytes_max,
@@ -104,9 +131,12 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
     let quick = OpenApiRouter::new()
         .routes(routes!(works::list))
         .routes(routes!(works::show))
+        .routes(routes!(preview::preview))
         .routes(routes!(receipts::show))
         .routes(routes!(receipts::tlog_proof))
         .routes(routes!(receipts::checkpoint))
+        .routes(routes!(receipts::certificate))
+        .routes(routes!(verify::policy))
         .routes(routes!(search::by_words))
         .routes(routes!(search::by_code))
         .routes(routes!(operation::readyz))
@@ -134,6 +164,8 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
     let described = OpenApiRouter::with_openapi(openapi::Description::openapi());
     let (router, document) = described.merge(own).merge(public).split_for_parts();
     let _ = service.document.set(openapi::text(document));
+    let pages = pages::router(service.clone());
+    let router = router.merge(pages.layer(from_fn(guard)).layer(within(REQUEST_TIME_MAX)));
     Ok(layered(router, service.metrics.clone()))
 }
 
@@ -202,6 +234,12 @@ impl Service {
     /// Waits until a core is free to decode and compare.
     pub async fn turn_to_compare(&self) -> Result<OwnedSemaphorePermit, Problem> {
         self.comparisons.clone().acquire_owned().await.map_err(Problem::internal)
+    }
+
+    /// Whether anybody is asked to vouch for times.
+    pub fn proves_times(&self) -> bool {
+        let log = &self.engine.log;
+        log.has_authorities() || log.has_witnesses()
     }
 
     /// Whom this archive trusts.

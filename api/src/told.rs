@@ -152,15 +152,15 @@ impl Registered {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Entry {
     /// The work's id.
-    work: String,
+    pub work: String,
     /// The number of its entry in the log.
     pub index: u64,
     /// What its file was called.
-    file: Option<String>,
+    pub file: Option<String>,
     /// As claimed.
-    title: Option<String>,
+    pub title: Option<String>,
     /// Who claims it.
-    claimant: Option<String>,
+    pub claimant: Option<String>,
     /// When it was made, as claimed.
     created: Option<String>,
     /// Under which terms it may be used, as claimed.
@@ -168,13 +168,13 @@ pub(crate) struct Entry {
     /// The collection it belongs to.
     collection: Option<String>,
     /// Told by content.
-    media_type: Option<String>,
+    pub media_type: Option<String>,
     /// Bytes.
     length: Option<u64>,
     /// The kinds of its fingerprints.
     fingerprints: Vec<String>,
     /// Whether the claim was erased.
-    erased: bool,
+    pub erased: bool,
     /// Where its receipt is; absent where the claim was erased.
     receipt: Option<String>,
 }

@@ -1,11 +1,14 @@
-//! `POST /v1/verify`: what a receipt proves about a work. Nothing of either is kept.
+//! `POST /v1/verify`: what a receipt proves about a work. Nothing of either is kept. `GET /v1/policy`: under whose trust.
 
 use axum::Json;
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde::Deserialize;
 use timemark_verify::{Outcome, Policy, Receipt, Trust, TrustTold};
 use utoipa::ToSchema;
 
+use crate::accept::tagged;
 use crate::problem::ProblemJson;
 use crate::service::Shared;
 use crate::told::Verdict;
@@ -73,6 +76,21 @@ fn decide(mut form: Form, own: Trust<'_>) -> Result<Verdict, Problem> {
         Err(error) => Outcome::of_unreadable(&error),
     };
     Ok(Verdict::of(outcome, words))
+}
+
+/// The policy of this archive
+///
+/// Whom it trusts (c2sp.org/tlog-policy): the file that a verifier asks for. Who takes it from here trusts this server for it.
+#[utoipa::path(
+    get, path = "/v1/policy", tag = "verify", operation_id = "policy",
+    params(("If-None-Match" = Option<String>, Header, description = "an entity tag")),
+    responses(
+        (status = 200, body = String, content_type = "text/plain", headers(("ETag" = String))),
+        (status = 304, description = "it is as the entity tag says"),
+    )
+)]
+pub(crate) async fn policy(State(service): State<Shared>, headers: HeaderMap) -> Response {
+    tagged(&headers, "text/plain; charset=utf-8", service.policy_text.clone().into_bytes())
 }
 
 /// What the policy of this archive is called.

@@ -181,10 +181,19 @@ pub(crate) async fn list(
     let Query(part) = part?;
     let limit = limit(part.limit)?;
     let before = part.cursor.as_deref().map(read_cursor).transpose()?;
-    blocking(move || page(before, limit, &service.engine)).await?.map(Json)
+    blocking(move || {
+        let (works, next) = page(before, limit, &service.engine)?;
+        Ok(Json(WorksPage { works, next: next.map(cursor) }))
+    })
+    .await?
 }
 
-fn page(before: Option<u64>, limit: usize, engine: &Engine) -> Result<WorksPage, Problem> {
+/// Registrations before this entry, newest first, and where the next page begins.
+pub(crate) fn page(
+    before: Option<u64>,
+    limit: usize,
+    engine: &Engine,
+) -> Result<(Vec<Entry>, Option<u64>), Problem> {
     let size = engine.registry.len().map_err(Problem::internal)?;
     let mut at = before.unwrap_or(size).min(size);
     let mut works = Vec::new();
@@ -193,8 +202,7 @@ fn page(before: Option<u64>, limit: usize, engine: &Engine) -> Result<WorksPage,
         at -= 1;
         works.extend(Entry::at(at, engine)?);
     }
-    let next = (at > 0).then(|| cursor(at));
-    Ok(WorksPage { works, next })
+    Ok((works, (at > 0).then_some(at)))
 }
 
 /// How many to give, where that may be asked for.

@@ -15,6 +15,7 @@ mod glance;
 mod judge;
 pub mod media;
 mod neural;
+mod preview;
 mod queue;
 mod register;
 mod repeats;
@@ -31,6 +32,7 @@ pub use engine::{Engine, Salter};
 pub use finding::{Finding, Method};
 pub use judge::PLACES_MIN;
 pub use neural::{Neural, NeuralError};
+pub use preview::{PreviewError, preview};
 pub use register::{
     RegisterError, Registration, Status, Submission, Unseen, check, check_texts, register,
     register_unseen,

@@ -21,7 +21,6 @@ use super::{Report, THUMBNAILS};
 use crate::drawing::{self, Drawing};
 use crate::outcome::{error_words, legible, utc};
 use crate::results::ResultJson;
-use crate::thumbnail;
 
 /// Writes `index.html` and as many pages more as it takes, and returns the path of the first.
 pub(super) fn write(
@@ -237,7 +236,7 @@ fn drawn_before(dir: &Path, suspect: &ContentId) -> Result<String> {
 }
 
 fn thumbnail(file: impl Read) -> Result<String> {
-    Ok(BASE64.encode(&thumbnail::jpeg(file, THUMBNAIL_SIDE_MAX)?))
+    Ok(BASE64.encode(&timemark_ingest::preview(file, THUMBNAIL_SIDE_MAX)?))
 }
 
 /// What the template draws on. It escapes every text: file names are hostile.

@@ -89,7 +89,8 @@ impl Bundle {
         // What could make all of it pointless comes first.
         let facts = self.facts()?;
         ensure!(!self.out.exists(), "{} exists already", self.out.display());
-        let page = self.page()?;
+        let page = verifier_page(self.page.as_deref())
+            .context("the verifier's page belongs into the bundle")?;
         let engine = open::open(archive)?;
         let policy_text = open::trust_text(archive)?;
         let policy = Policy::parse(policy_text.as_bytes())?;
@@ -178,17 +179,6 @@ impl Bundle {
         };
         facts.suffice(self.profile)?;
         Ok(facts)
-    }
-
-    fn page(&self) -> Result<Vec<u8>> {
-        let beside = || -> Result<PathBuf> { Ok(std::env::current_exe()?.with_file_name(PAGE)) };
-        let path = self.page.clone().map_or_else(beside, Ok)?;
-        fs::read(&path).with_context(|| {
-            format!(
-                "{}: the verifier's page belongs into the bundle; scripts/page.sh builds it",
-                path.display()
-            )
-        })
     }
 
     fn work(
@@ -324,6 +314,15 @@ impl Bundle {
         tell_of_witnesses(engine, 0);
         Ok(receipt)
     }
+}
+
+/// The verifier's page: this file, or the one beside the program.
+pub(super) fn verifier_page(named: Option<&Path>) -> Result<Vec<u8>> {
+    let path = match named {
+        Some(path) => path.to_owned(),
+        None => std::env::current_exe()?.with_file_name(PAGE),
+    };
+    fs::read(&path).with_context(|| format!("{}: scripts/page.sh builds it", path.display()))
 }
 
 impl BundleJson {

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use timemark_certificate::{Attachment, Certificate as Page, CertificateError, Issued};
-use timemark_ingest::Engine;
 use timemark_ingest::media::MediaError;
+use timemark_ingest::{Engine, PreviewError, preview};
 use timemark_verify::{
     ExpertFile, Manifest, Policy, Receipt, Step, StepState, WorkDigests, expert_files, steps,
 };
@@ -18,7 +18,6 @@ use crate::open;
 use crate::outcome::{
     Answer, error_words, json_text, legible, print_json, print_line, remark, utc,
 };
-use crate::thumbnail;
 use crate::verbs::verify::{digest, read_receipt};
 
 /// Make a certificate of a receipt: a page in Chinese and English, as a PDF with the receipt inside
@@ -141,12 +140,15 @@ impl Certificate {
         let drawn = match &self.work {
             Some(path) => File::open(path)
                 .map_err(Into::into)
-                .and_then(|file| thumbnail::jpeg(file, THUMBNAIL_SIDE_MAX)),
+                .and_then(|file| preview(file, THUMBNAIL_SIDE_MAX)),
             None if !archive.exists() => return None,
             None => match open::stored_work(archive, &receipt.claim.work.content()) {
-                Ok(Some(work)) => thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX),
+                Ok(Some(work)) => preview(work, THUMBNAIL_SIDE_MAX),
                 Ok(None) => return None,
-                Err(error) => Err(error),
+                Err(error) => {
+                    remark(&format!("the certificate shows no picture: {error:#}"));
+                    return None;
+                }
             },
         };
         shown(drawn)
@@ -179,10 +181,8 @@ pub(crate) fn of_stored(
     policy: &[u8],
     archive: Option<&Engine>,
 ) -> Result<Issued, CertificateError> {
-    let drawn = archive.and_then(|engine| {
-        let work = engine.works.get(&receipt.claim.work.content()).map_err(Into::into);
-        shown(work.and_then(|work| thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX)))
-    });
+    let work = receipt.claim.work.content();
+    let drawn = archive.and_then(|engine| shown(engine.preview(&work, THUMBNAIL_SIDE_MAX)));
     issued(&receipt.claim.work, receipt, policy, None, drawn.as_deref())
 }
 
@@ -210,15 +210,12 @@ fn issued(
 }
 
 /// The picture, if there is one. That there is none to draw is no failure.
-fn shown(drawn: Result<Vec<u8>>) -> Option<Vec<u8>> {
-    let is_no_picture = |error: &anyhow::Error| {
-        matches!(error.downcast_ref::<MediaError>(), Some(MediaError::NotAPicture))
-    };
+fn shown(drawn: Result<Vec<u8>, PreviewError>) -> Option<Vec<u8>> {
     match drawn {
         Ok(jpeg) => Some(jpeg),
-        Err(error) if is_no_picture(&error) => None,
+        Err(PreviewError::Media(MediaError::NotAPicture)) => None,
         Err(error) => {
-            remark(&format!("the certificate shows no picture: {error:#}"));
+            remark(&format!("the certificate shows no picture: {}", error_words(error)));
             None
         }
     }

@@ -1,20 +1,21 @@
 //! `timemark serve`: the whole archive over HTTP on this machine, or the public files of its log for everybody.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
-use timemark_api::service::{Archive, SERVICE_TIME_MAX, router};
+use timemark_api::service::{Archive, Certify, NoCertificate, SERVICE_TIME_MAX, router};
+use timemark_certificate::CertificateError;
 use timemark_ingest::Engine;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::open;
-use crate::outcome::{Answer, print_line, remark};
+use crate::outcome::{Answer, error_words, print_line, remark};
 use crate::registering::{STAMP_INTERVAL, stamp};
-use crate::verbs::store;
+use crate::verbs::{bundle, certificate, store};
 
 /// Serve the archive: register, verify, search and read the log over HTTP (docs/api.md)
 ///
@@ -33,6 +34,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "MIB", default_value_t = 256, conflicts_with = "public_log",
           value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     upload_max: u64,
+    /// The verifier's page, which scripts/page.sh builds [default: verify.html beside this program, if it is there]
+    #[arg(long, value_name = "FILE", conflicts_with = "public_log")]
+    page: Option<PathBuf>,
     /// Write a line of JSON about each request to standard error
     #[arg(long, conflicts_with = "public_log")]
     log: bool,
@@ -52,6 +56,14 @@ impl Serve {
         Ok(Answer::Yes)
     }
 
+    /// The verifier's page. One that is named must be there; the one beside the program need not have been built.
+    fn verifier(&self) -> Result<Option<Vec<u8>>> {
+        match &self.page {
+            Some(_) => bundle::verifier_page(self.page.as_deref()).map(Some),
+            None => Ok(bundle::verifier_page(None).ok()),
+        }
+    }
+
     fn whole(&self, archive: &Path) -> Result<()> {
         ensure!(
             self.listen.ip().is_loopback(),
@@ -65,9 +77,12 @@ impl Serve {
             true => Some(super::tsa::respond(Arc::new(open::authority(archive)?))),
             false => None,
         };
+        let trust = open::trust_text(archive)?;
         let router = router(Archive {
             engine: engine.clone(),
-            trust: open::trust_text(archive)?,
+            certify: certify(engine.clone(), trust.clone().into_bytes()),
+            verifier: self.verifier()?,
+            trust,
             tiles_dir: open::tiles_dir(archive)?,
             uploads_dir: open::uploads_dir(archive)?,
             upload_bytes_max: self.upload_max << 20,
@@ -92,6 +107,22 @@ impl Serve {
         served.with_context(|| self.listen.to_string())?;
         printed.and(settled)
     }
+}
+
+/// Certificates of the archive's own works, under its own policy.
+fn certify(engine: Arc<Engine>, policy: Vec<u8>) -> Certify {
+    Box::new(move |receipt| {
+        // Of a work that is not kept there is nothing to draw, which need not be said each time.
+        let is_kept = engine.works.has(&receipt.claim.work.content()).unwrap_or_default();
+        let issued = certificate::of_stored(receipt, &policy, is_kept.then_some(&*engine));
+        match issued {
+            Ok(issued) => Ok(issued.pdf),
+            Err(CertificateError::Refused(refusal)) if refusal.is_undecided() => {
+                Err(NoCertificate::Undecided(error_words(refusal)))
+            }
+            Err(error) => Err(NoCertificate::Failed(error.into())),
+        }
+    })
 }
 
 /// Has authorities stamp what was registered, and witnesses cosign what they missed, until the sender goes and once more.

@@ -22,6 +22,7 @@ mod samples;
 mod scanning;
 mod service;
 mod service_kills;
+mod service_pages;
 mod service_peers;
 mod service_refusals;
 mod storage;

@@ -552,9 +552,21 @@ fn the_document_names_every_route_and_every_route_answers() {
     }
     assert!(asked.len() >= 19, "{asked:?}");
     assert_references_hold(&document, &document);
-    // No route comes into the service but by `routes!`, which takes it together with what describes it.
-    for file in std::fs::read_dir(repository("api/src")).unwrap() {
-        let path = file.unwrap().path();
+    // No route comes into the service but by `routes!`, which takes it together with what describes it. But for pages, of
+    // which programs need not know: they come in at one place, have no address below /v1, and docs/pages.md lists them.
+    let mut files = Vec::new();
+    for folder in ["api/src", "api/src/pages"] {
+        let entries = std::fs::read_dir(repository(folder)).unwrap();
+        files.extend(entries.map(|file| file.unwrap().path()).filter(|path| path.is_file()));
+    }
+    let pages = repository("api/src/pages/mod.rs");
+    let documented = std::fs::read_to_string(repository("docs/pages.md")).unwrap();
+    for route in std::fs::read_to_string(&pages).unwrap().split(".route(\"").skip(1) {
+        let path = route.split('"').next().unwrap();
+        assert!(!path.starts_with("/v1"), "{path} is no page");
+        assert!(documented.contains(&format!("`{path}`")), "docs/pages.md does not list {path}");
+    }
+    for path in files.into_iter().filter(|path| *path != pages) {
         let text = std::fs::read_to_string(&path).unwrap();
         let bare = text.split("#[cfg(test)]").next().unwrap().contains(".route(");
         let own_server = path.ends_with("witness.rs") || path.ends_with("lib.rs");

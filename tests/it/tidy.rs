@@ -157,6 +157,7 @@ fn documents_name_only_files_that_exist() {
         "docs/accuracy.md",
         "docs/api.md",
         "docs/operations.md",
+        "docs/pages.md",
         "docs/performance.md",
     ] {
         let text = fs::read_to_string(repository(document)).unwrap();

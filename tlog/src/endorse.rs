@@ -140,6 +140,15 @@ impl Endorsements {
         places.first(&places.stamped, index, stamped, &|_| true, &self.path)
     }
 
+    /// The newest endorsement by a quorum, and the newest with tokens.
+    pub fn newest(&self) -> [Option<Arc<Endorsement>>; 2] {
+        let places = self.lock();
+        [&places.quorum, &places.stamped].map(|list| {
+            let newest = list.last()?;
+            places.read(newest.at, &self.path).ok().map(Arc::new)
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -137,9 +137,22 @@ impl Log {
         Some(self.first_by_quorum(index).is_some())
     }
 
+    /// Whether the log asks any witness.
+    pub fn has_witnesses(&self) -> bool {
+        self.endorsing.as_ref().is_some_and(|endorsing| endorsing.cosigners.is_some())
+    }
+
     /// Whether the log asks any time-stamp authority.
     pub fn has_authorities(&self) -> bool {
         self.endorsing.as_ref().is_some_and(|endorsing| !endorsing.authorities.is_empty())
+    }
+
+    /// The newest checkpoint that a quorum cosigned, and the newest that authorities stamped: note and tokens
+    /// (TimeStampResps), as they were kept. What they say is for the reader to check.
+    pub fn newest_endorsed(&self) -> [Option<(Note, Vec<Vec<u8>>)>; 2] {
+        self.endorsements
+            .newest()
+            .map(|newest| newest.map(|newest| (newest.note.clone(), newest.timestamps.clone())))
     }
 
     /// Sees to it that this folder is not an old copy of the log, as far as the witnesses know: their newest

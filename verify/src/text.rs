@@ -73,13 +73,13 @@ pub(crate) fn decimal(digits: &str) -> Option<u64> {
 }
 
 /// A time of RFC 3339 as seconds since 1970: in UTC, in whole seconds, in its only spelling.
-pub(crate) fn seconds_of_utc(time: &str) -> Option<u64> {
+pub fn seconds_of_utc(time: &str) -> Option<u64> {
     let read: der::DateTime = time.parse().ok()?;
     (read.to_string() == time).then(|| read.unix_duration().as_secs())
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC.
-pub(crate) fn utc(seconds: u64) -> String {
+pub fn utc(seconds: u64) -> String {
     der::DateTime::from_unix_duration(std::time::Duration::from_secs(seconds))
         .map_or_else(|_| format!("{seconds} s after 1970"), |time| time.to_string())
 }
@@ -88,7 +88,7 @@ pub(crate) fn utc(seconds: u64) -> String {
 /// separators, and the Default_Ignorable_Code_Points of Unicode 16 without the variation selectors 15 and
 /// 16 of emoji, the blank Braille pattern, and interlinear annotation. The table is part of claim v1 and
 /// never changes.
-pub(crate) fn hides(c: char) -> bool {
+pub fn hides(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -1,0 +1,129 @@
+//! *Work*: a work, every claim upon it, and what proves each.
+
+use std::collections::BTreeSet;
+
+use askama::Template;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use data_encoding::HEXLOWER;
+use timemark_verify::ContentId;
+
+use super::answer;
+use super::frame::{Frame, bytes, grouped};
+use super::receipt::Seen;
+use super::timeline;
+use super::words::{Words, say};
+use crate::problem::Kind;
+use crate::service::{Service, Shared};
+use crate::{Problem, blocking};
+
+pub(super) async fn page(
+    State(service): State<Shared>,
+    frame: Frame,
+    cid: Result<Path<String>, PathRejection>,
+) -> Response {
+    let turn = match service.turn_to_compare().await {
+        Ok(turn) => turn,
+        Err(problem) => return answer::<Work>(&frame, Err(problem)),
+    };
+    let made = blocking(move || {
+        let _turn = turn;
+        let seen = cid.map_err(Problem::from).and_then(|Path(cid)| seen(&cid, &service, &frame));
+        answer(&frame, seen.map(|seen| Work { w: frame.words(), frame: &frame, seen }))
+    });
+    match made.await {
+        Ok(response) => response,
+        Err(status) => axum::response::IntoResponse::into_response(Problem::from(status)),
+    }
+}
+
+#[derive(Template)]
+#[template(path = "work.html")]
+struct Work<'a> {
+    w: &'static Words,
+    frame: &'a Frame,
+    seen: SeenWork,
+}
+
+/// What is shown of a work.
+struct SeenWork {
+    id: String,
+    dag_id: Option<String>,
+    heading: String,
+    /// Where a small picture of it is.
+    picture: Option<String>,
+    is_kept: bool,
+    media_type: Option<String>,
+    length: Option<String>,
+    /// Names and values in hex.
+    digests: Vec<(&'static str, String)>,
+    claims: Vec<Seen>,
+    /// Entries whose claims were erased.
+    erased: Vec<u64>,
+    /// How many claims are not shown.
+    more: usize,
+    /// Said where several parties claim it.
+    contested: Option<String>,
+    timelines: Option<[String; 2]>,
+    is_time_to_come: bool,
+}
+
+fn seen(cid: &str, service: &Service, frame: &Frame) -> Result<SeenWork, Problem> {
+    let content: ContentId = cid.parse().map_err(|_| Problem::new(Kind::BadId, "no CID"))?;
+    let engine = &service.engine;
+    let records = engine.registry.by_content(&content).map_err(Problem::internal)?;
+    if records.is_empty() {
+        return Err(Problem::new(Kind::NotFound, "nobody registered this work here"));
+    }
+    let w = frame.words();
+    let place = engine.works.recorded(&content).ok();
+    let is_kept = place.as_ref().is_some_and(|place| place.kept.is_some());
+    let live = || records.iter().filter_map(|r| Some((r.index, r.claim.as_ref()?)));
+    let mut claims = Vec::new();
+    for (index, claim) in live().take(CLAIMS_MAX) {
+        claims.push(Seen::of(index, claim, service, frame)?);
+    }
+    let first = live().next().map(|(_, claim)| claim);
+    let mut digests = vec![("SHA-256", content.sha256_hex())];
+    if let Some(claim) = first {
+        digests.push(("SHA-512", HEXLOWER.encode(&claim.work.sha512)));
+        digests.push(("SM3", HEXLOWER.encode(&claim.work.sm3)));
+    }
+    let named = claims.iter().find_map(|c| c.title.clone().or_else(|| c.file.clone()));
+    let parties: BTreeSet<_> = live().map(|(_, claim)| claim.claimant.as_deref()).collect();
+    let contested = (parties.len() > 1).then(|| say(w.contested, &[&parties.len()]));
+    let rows = match &claims[..] {
+        [alone] => alone.rows(frame),
+        several => several.iter().map(|claim| claim.row(frame)).collect(),
+    };
+    let is_drawn = rows.iter().any(|row| row.claimed.is_some() || !row.proven.is_empty());
+    let is_picture = first.is_some_and(|claim| claim.media_type.starts_with("image/"));
+    Ok(SeenWork {
+        id: content.to_string(),
+        dag_id: place.map(|place| place.work.dag.to_string()),
+        heading: named.unwrap_or_else(|| w.unnamed.to_owned()),
+        picture: (is_kept && is_picture).then(|| format!("/v1/works/{content}/preview.jpg")),
+        is_kept,
+        media_type: first.map(|claim| claim.media_type.clone()),
+        length: first.map(|claim| length(claim.work.length)),
+        digests,
+        erased: records.iter().filter(|r| r.claim.is_none()).map(|r| r.index).collect(),
+        more: live().count().saturating_sub(CLAIMS_MAX),
+        contested,
+        timelines: is_drawn.then(|| timeline::drawings(&rows, frame)),
+        is_time_to_come: service.proves_times(),
+        claims,
+    })
+}
+
+/// As people say it and exactly.
+fn length(count: u64) -> String {
+    match count {
+        ..1000 => bytes(count),
+        _ => format!("{} ({} B)", bytes(count), grouped(count)),
+    }
+}
+
+/// Claims that are shown with their proofs, each of which is checked for it.
+const CLAIMS_MAX: usize = 20;

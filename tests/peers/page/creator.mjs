@@ -1,0 +1,236 @@
+// A creator's day on the pages of the service, in a real browser: drops pictures, is warned, takes receipts away.
+//
+// node creator.mjs REPOSITORY FOLDER URL [NAME]: FOLDER takes what is downloaded; with NAME only the checks whose names have
+// it in them are made.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+
+const [repository, folder, url, only = ''] = process.argv.slice(2);
+const require = createRequire(path.join(repository, 'target/peers/page/'));
+const { chromium } = require('playwright-core');
+const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const shots = path.join(repository, 'target/page/service');
+const samples = path.join(repository, 'samples');
+const fruit = path.join(samples, 'suspects/brightened-fruit.jpg');
+const harbour = path.join(samples, 'works/harbour-at-dusk.jpg');
+
+fs.mkdirSync(shots, { recursive: true });
+fs.mkdirSync(folder, { recursive: true });
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'] });
+let failed = 0;
+
+// Opens a page anew and holds it to what is always true: nothing comes from elsewhere, and nothing goes wrong unseen.
+async function check(name, test, options = {}) {
+  if (!name.includes(only)) return;
+  const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  const [left, errors] = [[], []];
+  context.on('request', (request) => request.url().startsWith(url) || /^(blob|data):/.test(request.url()) || left.push(request.url()));
+  page.on('pageerror', (error) => errors.push(error.stack));
+  // A status that a check provokes is told on the console as well.
+  page.on('console', (message) => message.type() === 'error' && !message.text().startsWith('Failed to load resource') && errors.push(message.text()));
+  try {
+    await test(page, context);
+    assert.deepEqual(left, [], 'requests that left');
+    assert.deepEqual(errors, [], 'errors on the page');
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  ${name}\n${error.stack}`);
+    await page.screenshot({ path: path.join(shots, `failed ${name}.png`.replaceAll(/[^\w. -]/g, '')), fullPage: true }).catch(() => {});
+  } finally {
+    await context.close();
+  }
+}
+
+const drop = (page, ...files) => page.evaluate((files) => {
+  const given = new DataTransfer();
+  for (const { name, base64 } of files) given.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type: 'image/jpeg' }));
+  for (const kind of ['dragenter', 'dragover', 'drop']) document.getElementById('drop').dispatchEvent(new DragEvent(kind, { dataTransfer: given, bubbles: true, cancelable: true }));
+}, files.map((file) => ({ name: path.basename(file), base64: fs.readFileSync(file, 'base64') })));
+
+const upload = (page, file) => page.locator('.upload', { hasText: path.basename(file) }).last();
+const settled = (page, file) => upload(page, file).and(page.locator('.done, .failed')).waitFor({ timeout: 60e3 });
+const arePictures = (images) => images.evaluateAll((all) => Promise.all(all.map((image) => image.decode().then(() => image.naturalWidth > 0))).then((shown) => shown.length > 0 && shown.every(Boolean)));
+
+// What axe-core finds, in both languages, wide and narrow; a picture of each for people to look at.
+async function looked(page, name) {
+  for (const language of ['en', 'zh']) {
+    for (const [width, scheme] of [[1280, 'light'], [360, 'light'], [360, 'dark']]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.emulateMedia({ colorScheme: scheme });
+      const there = page.url().replace(/[?&]lang=\w+/, '');
+      const sign = there.includes('?') ? '&' : '?';
+      if (!page.url().includes(`lang=${language}`)) {
+        await page.goto(`${there}${sign}lang=${language}`);
+      }
+      const wide = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+      assert.ok(wide[0] <= wide[1], `${name} in ${language} is wider than the window: ${wide}`);
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => window.axe.run());
+      const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+      assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), [], `${name} in ${language}, ${width}, ${scheme}`);
+      for (const image of await page.locator('img[loading=lazy]').all()) await image.scrollIntoViewIfNeeded();
+      await page.evaluate(() => scrollTo(0, 0));
+      await page.screenshot({ path: path.join(shots, `${name}-${language}-${width}-${scheme}.png`), fullPage: true });
+    }
+  }
+}
+
+await check('two pictures are dropped, and one of them is an earlier work of somebody else', async (page) => {
+  await page.goto(url);
+  await page.fill('#claimant', 'Li Na');
+  await page.fill('#rights', 'All rights reserved');
+  await drop(page, harbour, fruit);
+  for (const file of [harbour, fruit]) {
+    await settled(page, file);
+    assert.match(await upload(page, file).locator('.steps').innerText(), /received.*in the log, No\. \d+/s);
+    assert.doesNotMatch(await upload(page, file).innerText(), /pending/i);
+  }
+  const warning = upload(page, fruit).locator('.warning');
+  assert.match(await warning.innerText(), /earlier work by someone else.*Yours.*Still life with fruit.*Zhang Wei/s);
+  assert.equal(await warning.locator('img').count(), 2, 'both pictures');
+  assert.ok(await arePictures(warning.locator('img')));
+  assert.equal(await upload(page, harbour).locator('.warning').count(), 0);
+  assert.match(await page.innerText('#announce'), /Warning: brightened-fruit\.jpg/);
+  assert.match(await page.innerText('#tally'), /2 of 2 done.*2 registered.*1 to look at/);
+
+  for (const [link, name] of [['Receipt', 'harbour-at-dusk.jpg.timemark'], ['Certificate (PDF)', 'harbour-at-dusk.jpg.certificate.pdf']]) {
+    const [download] = await Promise.all([page.waitForEvent('download'), upload(page, harbour).getByRole('link', { name: link, exact: true }).click()]);
+    assert.equal(download.suggestedFilename(), name);
+    await download.saveAs(path.join(folder, name));
+  }
+  await drop(page, harbour);
+  await page.waitForFunction(() => document.querySelectorAll('.upload.done').length === 3);
+  assert.match(await upload(page, harbour).innerText(), /already yours \(same receipt\)/);
+  await page.screenshot({ path: path.join(shots, 'registered-1280.png'), fullPage: true });
+  await page.setViewportSize({ width: 360, height: 800 });
+  await page.screenshot({ path: path.join(shots, 'registered-360.png'), fullPage: true });
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  assert.deepEqual(violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)).map(({ id }) => id), []);
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= 360, `${width}`);
+
+  // The authority is asked every minute.
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.waitForFunction(() => [...document.querySelectorAll('.upload .steps')].every((steps) => steps.innerText.includes('time-stamped')), null, { timeout: 120e3 });
+  assert.match(await upload(page, fruit).innerText(), /existed by 20\d\d-/);
+  // A receipt that has its time-stamp is another file.
+  const [download] = await Promise.all([page.waitForEvent('download'), upload(page, harbour).getByRole('link', { name: 'Receipt', exact: true }).click()]);
+  await download.saveAs(path.join(folder, 'harbour-at-dusk.jpg.timemark'));
+
+  await upload(page, harbour).getByRole('link', { name: 'Work page' }).click();
+  await page.waitForURL(/\/works\/bafkrei/);
+  assert.ok(await arePictures(page.locator('.preview img')));
+  assert.match(await page.textContent('.drawing.proof'), /tree head of \d+ entries/);
+  assert.match(await page.innerText('article'), /time-stamped.*Existed by/s);
+  assert.ok(await page.locator('.timeline.wide').isVisible());
+  await looked(page, 'work');
+});
+
+await check('pages are readable by everybody', async (page) => {
+  await page.goto(url);
+  await looked(page, 'register');
+  for (const name of ['works', 'verify', 'log']) {
+    await page.goto(`${url}/${name}`);
+    await looked(page, name);
+  }
+  await page.goto(`${url}/works?q=nothing`);
+  await looked(page, 'none-found');
+  await page.goto(`${url}/works/none`);
+  await looked(page, 'missing');
+});
+
+await check('the keyboard is enough', async (page) => {
+  await page.goto(url);
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');
+  await page.keyboard.press('Enter');
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  const reached = [];
+  for (let press = 0; press < 12; press += 1) {
+    await page.keyboard.press('Tab');
+    reached.push(await page.evaluate(() => document.activeElement.id));
+  }
+  for (const id of ['claimant', 'title', 'rights', 'collection', 'hash_only', 'files', 'folder']) assert.ok(reached.includes(id), `${id} of ${reached}`);
+});
+
+await check('what cannot be taken now is sent again, and at most four at a time', async (page) => {
+  const keys = [];
+  let [now, most] = [0, 0];
+  await page.route('**/v1/works', async (route) => {
+    keys.push(route.request().headers()['idempotency-key']);
+    if (keys.length === 1) return route.fulfill({ status: 429, headers: { 'retry-after': '1' }, contentType: 'application/problem+json', body: '{}' });
+    now += 1;
+    most = Math.max(most, now);
+    await new Promise((next) => setTimeout(next, 300));
+    now -= 1;
+    return route.continue();
+  });
+  await page.goto(url);
+  const texts = Array.from({ length: 9 }, (_, at) => ({ name: `text-${at}.txt`, mimeType: 'text/plain', buffer: Buffer.from(`text ${at}\n`) }));
+  await page.setInputFiles('#files', [...texts, { name: 'a.timemark', mimeType: 'text/plain', buffer: Buffer.from('x') }]);
+  await page.waitForFunction(() => document.querySelectorAll('.upload.done').length === 9, null, { timeout: 60e3 });
+  assert.equal(keys.length, 10);
+  assert.equal(new Set(keys).size, 9, 'the same key for the same request');
+  assert.ok(most <= 4 && most > 1, `${most} at a time`);
+  assert.match(await page.innerText('#tally'), /9 of 9 done.*1 passed over/);
+});
+
+await check('what is refused says why, and a damaged picture is registered by its bytes', async (page) => {
+  await page.goto(url);
+  await page.setInputFiles('#files', [{ name: '<b>damaged.jpg', mimeType: 'image/jpeg', buffer: fs.readFileSync(harbour).subarray(0, 5000) }]);
+  await page.locator('.upload.failed').waitFor();
+  assert.match(await page.innerText('.upload'), /<b>damaged\.jpg.*not registered: the picture cannot be read/s);
+  await page.getByRole('button', { name: 'Register it by its bytes alone' }).click();
+  await page.locator('.upload.done').waitFor();
+});
+
+await check('who leaves while files are on their way is asked', async (page) => {
+  await page.route('**/v1/works', () => {}); // never answered
+  await page.goto(url);
+  await page.click('#claimant');
+  await page.setInputFiles('#files', [harbour]);
+  const asked = page.waitForEvent('dialog');
+  page.close({ runBeforeUnload: true });
+  const dialog = await asked;
+  assert.equal(dialog.type(), 'beforeunload');
+  await dialog.accept();
+});
+
+await check('a work is found by its words and by a picture', async (page) => {
+  await page.goto(`${url}/works`);
+  await page.fill('#q', 'still fruit');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/q=still/);
+  assert.match(await page.innerText('.works'), /Still life with fruit/);
+  await page.goto(`${url}/works`);
+  await page.setInputFiles('#picture', path.join(samples, 'suspects/mirrored-harbour.jpg'));
+  await page.locator('#compared .works li').first().waitFor({ timeout: 60e3 });
+  assert.match(await page.innerText('#compared'), /is a copy of these works.*harbour-at-dusk\.jpg.*Li Na/s);
+  await page.locator('#compared img').first().evaluate((image) => image.decode());
+  await page.screenshot({ path: path.join(shots, 'compared-1280.png'), fullPage: true });
+});
+
+await check('the receipt is verified in the browser, under the policy of the archive', async (page, context) => {
+  await page.goto(`${url}/verify`);
+  const open = page.getByRole('link', { name: 'Open the verifier' });
+  if (!(await open.count())) return console.log('SKIPPED: no verify.html');
+  const policy = path.join(folder, 'policy.txt');
+  const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Download the policy' }).click()]);
+  await download.saveAs(policy);
+  const [verifier] = await Promise.all([context.waitForEvent('page'), open.click()]);
+  await verifier.locator('#files').waitFor({ state: 'attached' });
+  await verifier.setInputFiles('#files', [policy]);
+  await verifier.waitForFunction(() => document.querySelector('#slots').innerText.includes('policy.txt'));
+  await verifier.setInputFiles('#files', [harbour, path.join(folder, 'harbour-at-dusk.jpg.timemark')]);
+  await verifier.waitForSelector('.card.verdict', { timeout: 60e3 });
+  assert.match(await verifier.getAttribute('.card.verdict', 'class'), /verified/);
+  await verifier.screenshot({ path: path.join(shots, 'verifier-1280.png') });
+});
+
+await browser.close();
+process.exit(failed ? 1 : 0);
