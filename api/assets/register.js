@@ -247,7 +247,7 @@ function earlier(match) {
   const name = match.title ?? match.file ?? match.work;
   const image = el('img', { src: picture(match.work, 640), alt: say('picture_of', shown(name)) });
   image.addEventListener('error', () => image.replaceWith(el('span', { class: 'none' }, say('no_picture'))));
-  const how = match.method === 'exact' ? say('same_bytes') : match.distance === null ? '' : say('differs', match.distance);
+  const how = [match.transform, match.method === 'exact' ? say('same_bytes') : match.distance === null ? null : say('differs', match.distance)].filter(Boolean).join(' · ');
   return el('figure', {}, image, el('figcaption', {},
     el('strong', {}, say('earlier', match.index)), ' ', el('a', { href: `/works/${match.work}` }, outside(name)), ' ',
     match.claimant === null ? say('by_nobody') : outside(say('by', match.claimant)), ' ', el('span', { class: 'soft' }, how)));

@@ -24,7 +24,8 @@ input.addEventListener('change', async () => {
 
 function tell(file, { status, matches, related }) {
   const name = shown(file.name);
-  place.replaceChildren(el('h2', {}, say(`compared_${status}`, name)), cards(matches));
+  document.getElementById('listed').hidden = true;
+  place.replaceChildren(el('h2', {}, say(`compared_${status}`, name)), el('p', {}, el('a', { href: '/works' }, say('show_all'))), cards(matches));
   if (related.length) place.append(el('p', {}, say('compared_related')), cards(related));
 }
 

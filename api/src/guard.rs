@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -21,15 +21,31 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     }
 }
 
-fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    let wrong = |detail| Err(Problem::new(Kind::WrongHost, detail));
-    let mut hosts = headers.get_all(HOST).iter();
-    let (Some(Ok(host)), None) = (hosts.next().map(|host| host.to_str()), hosts.next()) else {
-        return wrong("one Host must be named");
+/// As [`guard`], for pages: a link on a page of another site may lead to one. Nothing but looking comes of that, and the
+/// other site sees nothing of it.
+pub(crate) async fn guard_page(request: Request, next: Next) -> Response {
+    let (uri, headers) = (request.uri(), request.headers());
+    let is_look = [Method::GET, Method::HEAD].contains(request.method());
+    let checked = match is_look && is_followed_link(headers) {
+        true => check_host(uri, headers).map(drop),
+        false => check(uri, headers),
     };
-    if !is_loopback(host) || uri.authority().is_some_and(|named| !is_loopback(named.as_str())) {
-        return wrong("only localhost and loopback addresses are answered");
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
+}
+
+/// Whether somebody goes to a page in a window of its own: frames, scripts and forms that send say otherwise.
+fn is_followed_link(headers: &HeaderMap) -> bool {
+    let is = |name: &str, value: &str| headers.get(name).is_some_and(|given| given == value);
+    is("sec-fetch-mode", "navigate")
+        && is("sec-fetch-dest", "document")
+        && !headers.contains_key(ORIGIN)
+}
+
+fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
+    let host = check_host(uri, headers)?;
     let cross = |detail| Err(Problem::new(Kind::CrossSite, detail));
     let own = format!("http://{host}");
     if headers.get_all(ORIGIN).iter().any(|origin| origin.as_bytes() != own.as_bytes()) {
@@ -40,6 +56,19 @@ fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
         return cross("Sec-Fetch-Site is neither same-origin nor none");
     }
     Ok(())
+}
+
+/// The host by which this server is asked.
+fn check_host<'a>(uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
+    let wrong = |detail| Err(Problem::new(Kind::WrongHost, detail));
+    let mut hosts = headers.get_all(HOST).iter();
+    let (Some(Ok(host)), None) = (hosts.next().map(|host| host.to_str()), hosts.next()) else {
+        return wrong("one Host must be named");
+    };
+    if !is_loopback(host) || uri.authority().is_some_and(|named| !is_loopback(named.as_str())) {
+        return wrong("only localhost and loopback addresses are answered");
+    }
+    Ok(host)
 }
 
 /// Whether a host, with or without port, is this machine by whatever name. Any port: it may have been forwarded.

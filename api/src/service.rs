@@ -22,7 +22,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::guard::guard;
+use crate::guard::{guard, guard_page};
 use crate::idempotency::Keys;
 use crate::operation::{self, Metrics, observe};
 use crate::problem::{Kind, uniform};
@@ -165,7 +165,9 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
     let (router, document) = described.merge(own).merge(public).split_for_parts();
     let _ = service.document.set(openapi::text(document));
     let pages = pages::router(service.clone());
-    let router = router.merge(pages.layer(from_fn(guard)).layer(within(REQUEST_TIME_MAX)));
+    let router = router
+        .merge(pages.layer(from_fn(guard_page)).layer(within(REQUEST_TIME_MAX)))
+        .fallback(pages::missing);
     Ok(layered(router, service.metrics.clone()))
 }
 

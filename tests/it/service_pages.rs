@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::operations::witnessed;
 use crate::service::{Answer, FORM, ask, form, get, register, sample, serving};
 use crate::support::{Desk, Server, expect, repository, run, skip};
 use crate::vectors::courtroom;
@@ -98,11 +99,21 @@ fn what_is_not_there_is_a_page_as_well_and_json_for_programs() {
     }
     get(url, &format!("/v1/works/{unknown}")).expect(404);
     get(url, "/no-page").expect(404);
+    let browser = ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8");
+    page_of(&ask(url, "GET", "/no-page", &[browser], b""), 404);
     let answer = ask(url, "GET", &format!("/works?q={}", "a".repeat(2000)), &[], b"");
     page_of(&answer, 400);
     let stranger = [("Origin", "http://evil.example")];
     ask(url, "GET", "/", &stranger, b"").expect(403);
     ask(url, "GET", "/", &[("Host", "evil.example")], b"").expect(421);
+
+    // A link of another site may lead to a page, and to nothing that programs ask; a frame or script of it may not.
+    let mode = ("Sec-Fetch-Mode", "navigate");
+    let link = [("Sec-Fetch-Site", "cross-site"), mode, ("Sec-Fetch-Dest", "document")];
+    page_of(&ask(url, "GET", "/works", &link, b""), 200);
+    ask(url, "GET", "/v1/works", &link, b"").expect(403);
+    ask(url, "GET", "/works", &[link[0], mode, ("Sec-Fetch-Dest", "iframe")], b"").expect(403);
+    ask(url, "GET", "/works", &link[..1], b"").expect(403);
 }
 
 #[test]
@@ -229,6 +240,25 @@ fn a_contested_work_shows_every_claim_and_when() {
     let log = page(&server.url, "/log", &[]);
     assert!(log.contains("1 behind") && log.contains("<time datetime=\"20"), "{log}");
     drop(authority);
+}
+
+#[test]
+fn the_log_tells_who_watches_it_and_how_fresh_that_is() {
+    let (desk, witnesses) = witnessed();
+    let server = Server::start(&mut desk.timemark(["serve", "--listen", "127.0.0.1:0"]));
+    let log = page(&server.url, "/log", &[]);
+    for name in ["w1.example", "w2.example", "w3.example"] {
+        assert!(log.contains(name), "{name}");
+    }
+    // Two of the three are a quorum, after which the third is not waited for.
+    let fresh = log.matches("3 · up to date").count();
+    assert!(fresh >= 2 && log.matches("<time datetime=\"20").count() >= 2, "{log}");
+
+    // Without them the log goes on, and the page tells how far they are behind.
+    drop(witnesses);
+    register(&server.url, "a.txt", b"one more", &[]).expect(201);
+    let log = page(&server.url, "/log", &[]);
+    assert!(log.contains("3 · 1 behind") || log.contains("4 · up to date"), "{log}");
 }
 
 /// A desk with an archive that asks an authority, where somebody registered a picture and had it stamped.

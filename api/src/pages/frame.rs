@@ -21,7 +21,7 @@ pub(super) enum Section {
 }
 
 /// What surrounds a page, as it was asked for.
-pub(super) struct Frame {
+pub(crate) struct Frame {
     language: Language,
     /// Whether the language was chosen with this request.
     is_chosen: bool,
@@ -39,7 +39,7 @@ enum Language {
 }
 
 /// A link to one of the pages.
-pub(super) struct Tab {
+pub(crate) struct Tab {
     pub path: &'static str,
     pub name: &'static str,
     pub is_here: bool,

@@ -45,6 +45,8 @@ struct SeenLog {
 
 struct SeenKey {
     key: String,
+    /// The key, or its name and id where it is too long to be looked at.
+    short: String,
     kind: &'static str,
     sizes: String,
 }
@@ -137,6 +139,15 @@ impl SeenKey {
             (from, u64::MAX) => say(w.keys_sizes, &[&grouped(from), &"∞"]),
             (from, to) => say(w.keys_sizes, &[&grouped(from), &grouped(to)]),
         };
-        SeenKey { key: key.to_string(), kind: key.kind().name(), sizes }
+        let whole = key.to_string();
+        let short = if whole.len() > KEY_CHARS_MAX { key.short() } else { whole.clone() };
+        SeenKey { key: whole, short, kind: key.kind().name(), sizes }
+    }
+
+    fn is_long(&self) -> bool {
+        self.key.len() > KEY_CHARS_MAX
     }
 }
+
+/// Longest key that is shown whole at once: those of ML-DSA-44 have 1,300 bytes.
+const KEY_CHARS_MAX: usize = 300;

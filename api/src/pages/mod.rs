@@ -20,11 +20,12 @@ mod works;
 use askama::Template;
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE, VARY};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::Problem;
+use crate::accept::best;
 use crate::problem::{IsPage, Kind};
 use crate::service::Shared;
 use frame::Frame;
@@ -42,6 +43,15 @@ pub(crate) fn router(service: Shared) -> Router {
         .route("/log", get(log::page))
         .route("/assets/{version}/{name}", get(assets::asset))
         .with_state(service)
+}
+
+/// Where there is nothing: a page for who reads pages.
+pub(crate) async fn missing(frame: Frame, headers: HeaderMap) -> Response {
+    let problem = Problem::from(StatusCode::NOT_FOUND);
+    match best(&headers, &["application/problem+json", "text/html"]) {
+        Some("text/html") => answer::<Failed>(&frame, Err(problem)),
+        _ => problem.into_response(),
+    }
 }
 
 /// A page, or why there is none, as a page as well.

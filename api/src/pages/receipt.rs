@@ -33,7 +33,10 @@ pub(super) struct Proof {
     /// By when the work existed, in words.
     pub existed_by: Option<String>,
     pub existed_at: Option<String>,
+    /// Whether it has a time-stamp that can be had alone.
+    pub has_token: bool,
     /// Names that the files of the receipt are to have.
+    pub name: String,
     pub receipt_name: String,
     pub certificate_name: String,
     pub drawing: Option<Drawing>,
@@ -88,7 +91,9 @@ impl Seen {
         let w = frame.words();
         let who = self.claimant.as_deref().unwrap_or(w.none);
         let created = self.created.as_deref().map(|c| format!("{} {c}", w.event_created));
-        let when = self.proof.existed_by.clone().or(created).unwrap_or(w.no_times.to_owned());
+        let existed = self.proof.existed_at.as_deref();
+        let existed = existed.map(|time| say(w.existed_by, &[&plain(time)]));
+        let when = existed.or(created).unwrap_or(w.no_times.to_owned());
         Row {
             what: say(w.event_claim, &[&grouped(self.index), &who]),
             when,
@@ -114,7 +119,7 @@ impl Seen {
         }
         let outcome = &self.proof.outcome;
         let mut proven = |what: String, time: &str| {
-            let when = frame.moment(time);
+            let when = plain(time);
             let proven = seconds_of_utc(time).into_iter().collect();
             rows.push(Row { what, when, claimed: None, proven, remark: None });
         };
@@ -149,6 +154,8 @@ impl Proof {
                 .as_deref()
                 .map(|time| say(frame.words().existed_by, &[&frame.moment(time)])),
             existed_at: outcome.existed_by.clone(),
+            has_token: receipt.anchors.iter().any(|anchor| !anchor.timestamps.is_empty()),
+            name: name.to_owned(),
             receipt_name: format!("{name}.{}", Receipt::FILE_EXTENSION),
             certificate_name: format!("{name}.certificate.pdf"),
             drawing: anchor.map(|anchor| Drawing::of(anchor, name, &sha256, frame)),
@@ -163,6 +170,11 @@ impl Proof {
         let tokens = outcome.timestamps.iter().map(|token| &*token.time);
         witnesses.chain(tokens).filter_map(seconds_of_utc).collect()
     }
+}
+
+/// A time as short as it can be said, for drawings.
+fn plain(time: &str) -> String {
+    format!("{} UTC", time.replace('T', " ").replace('Z', ""))
 }
 
 impl Drawing {

@@ -38,7 +38,8 @@ fn drawing(rows: &[Row], is_wide: bool, frame: &Frame) -> String {
     let mut svg = Svg::default();
     for (time, text) in ticks(from, to, if is_wide { 5 } else { 3 }) {
         svg.line((x(time), top), (x(time), bottom), "tick");
-        svg.label((x(time), bottom + 16.0), &text, "soft", 11.5, Anchor::Middle);
+        let label_x = x(time).clamp(26.0, width - 26.0);
+        svg.label((label_x, bottom + 16.0), &text, "soft", 11.5, Anchor::Middle);
     }
     for (at, row) in rows.iter().enumerate() {
         let y = top + at as f64 * height;

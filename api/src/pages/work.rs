@@ -23,12 +23,12 @@ pub(super) async fn page(
     frame: Frame,
     cid: Result<Path<String>, PathRejection>,
 ) -> Response {
-    let turn = match service.turn_to_compare().await {
-        Ok(turn) => turn,
+    let place = match service.place_to_verify().await {
+        Ok(place) => place,
         Err(problem) => return answer::<Work>(&frame, Err(problem)),
     };
     let made = blocking(move || {
-        let _turn = turn;
+        let _place = place;
         let seen = cid.map_err(Problem::from).and_then(|Path(cid)| seen(&cid, &service, &frame));
         answer(&frame, seen.map(|seen| Work { w: frame.words(), frame: &frame, seen }))
     });

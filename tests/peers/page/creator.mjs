@@ -128,7 +128,28 @@ await check('two pictures are dropped, and one of them is an earlier work of som
   assert.match(await page.textContent('.drawing.proof'), /tree head of \d+ entries/);
   assert.match(await page.innerText('article'), /time-stamped.*Existed by/s);
   assert.ok(await page.locator('.timeline.wide').isVisible());
+  for (const [link, name, start] of [['Verdict (JSON)', 'harbour-at-dusk.jpg.verdict.json', '{"verdict":"verified"'], ['Time-stamp (RFC 3161)', 'harbour-at-dusk.jpg.tsr', '0']]) {
+    const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: link, exact: true }).click()]);
+    assert.equal(download.suggestedFilename(), name);
+    await download.saveAs(path.join(folder, name));
+    assert.ok(fs.readFileSync(path.join(folder, name), 'latin1').startsWith(start));
+  }
   await looked(page, 'work');
+});
+
+await check('the same file by another is contested, and both claims stand on one axis', async (page) => {
+  await page.goto(url);
+  await page.fill('#claimant', 'Li Na');
+  const still = path.join(samples, 'works/still-life-with-fruit.jpg');
+  await page.setInputFiles('#files', [still]);
+  await settled(page, still);
+  assert.match(await upload(page, still).locator('.warning').innerText(), /registered the same file earlier/);
+  await upload(page, still).getByRole('link', { name: 'Work page' }).click();
+  await page.waitForURL(/\/works\/bafkrei/);
+  assert.match(await page.innerText('.notice.warn'), /Contested: 2 parties/);
+  assert.equal(await page.locator('article').count(), 2);
+  assert.match(await page.textContent('.timeline.wide'), /Zhang Wei.*Li Na/s);
+  await looked(page, 'contested');
 });
 
 await check('pages are readable by everybody', async (page) => {
