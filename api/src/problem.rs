@@ -291,7 +291,9 @@ impl From<RegisterError> for Problem {
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Problem {
         match error {
-            LogError::NoEntry { .. } => Problem::new(Kind::NotFound, error.to_string()),
+            LogError::NoEntry { .. } | LogError::NoWork { .. } => {
+                Problem::new(Kind::NotFound, error.to_string())
+            }
             LogError::Erased { .. } => Problem::new(Kind::ClaimErased, error.to_string()),
             LogError::Format(error) => Problem::bad_request(error.to_string()),
             LogError::Batch(error) => match &*error {

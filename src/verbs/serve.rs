@@ -12,7 +12,7 @@ use timemark_ingest::Engine;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::open;
-use crate::outcome::{Answer, print_line, remark};
+use crate::outcome::{Answer, print_line};
 use crate::registering::{STAMP_INTERVAL, stamp};
 use crate::verbs::store;
 
@@ -107,10 +107,7 @@ fn endorse_now_and_then(engine: &Engine, end: &mpsc::Receiver<()>) {
             return;
         }
         if size > 0 && engine.log.has_quorum(size - 1) == Some(false) {
-            let last = engine.log.receipt(size - 1);
-            if let Err(error) = last.and_then(|mut last| engine.log.refresh(&mut last)) {
-                remark(&format!("the witnesses could not be asked: {error}"));
-            }
+            engine.log.cosign_newest();
         }
     }
 }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod accuracy;
+mod actions;
 mod archive;
 mod bad_input;
 mod bundles;

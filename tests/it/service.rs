@@ -101,7 +101,7 @@ pub fn serving(more: &[&str]) -> (Desk, Server) {
     (desk, server)
 }
 
-fn serve(desk: &Desk, more: &[&str]) -> Server {
+pub fn serve(desk: &Desk, more: &[&str]) -> Server {
     Server::start(desk.timemark(["serve", "--listen", "127.0.0.1:0"]).args(more))
 }
 
