@@ -81,6 +81,8 @@ enum Verb {
     Store(verbs::store::Store),
     Serve(verbs::serve::Serve),
     #[command(subcommand)]
+    Account(verbs::account::Account),
+    #[command(subcommand)]
     Tsa(verbs::tsa::Tsa),
     #[command(subcommand)]
     Witness(verbs::witness::Witness),
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         Verb::Log(verb) => verb.run(archive),
         Verb::Store(verb) => verb.run(archive),
         Verb::Serve(verb) => verb.run(archive),
+        Verb::Account(verb) => verb.run(archive),
         Verb::Tsa(verb) => verb.run(archive),
         Verb::Witness(verb) => verb.run(),
     };

@@ -5,6 +5,7 @@
 //! socket. Whatever touches a disk or signs runs on the threads for blocking work.
 
 mod accept;
+mod access;
 mod guard;
 mod idempotency;
 mod openapi;
@@ -15,6 +16,7 @@ mod search;
 mod serve;
 pub mod service;
 pub mod tiles;
+mod tls;
 pub mod told;
 pub mod tsa;
 mod upload;
@@ -26,8 +28,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 
 pub use axum::Router;
+pub use guard::Reach;
 use problem::Problem;
-pub use serve::{bind, serve, serve_until, serve_within};
+pub use serve::{Tls, TlsError, bind, serve, serve_until, serve_within};
 
 /// The same server with `GET /healthz`, which answers as soon as anything does.
 pub fn with_health(router: Router) -> Router {

@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use serde::{Deserialize, Serialize};
-use timemark_ingest::{Engine, Outcome, ScanOptions, compare};
+use timemark_ingest::{Outcome, ScanOptions, compare};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::{Access, Caller, Sight};
 use crate::problem::{Kind, ProblemJson};
-use crate::service::Shared;
+use crate::service::{Service, Shared};
 use crate::told::{Entry, MatchJson};
 use crate::upload::{Fields, Taking};
 use crate::works::limit;
@@ -42,6 +43,7 @@ pub(crate) struct Hits {
 )]
 pub(crate) async fn by_words(
     State(service): State<Shared>,
+    caller: Caller,
     words: Result<Query<Words>, QueryRejection>,
 ) -> Result<Json<Hits>, Problem> {
     let Query(words) = words?;
@@ -51,17 +53,46 @@ pub(crate) async fn by_words(
     }
     blocking(move || {
         service.make_words_findable();
-        hits(&words.q, limit, &service.engine)
+        hits(&words.q, limit, &caller, &service)
     })
     .await?
     .map(Json)
 }
 
-fn hits(query: &str, limit: usize, engine: &Engine) -> Result<Hits, Problem> {
-    let found = engine.index.search(query, limit).map_err(Problem::internal)?;
+fn hits(query: &str, limit: usize, caller: &Caller, service: &Service) -> Result<Hits, Problem> {
+    let engine = &service.engine;
+    let found = match Access::is_narrow(caller) {
+        true => own_hits(query, limit, caller, service)?,
+        false => engine.index.search(query, limit).map_err(Problem::internal)?,
+    };
     let entries = found.into_iter().map(|index| Entry::at(index, engine));
     let works: Vec<Option<Entry>> = entries.collect::<Result<_, _>>()?;
     Ok(Hits { works: works.into_iter().flatten().collect() })
+}
+
+/// The best hits that somebody sees who does not see everything: more are asked for, until enough are theirs.
+fn own_hits(
+    query: &str,
+    limit: usize,
+    caller: &Caller,
+    service: &Service,
+) -> Result<Vec<u64>, Problem> {
+    let mut ask = limit;
+    loop {
+        let found = service.engine.index.search(query, ask).map_err(Problem::internal)?;
+        let all = found.len();
+        let mut own = Vec::new();
+        for index in found {
+            if service.access.sight(caller, index)? != Sight::Hidden {
+                own.push(index);
+            }
+        }
+        own.truncate(limit);
+        if own.len() == limit || all < ask || ask >= HITS_MAX {
+            return Ok(own);
+        }
+        ask = (ask * 16).min(HITS_MAX);
+    }
 }
 
 /// A picture to compare with every work.
@@ -99,27 +130,37 @@ pub(crate) struct Compared {
 )]
 pub(crate) async fn by_picture(
     State(service): State<Shared>,
+    caller: Caller,
     request: Request,
 ) -> Result<Json<Compared>, Problem> {
     let place = service.place_for_upload().await?;
     let mut form = service.form(request, &SEARCH_FIELDS).await?;
     let upload = form.take_upload("picture")?;
     let turn = service.turn_to_compare().await?;
-    let outcome = blocking(move || {
+    let compared = blocking(move || {
         let outcome = compare(upload.path(), &service.engine, ScanOptions::default());
         drop((upload, turn, place));
-        outcome
+        tell(&outcome?, &caller, &service)
     });
-    match outcome.await?? {
-        Outcome::Error(reason) => Err(Problem::new(Kind::UnreadablePicture, reason)),
-        outcome => Ok(Json(Compared {
-            status: outcome.status(),
-            matches: outcome.matches().iter().map(MatchJson::copy).collect(),
-            related: outcome.related().iter().map(MatchJson::of).collect(),
-        })),
+    compared.await?.map(Json)
+}
+
+fn tell(outcome: &Outcome, caller: &Caller, service: &Service) -> Result<Compared, Problem> {
+    if let Outcome::Error(reason) = outcome {
+        return Err(Problem::new(Kind::UnreadablePicture, reason));
     }
+    let seen = |found: Vec<MatchJson>| service.access.visible(caller, found, &service.engine);
+    let (matches, hidden) = seen(outcome.matches().iter().map(MatchJson::copy).collect())?;
+    let (related, _) = seen(outcome.related().iter().map(MatchJson::of).collect())?;
+    // Where all that it is a copy of is somebody else's, it is a copy of nothing of theirs.
+    let status = if matches.is_empty() && hidden > 0 { CLEAR } else { outcome.status() };
+    Ok(Compared { status, matches, related })
 }
 
 const SEARCH_FIELDS: Fields = Fields { files: &[("picture", Taking::Disk)], texts: &[] };
+/// As an outcome says it.
+const CLEAR: &str = "clear";
+/// Most hits that are looked through for somebody's own.
+const HITS_MAX: usize = 20_000;
 /// Longest text to search for.
 const QUERY_BYTES_MAX: usize = 1000;

@@ -5,6 +5,7 @@ use std::fs;
 use timemark_tlog::{Log, LogKey};
 use timemark_verify::Action;
 
+use crate::operations::witnessed;
 use crate::service::{get, sample, serve};
 use crate::support::{Desk, expect, expect_json, run};
 
@@ -136,15 +137,19 @@ fn an_action_is_erased_like_a_claim_and_its_entry_stays() {
 
 #[test]
 fn a_backup_and_what_is_restored_from_it_hold_the_actions() {
-    let desk = mixed();
-    expect(0, desk.timemark(["log", "backup"]).arg(desk.path("backup")));
-    expect(0, &mut desk.timemark_on("backup", ["log", "audit"]));
+    let (desk, witnesses) = witnessed();
+    act(&desk, 0..3);
+    witnesses.iter().for_each(|witness| witness.cosign(&desk.path("archive")));
+    expect(0, &mut desk.timemark(["log", "backup", "copy"]));
+    expect(0, &mut desk.timemark_on("copy", ["log", "audit"]));
     let of = |archive: &str| expect(0, &mut desk.timemark_on(archive, ["log", "actions"]));
-    assert_eq!(of("backup"), of("archive"));
-    let keys = desk.path("archive/keys");
-    expect(0, desk.timemark_on("backup", ["log", "restore", "--keys"]).arg(keys));
-    assert_eq!(of("backup"), of("archive"));
-    expect(0, &mut desk.timemark_on("backup", ["log", "audit"]));
-    let found = expect_json(0, &mut desk.timemark_on("backup", ["search", "harbour"]));
-    assert_eq!(found[0]["index"], 0);
+    let before = of("archive");
+    assert_eq!((before.lines().count(), of("copy")), (3, before.clone()));
+    fs::rename(desk.path("archive"), desk.path("lost")).unwrap();
+    expect(0, &mut desk.timemark_on("copy", ["log", "restore", "--keys", "lost/keys"]));
+    assert_eq!(of("copy"), before);
+    expect(0, &mut desk.timemark_on("copy", ["log", "audit"]));
+    desk.file("more.txt", "one more work");
+    let lines = expect_json(0, &mut desk.timemark_on("copy", ["register", "more.txt"]));
+    assert_eq!(lines[0]["index"], 6);
 }

@@ -14,7 +14,7 @@ use timemark_verify::{Checkpoint, Note, VerifierKey};
 use crate::support::{Desk, expect, expect_json, run, timemark};
 
 /// A witness on a socket of its own, for as long as the tests run.
-struct Served {
+pub struct Served {
     name: &'static str,
     url: String,
     keys: Vec<VerifierKey>,
@@ -83,7 +83,7 @@ impl Served {
     }
 
     /// Has it cosign an archive's newest checkpoint.
-    fn cosign(&self, archive: &Path) {
+    pub fn cosign(&self, archive: &Path) {
         let key = LogKey::read(&archive.join("keys/log.key")).unwrap();
         let log = Log::open(&archive.join("log"), key, Box::new(|| Ok(()))).unwrap();
         let note = log.checkpoint();
@@ -360,7 +360,7 @@ fn a_backup_that_is_cut_off_is_the_old_one_or_the_new_one() {
 }
 
 /// A desk with an archive of three entries that three witnesses cosigned, two of which suffice.
-fn witnessed() -> (Desk, Vec<Served>) {
+pub fn witnessed() -> (Desk, Vec<Served>) {
     let desk = Desk::new();
     expect(0, &mut desk.timemark(["init"]));
     let names = ["w1.example", "w2.example", "w3.example"];

@@ -71,7 +71,7 @@ pub use receipt::{Anchor, OtherSection, Receipt};
 pub use renewal::{Aged, RecordSubject, RenewalFault, Renewed};
 pub use session::Session;
 pub use steps::{Step, StepState, steps};
-pub use text::{escape, unescape};
+pub use text::{escape, unescape, utc};
 pub use timestamp::{
     AuthorityRefusal, CheckedTimestamp, DigestAlgorithm, ResponseFault, Timestamp,
     TimestampAuthority, TimestampFault, TimestampRequest,

@@ -79,7 +79,7 @@ pub(crate) fn seconds_of_utc(time: &str) -> Option<u64> {
 }
 
 /// Seconds since 1970 as RFC 3339 in UTC.
-pub(crate) fn utc(seconds: u64) -> String {
+pub fn utc(seconds: u64) -> String {
     der::DateTime::from_unix_duration(std::time::Duration::from_secs(seconds))
         .map_or_else(|_| format!("{seconds} s after 1970"), |time| time.to_string())
 }
