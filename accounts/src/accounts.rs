@@ -2,8 +2,6 @@
 //!
 //! Times are given by the caller, in seconds since 1970.
 
-use std::sync::PoisonError;
-
 use redb::{ReadTransaction, ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
@@ -179,7 +177,6 @@ impl Accounts {
 
     /// Changes an account. One that is disabled loses its sessions; its keys open nothing until it is enabled again.
     pub fn change(&self, id: &str, change: &Change) -> Result<Account, AccountsError> {
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = self.write(|tables| {
             let mut kept = account_for(tables, id)?;
             let was = is_ruling(&kept.account);

@@ -8,7 +8,6 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::backends::FileBackend;
@@ -52,8 +51,6 @@ pub struct Accounts {
     pub(crate) slow: Slow,
     pub(crate) remembered: Remembered,
     any: AtomicBool,
-    /// Held from looking at an account to changing it.
-    pub(crate) changing: Mutex<()>,
 }
 
 impl Accounts {
@@ -76,9 +73,8 @@ impl Accounts {
             Ok((database, any))
         })?;
         let any = AtomicBool::new(any);
-        let (slow, remembered, changing) =
-            (Slow::default(), Remembered::default(), Mutex::default());
-        Ok(Accounts { path, database, slow, remembered, any, changing })
+        let (slow, remembered) = (Slow::default(), Remembered::default());
+        Ok(Accounts { path, database, slow, remembered, any })
     }
 
     /// Whether there is any account. From the first on, accounts are required, whatever becomes of it.

@@ -149,7 +149,8 @@ fn tell(outcome: &Outcome, caller: &Caller, service: &Service) -> Result<Compare
     if let Outcome::Error(reason) = outcome {
         return Err(Problem::new(Kind::UnreadablePicture, reason));
     }
-    let seen = |found: Vec<MatchJson>| service.access.visible(caller, found, &service.engine);
+    let seen =
+        |found: Vec<MatchJson>| service.access.visible(caller, found, u64::MAX, &service.engine);
     let (matches, hidden) = seen(outcome.matches().iter().map(MatchJson::copy).collect())?;
     let (related, _) = seen(outcome.related().iter().map(MatchJson::of).collect())?;
     // Where all that it is a copy of is somebody else's, it is a copy of nothing of theirs.

@@ -141,7 +141,8 @@ fn register_form(
         access.registered(caller, &intention, registered.index)?;
     }
     let similar = std::mem::take(&mut registered.similar);
-    (registered.similar, registered.similar_of_others) = access.visible(caller, similar, engine)?;
+    (registered.similar, registered.similar_of_others) =
+        access.visible(caller, similar, registered.index, engine)?;
     Ok((registration.status, registered))
 }
 

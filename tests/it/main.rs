@@ -1,6 +1,7 @@
 //! Everything that is true of the whole building, in one test binary.
 #![cfg(test)]
 
+mod access;
 mod accuracy;
 mod actions;
 mod archive;

@@ -20,7 +20,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, FromRequestParts};
 use axum::http::Method;
 use axum::http::request::Parts;
-use timemark_accounts::{Access as Level, Account, Accounts, Key};
+use timemark_accounts::{Access as Level, Account, Accounts, Key, permission};
 use timemark_ingest::{Act, Engine};
 use timemark_tlog::system_seconds;
 use timemark_verify::Action;
@@ -84,6 +84,13 @@ impl Access {
     /// Learns which operation stands behind which route.
     pub fn learn(&self, document: &utoipa::openapi::OpenApi) {
         let _ = self.operations.set(layer::operations(document));
+    }
+}
+
+impl Known {
+    /// Which works the account sees, whatever it asks for just now: what the table says of looking at one.
+    fn sees(&self) -> Level {
+        permission("work").map_or(Level::Deny, |row| row.access(Some(self.account.role)))
     }
 }
 

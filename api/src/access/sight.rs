@@ -32,7 +32,7 @@ impl Access {
         if owner.as_deref() == Some(&*known.account.id) {
             return Ok(Sight::Own);
         }
-        let of_organisation = match (&owner, known.level) {
+        let of_organisation = match (&owner, known.sees()) {
             (_, Level::Allow) => true,
             (Some(owner), Level::Own) => self.is_of_organisation(known, owner)?,
             _ => false,
@@ -55,7 +55,7 @@ impl Access {
         match caller {
             Caller::Anybody => false,
             Caller::Nobody => true,
-            Caller::Somebody(known) => known.level != Level::Allow,
+            Caller::Somebody(known) => known.sees() != Level::Allow,
         }
     }
 
@@ -104,11 +104,12 @@ impl Access {
         }
     }
 
-    /// Of works that look alike, those that a caller sees, and how many others there are.
+    /// Of works that look alike, those of which a caller sees a registration below `below`, and how many others there are.
     pub fn visible(
         &self,
         caller: &Caller,
         matches: Vec<MatchJson>,
+        below: u64,
         engine: &Engine,
     ) -> Result<(Vec<MatchJson>, usize), Problem> {
         if !Access::is_narrow(caller) {
@@ -119,7 +120,8 @@ impl Access {
         for mut one in matches {
             // What is told of a work is its first registration; theirs may be a later one.
             let content = one.work.parse().map_err(|_| Problem::internal("a work without id"))?;
-            for record in engine.registry.by_content(&content).map_err(Problem::internal)? {
+            let records = engine.registry.by_content(&content).map_err(Problem::internal)?;
+            for record in records.iter().filter(|record| record.index < below) {
                 if self.sight(caller, record.index)? != Sight::Hidden {
                     let entry = Entry::of(record.index, one.work.clone(), record.claim.as_ref());
                     one.tell_of(entry);
