@@ -33,7 +33,7 @@ const MARK: &str = "backup";
 const HEADER: &str = "timemark-backup v1\n";
 /// Folders whose files are copied, and the single files beside them.
 const FOLDERS: [&str; 3] = ["blobs", "log", "evidence"];
-const FILES: [&str; 4] = ["timemark-archive", "log.policy", "policy", "store"];
+const FILES: [&str; 5] = ["timemark-archive", "log.policy", "policy", "store", "accounts.redb"];
 const KEYS: [&str; 4] = ["keys/log.key", "keys/salt.key", "keys/store.key", "keys/s3.key"];
 const DERIVED: [&str; 2] = ["registry", "index"];
 /// What belongs to the process at work and to this disk.

@@ -80,6 +80,8 @@ enum Verb {
     Store(verbs::store::Store),
     Serve(verbs::serve::Serve),
     #[command(subcommand)]
+    Account(verbs::account::Account),
+    #[command(subcommand)]
     Tsa(verbs::tsa::Tsa),
     #[command(subcommand)]
     Witness(verbs::witness::Witness),
@@ -105,6 +107,7 @@ fn main() -> ExitCode {
         Verb::Log(verb) => verb.run(archive),
         Verb::Store(verb) => verb.run(archive),
         Verb::Serve(verb) => verb.run(archive),
+        Verb::Account(verb) => verb.run(archive),
         Verb::Tsa(verb) => verb.run(archive),
         Verb::Witness(verb) => verb.run(),
     };

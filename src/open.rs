@@ -5,6 +5,7 @@
 //! keys/               the log's signing keys, the secret of the salts: the operator's alone
 //! log.policy          the log's public keys, as lines of a policy
 //! tsa/                a time-stamp authority, where the archive is one
+//! accounts.redb       who may use the archive when it is served; may be missing
 //! store               where else works are kept; the operator's choice, may be missing
 //! policy              which witnesses and authorities count; the operator's choice, may be missing
 //! log/  blobs/        the truth
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::HEXLOWER;
+use timemark_accounts::Accounts;
 use timemark_index::{Index, IndexError};
 use timemark_ingest::{Engine, Neural, Salter};
 use timemark_neural::{Model, Table};
@@ -260,6 +262,11 @@ fn connect(archive: &Path, works: Arc<Works>, log: Log, salter: Salter) -> Resul
         settle(archive, &engine)?;
     }
     Ok(engine)
+}
+
+/// Who may use an archive that is served. Only who has the archive open opens it.
+pub(crate) fn accounts(archive: &Path) -> Result<Accounts> {
+    Ok(Accounts::open(archive)?)
 }
 
 /// As [`open`], where a missing archive is made.

@@ -16,10 +16,12 @@ use timemark_ingest::{Stored, Submission, Unseen, register_unseen};
 use timemark_verify::WorkDigests;
 use utoipa::ToSchema;
 
+use crate::access::Caller;
 use crate::problem::ProblemJson;
 use crate::service::{Service, Shared};
 use crate::told::Registered;
 use crate::upload::check_type;
+use crate::works::register_for;
 use crate::{Problem, blocking};
 
 /// Works to register, of which only this is known.
@@ -98,6 +100,7 @@ pub(crate) struct DigestsResult {
 )]
 pub(crate) async fn create(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<DigestsTold>, Problem> {
@@ -110,13 +113,13 @@ pub(crate) async fn create(
     let place = service.place_for_upload().await?;
     let results = blocking(move || {
         let _place = place;
-        register_all(&list.works, &service)
+        register_all(&list.works, &caller, &service)
     });
     Ok(Json(DigestsTold { results: results.await? }))
 }
 
 /// Registers them side by side, so that they share the flushes of the log.
-fn register_all(works: &[Digests], service: &Service) -> Vec<DigestsResult> {
+fn register_all(works: &[Digests], caller: &Caller, service: &Service) -> Vec<DigestsResult> {
     let results: Vec<_> = works.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -126,7 +129,7 @@ fn register_all(works: &[Digests], service: &Service) -> Vec<DigestsResult> {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     works.get(at).zip(results.get(at))
                 } {
-                    let told = register(work, service);
+                    let told = register(work, caller, service);
                     *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
                 }
             });
@@ -142,7 +145,7 @@ fn register_all(works: &[Digests], service: &Service) -> Vec<DigestsResult> {
     told.collect()
 }
 
-fn register(work: &Digests, service: &Service) -> Result<Registered, Problem> {
+fn register(work: &Digests, caller: &Caller, service: &Service) -> Result<Registered, Problem> {
     let name = work.file.as_deref().filter(|name| !name.is_empty());
     if name.is_some_and(|name| name.contains(['/', '\\']) || name.len() > 255) {
         return Err(Problem::bad_request("file is a name of at most 255 bytes, without folders"));
@@ -158,12 +161,9 @@ fn register(work: &Digests, service: &Service) -> Result<Registered, Problem> {
         hash_only: true,
         ..Submission::default()
     };
-    let registration = register_unseen(&unseen, &submission, &service.engine);
-    let registered = registration.map_err(Problem::from).map(|registration| {
-        let told = Registered::of(name.unwrap_or_default(), &registration, &service.engine);
-        service.note_behind_if(&registration);
-        (registration.status, told)
-    });
+    let registering = || register_unseen(&unseen, &submission, &service.engine);
+    let (sha256, name) = (unseen.work.digests.sha256, name.unwrap_or_default());
+    let registered = register_for(caller, sha256, name, &submission, service, registering);
     service.note_registration(&registered);
     registered.map(|(_, told)| told)
 }

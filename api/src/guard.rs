@@ -1,11 +1,12 @@
-//! Who may ask a service that has no accounts: programs of this machine, and pages that this server itself gave.
+//! By which names the service may be asked, and whose pages may: its own, and none of strangers.
 //!
 //! A browser is on this machine and runs the pages of strangers. They are told by `Sec-Fetch-Site` and `Origin`; a name
 //! of theirs that was made to point here (DNS rebinding) by `Host`.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::Next;
@@ -13,9 +14,44 @@ use axum::response::{IntoResponse, Response};
 
 use crate::problem::{Kind, Problem};
 
+/// How the service is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// The name by which others ask, besides those of this machine.
+    pub public_host: Option<String>,
+    /// Whether the service itself speaks TLS.
+    pub tls: bool,
+}
+
+impl Reach {
+    /// Whether browsers reach it by TLS: its own, or that of the proxy in front of it.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls || self.public_host.is_some()
+    }
+
+    /// The scheme by which a host is asked; `None` where the host is somebody else's.
+    fn scheme(&self, host: &str) -> Option<&'static str> {
+        let public = self.public_host.as_deref();
+        if public.is_some_and(|public| is_named(host, public)) {
+            return Some("https"); // the proxy's, where it is not ours
+        }
+        is_loopback(host).then_some(if self.tls { "https" } else { "http" })
+    }
+}
+
+/// Whether a host, with or without port, goes by this name.
+fn is_named(host: &str, name: &str) -> bool {
+    let (host, port) = host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port)));
+    host.eq_ignore_ascii_case(name) && port.is_none_or(is_port)
+}
+
 /// Refuses what a page of another site asks, and what asks by a name that is not this machine's.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
-    match check(request.uri(), request.headers()) {
+pub(crate) async fn guard(
+    State(reach): State<Arc<Reach>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match check(request.uri(), request.headers(), &reach) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
@@ -23,12 +59,16 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
 
 /// As [`guard`], for pages: a link on a page of another site may lead to one. Nothing but looking comes of that, and the
 /// other site sees nothing of it.
-pub(crate) async fn guard_page(request: Request, next: Next) -> Response {
+pub(crate) async fn guard_page(
+    State(reach): State<Arc<Reach>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (uri, headers) = (request.uri(), request.headers());
     let is_look = [Method::GET, Method::HEAD].contains(request.method());
     let checked = match is_look && is_followed_link(headers) {
-        true => check_host(uri, headers).map(drop),
-        false => check(uri, headers),
+        true => check_host(uri, headers, &reach).map(drop),
+        false => check(uri, headers, &reach),
     };
     match checked {
         Ok(()) => next.run(request).await,
@@ -44,10 +84,10 @@ fn is_followed_link(headers: &HeaderMap) -> bool {
         && !headers.contains_key(ORIGIN)
 }
 
-fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
-    let host = check_host(uri, headers)?;
+fn check(uri: &Uri, headers: &HeaderMap, reach: &Reach) -> Result<(), Problem> {
+    let (scheme, host) = check_host(uri, headers, reach)?;
     let cross = |detail| Err(Problem::new(Kind::CrossSite, detail));
-    let own = format!("http://{host}");
+    let own = format!("{scheme}://{host}");
     if headers.get_all(ORIGIN).iter().any(|origin| origin.as_bytes() != own.as_bytes()) {
         return cross("the Origin is another one than that of this server");
     }
@@ -58,17 +98,24 @@ fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The host by which this server is asked.
-fn check_host<'a>(uri: &Uri, headers: &'a HeaderMap) -> Result<&'a str, Problem> {
+/// The scheme and host by which this server is asked.
+fn check_host<'a>(
+    uri: &Uri,
+    headers: &'a HeaderMap,
+    reach: &Reach,
+) -> Result<(&'static str, &'a str), Problem> {
     let wrong = |detail| Err(Problem::new(Kind::WrongHost, detail));
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(Ok(host)), None) = (hosts.next().map(|host| host.to_str()), hosts.next()) else {
         return wrong("one Host must be named");
     };
-    if !is_loopback(host) || uri.authority().is_some_and(|named| !is_loopback(named.as_str())) {
-        return wrong("only localhost and loopback addresses are answered");
+    let is_ours = |named: &str| reach.scheme(named).is_some();
+    match reach.scheme(host) {
+        Some(scheme) if uri.authority().is_none_or(|named| is_ours(named.as_str())) => {
+            Ok((scheme, host))
+        }
+        _ => wrong("only localhost, loopback addresses and the public name are answered"),
     }
-    Ok(host)
 }
 
 /// Whether a host, with or without port, is this machine by whatever name. Any port: it may have been forwarded.
@@ -131,7 +178,7 @@ mod tests {
             for (name, value) in pairs {
                 headers.append(HeaderName::from_static(name), value.parse().unwrap());
             }
-            check(&Uri::from_static("/v1/works"), &headers).is_err()
+            check(&Uri::from_static("/v1/works"), &headers, &Reach::default()).is_err()
         };
         let host = ("host", "127.0.0.1:8750");
         assert!(!refused(&[host]));
@@ -153,7 +200,31 @@ mod tests {
         }
         let mut headers = HeaderMap::new();
         headers.insert("host", "localhost".parse().unwrap());
-        assert!(check(&Uri::from_static("http://evil.example/v1/works"), &headers).is_err());
-        assert!(check(&Uri::from_static("http://localhost/v1/works"), &headers).is_ok());
+        let here = Reach::default();
+        assert!(check(&Uri::from_static("http://evil.example/v1/works"), &headers, &here).is_err());
+        assert!(check(&Uri::from_static("http://localhost/v1/works"), &headers, &here).is_ok());
+    }
+
+    #[test]
+    fn a_public_name_is_answered_by_tls_alone() {
+        let allowed = |reach: &Reach, pairs: &[(&'static str, &str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in pairs {
+                headers.append(HeaderName::from_static(name), value.parse().unwrap());
+            }
+            check(&Uri::from_static("/v1/works"), &headers, reach).is_ok()
+        };
+        let public = Reach { public_host: Some("archive.example".to_owned()), tls: false };
+        let host = ("host", "Archive.example:8443");
+        assert!(allowed(&public, &[host]) && !allowed(&Reach::default(), &[host]));
+        assert!(allowed(&public, &[host, ("origin", "https://Archive.example:8443")]));
+        assert!(!allowed(&public, &[host, ("origin", "http://Archive.example:8443")]));
+        for other in ["evil.archive.example", "archive.example.evil", "archive.example:x", ""] {
+            assert!(!allowed(&public, &[("host", other)]), "{other}");
+        }
+        let tls = Reach { public_host: None, tls: true };
+        assert!(allowed(&tls, &[("host", "localhost:1"), ("origin", "https://localhost:1")]));
+        assert!(!allowed(&tls, &[("host", "localhost:1"), ("origin", "http://localhost:1")]));
+        assert!(public.is_secure() && tls.is_secure() && !Reach::default().is_secure());
     }
 }

@@ -5,6 +5,7 @@
 //! router on a socket. Whatever touches a disk or signs runs on the threads for blocking work.
 
 mod accept;
+mod access;
 mod digests;
 mod guard;
 mod idempotency;
@@ -18,6 +19,7 @@ mod search;
 mod serve;
 pub mod service;
 pub mod tiles;
+mod tls;
 pub mod told;
 pub mod tsa;
 mod upload;
@@ -29,8 +31,9 @@ use axum::http::StatusCode;
 use axum::routing::get;
 
 pub use axum::Router;
+pub use guard::Reach;
 use problem::Problem;
-pub use serve::{bind, serve, serve_until, serve_within};
+pub use serve::{Tls, TlsError, bind, serve, serve_until, serve_within};
 
 /// The same server with `GET /healthz`, which answers as soon as anything does.
 pub fn with_health(router: Router) -> Router {

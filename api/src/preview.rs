@@ -11,6 +11,7 @@ use timemark_verify::ContentId;
 use utoipa::IntoParams;
 
 use crate::accept::Validators;
+use crate::access::{Caller, Sight};
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
@@ -43,6 +44,7 @@ pub(crate) struct Size {
 )]
 pub(crate) async fn preview(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     cid: Result<Path<String>, PathRejection>,
     size: Result<Query<Size>, QueryRejection>,
@@ -58,7 +60,7 @@ pub(crate) async fn preview(
     let drawn = format!("preview {DRAWN_AS} {work} {side}");
     let validators = Validators::of(drawn.as_bytes());
     let shared = service.clone();
-    blocking(move || check_is_there(&work, &shared)).await??;
+    blocking(move || check_is_there(&work, &caller, &shared)).await??;
     if validators.known_by(&headers) {
         return Ok(validators.not_modified());
     }
@@ -70,11 +72,19 @@ pub(crate) async fn preview(
     Ok((validators.headers(), [(CONTENT_TYPE, "image/jpeg")], jpeg.await??).into_response())
 }
 
-fn check_is_there(work: &ContentId, service: &Service) -> Result<(), Problem> {
+fn check_is_there(work: &ContentId, caller: &Caller, service: &Service) -> Result<(), Problem> {
     let engine = &service.engine;
     let records = engine.registry.by_content(work).map_err(Problem::internal)?;
+    let sights = records.iter().map(|record| service.access.sight(caller, record.index));
+    let sights = sights.collect::<Result<Vec<_>, _>>()?;
     let is_kept = engine.works.recorded(work).is_ok_and(|place| place.kept.is_some());
-    if records.is_empty() || !is_kept { Err(none()) } else { Ok(()) }
+    if !is_kept || sights.iter().all(|sight| *sight == Sight::Hidden) {
+        return Err(none());
+    }
+    match sights.contains(&Sight::Own) {
+        true => Ok(()),
+        false => caller.act(engine, "work.view", &work.to_string(), Some("preview")),
+    }
 }
 
 fn draw(work: &ContentId, side: u32, service: &Service) -> Result<Vec<u8>, Problem> {

@@ -6,15 +6,16 @@
 use axum::Json;
 use axum::extract::Request;
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use timemark_accounts::AccountsError;
 use timemark_ingest::{RegisterError, ScanError};
 use timemark_tlog::LogError;
 use utoipa::ToSchema;
@@ -24,11 +25,15 @@ use utoipa::ToSchema;
 pub(crate) enum Kind {
     BadRequest,
     BadId,
+    Unauthorized,
+    Forbidden,
     CrossSite,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
     Timeout,
+    Conflict,
+    RegisteredElsewhere,
     ClaimErased,
     TooLarge,
     UnsupportedMediaType,
@@ -39,6 +44,7 @@ pub(crate) enum Kind {
     KeyReused,
     ProofNotReady,
     TooManyRequests,
+    TooManyTries,
     Internal,
     Unavailable,
 }
@@ -73,14 +79,18 @@ pub(crate) struct ProblemJson {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 24] = [
         Kind::BadRequest,
         Kind::BadId,
+        Kind::Unauthorized,
+        Kind::Forbidden,
         Kind::CrossSite,
         Kind::NotFound,
         Kind::MethodNotAllowed,
         Kind::NotAcceptable,
         Kind::Timeout,
+        Kind::Conflict,
+        Kind::RegisteredElsewhere,
         Kind::ClaimErased,
         Kind::TooLarge,
         Kind::UnsupportedMediaType,
@@ -91,6 +101,7 @@ impl Kind {
         Kind::KeyReused,
         Kind::ProofNotReady,
         Kind::TooManyRequests,
+        Kind::TooManyTries,
         Kind::Internal,
         Kind::Unavailable,
     ];
@@ -101,6 +112,8 @@ impl Kind {
         match self {
             Kind::BadRequest => (S::BAD_REQUEST, "bad-request", "The request cannot be understood"),
             Kind::BadId => (S::BAD_REQUEST, "bad-id", "This is no id of a work or an entry"),
+            Kind::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "Who asks is not known"),
+            Kind::Forbidden => (S::FORBIDDEN, "forbidden", "This is not open to who asks"),
             Kind::CrossSite => (S::FORBIDDEN, "cross-site", "Pages of other sites may not ask"),
             Kind::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing here"),
             Kind::MethodNotAllowed => {
@@ -110,6 +123,12 @@ impl Kind {
                 (S::NOT_ACCEPTABLE, "not-acceptable", "It does not come in the form asked for")
             }
             Kind::Timeout => (S::REQUEST_TIMEOUT, "timeout", "The request took too long"),
+            Kind::Conflict => (S::CONFLICT, "conflict", "It does not go with what is there"),
+            Kind::RegisteredElsewhere => (
+                S::CONFLICT,
+                "registered-elsewhere",
+                "Another account registered this work for the same claimant",
+            ),
             Kind::ClaimErased => (S::GONE, "claim-erased", "The claim was erased"),
             Kind::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "The request is too long"),
             Kind::UnsupportedMediaType => (
@@ -135,6 +154,9 @@ impl Kind {
             Kind::ProofNotReady => (S::TOO_EARLY, "proof-not-ready", "The proof is yet to come"),
             Kind::TooManyRequests => {
                 (S::TOO_MANY_REQUESTS, "too-many-requests", "Too many are asking at once")
+            }
+            Kind::TooManyTries => {
+                (S::TOO_MANY_REQUESTS, "too-many-tries", "Too many attempts failed")
             }
             Kind::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "Something failed here"),
             Kind::Unavailable => {
@@ -248,11 +270,14 @@ impl IntoResponse for Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
         let wait = match kind {
             Kind::TooManyRequests => Some("1"),
-            Kind::ProofNotReady | Kind::Unavailable => Some("60"),
+            Kind::ProofNotReady | Kind::TooManyTries | Kind::Unavailable => Some("60"),
             _ => None,
         };
         if let Some(seconds) = wait {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        if kind == Kind::Unauthorized {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
         }
         response
     }
@@ -286,6 +311,33 @@ impl From<BytesRejection> for Problem {
     }
 }
 
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Problem {
+        match rejection.status() {
+            // What is JSON and says something else is no matter of its own.
+            StatusCode::UNPROCESSABLE_ENTITY => Problem::bad_request(rejection.body_text()),
+            status => Problem::new(Kind::of_status(status), rejection.body_text()),
+        }
+    }
+}
+
+impl From<AccountsError> for Problem {
+    fn from(error: AccountsError) -> Problem {
+        match error {
+            AccountsError::NameTaken | AccountsError::LastAdministrator => {
+                Problem::new(Kind::Conflict, error.to_string())
+            }
+            AccountsError::Unknown(_) => Problem::new(Kind::NotFound, error.to_string()),
+            AccountsError::Bad(words) => Problem::bad_request(words),
+            error if is_full(&error) => Problem::new(
+                Kind::Unavailable,
+                "the disk is full; nothing of this request was done",
+            ),
+            error => Problem::internal(error),
+        }
+    }
+}
+
 impl From<MultipartRejection> for Problem {
     fn from(rejection: MultipartRejection) -> Problem {
         Problem::bad_request(rejection.body_text())
@@ -315,7 +367,9 @@ impl From<RegisterError> for Problem {
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Problem {
         match error {
-            LogError::NoEntry { .. } => Problem::new(Kind::NotFound, error.to_string()),
+            LogError::NoEntry { .. } | LogError::NoWork { .. } => {
+                Problem::new(Kind::NotFound, error.to_string())
+            }
             LogError::Erased { .. } => Problem::new(Kind::ClaimErased, error.to_string()),
             LogError::Batch(error) => match &*error {
                 LogError::DiskFull { .. } => full(),
@@ -390,6 +444,8 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
+/// How a program says who it is.
+const CHALLENGE: &str = "Bearer realm=\"timemark\"";
 const PROBLEM_JSON: &str = "application/problem+json";
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use timemark_verify::{Anchor, Outcome, Receipt};
 use crate::service::NoCertificate;
 
 use crate::accept::{best, tagged};
+use crate::access::Caller;
 use crate::problem::{Kind, ProblemJson};
 use crate::service::Shared;
 use crate::told::Verdict;
@@ -39,11 +40,13 @@ use crate::{Problem, blocking};
 )]
 pub(crate) async fn show(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     index: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let index = read_index(index)?;
     blocking(move || {
+        service.access.may_see(&caller, index)?;
         let receipt = newest(index, &service.engine)?;
         let token = receipt.anchors.iter().flat_map(|anchor| &anchor.timestamps).next();
         let (media_type, body) = match offer(&headers, token.is_some(), &service.engine)? {
@@ -55,6 +58,7 @@ pub(crate) async fn show(
             TOKEN => (TOKEN, token.cloned().unwrap_or_default()),
             _ => (TEXT, receipt.to_string().into_bytes()),
         };
+        service.access.may_export(&caller, index, media_type, &service.engine)?;
         Ok(tagged(&headers, media_type, body))
     })
     .await?
@@ -78,10 +82,11 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn tlog_proof(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     index: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    part(service, headers, index, |anchor| anchor.to_tlog_proof()).await
+    part(service, caller, headers, index, "tlog-proof", |anchor| anchor.to_tlog_proof()).await
 }
 
 /// The checkpoint that a receipt rests on
@@ -102,10 +107,12 @@ pub(crate) async fn tlog_proof(
 )]
 pub(crate) async fn checkpoint(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     index: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    part(service, headers, index, |anchor| anchor.note().text().to_owned()).await
+    let text = |anchor: &Anchor| anchor.note().text().to_owned();
+    part(service, caller, headers, index, "checkpoint", text).await
 }
 
 /// A certificate
@@ -128,6 +135,7 @@ pub(crate) async fn checkpoint(
 )]
 pub(crate) async fn certificate(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     index: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
@@ -135,6 +143,7 @@ pub(crate) async fn certificate(
     let turn = service.turn_to_compare().await?;
     blocking(move || {
         let _turn = turn;
+        service.access.may_export(&caller, index, "certificate", &service.engine)?;
         let receipt = newest(index, &service.engine)?;
         match (service.certify)(&receipt) {
             Ok(pdf) => Ok(tagged(&headers, "application/pdf", pdf)),
@@ -148,13 +157,17 @@ pub(crate) async fn certificate(
 /// A text out of the anchor that has a time-stamp, or out of the first.
 async fn part(
     service: Shared,
+    caller: Caller,
     headers: HeaderMap,
     index: Result<Path<String>, PathRejection>,
+    what: &'static str,
     text: impl FnOnce(&Anchor) -> String + Send + 'static,
 ) -> Result<Response, Problem> {
     let index = read_index(index)?;
     blocking(move || {
+        service.access.may_see(&caller, index)?;
         let receipt = newest(index, &service.engine)?;
+        service.access.may_export(&caller, index, what, &service.engine)?;
         let stamped = receipt.anchors.iter().find(|anchor| !anchor.timestamps.is_empty());
         Ok(tagged(&headers, TEXT, text(stamped.unwrap_or(&receipt.anchors[0])).into_bytes()))
     })

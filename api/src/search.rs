@@ -4,11 +4,12 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use serde::{Deserialize, Serialize};
-use timemark_ingest::{Engine, Outcome, ScanOptions, compare, near_code};
+use timemark_ingest::{Outcome, ScanOptions, compare, near_code};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::{Access, Caller, Sight};
 use crate::problem::{Kind, ProblemJson};
-use crate::service::Shared;
+use crate::service::{Service, Shared};
 use crate::told::{Entry, MatchJson};
 use crate::upload::{Fields, Taking};
 use crate::works::limit;
@@ -42,6 +43,7 @@ pub(crate) struct Hits {
 )]
 pub(crate) async fn by_words(
     State(service): State<Shared>,
+    caller: Caller,
     words: Result<Query<Words>, QueryRejection>,
 ) -> Result<Json<Hits>, Problem> {
     let Query(words) = words?;
@@ -51,15 +53,24 @@ pub(crate) async fn by_words(
     }
     blocking(move || {
         service.make_words_findable();
-        hits(&words.q, limit, &service.engine)
+        hits(&words.q, limit, &caller, &service)
     })
     .await?
     .map(|works| Json(Hits { works }))
 }
 
-/// Registrations that have the words, best first.
-pub(crate) fn hits(query: &str, limit: usize, engine: &Engine) -> Result<Vec<Entry>, Problem> {
-    let found = engine.index.search(query, limit).map_err(Problem::internal)?;
+/// Registrations that have the words and that somebody sees, best first.
+pub(crate) fn hits(
+    query: &str,
+    limit: usize,
+    caller: &Caller,
+    service: &Service,
+) -> Result<Vec<Entry>, Problem> {
+    let engine = &service.engine;
+    let found = match Access::is_narrow(caller) {
+        true => own_hits(query, limit, caller, service)?,
+        false => engine.index.search(query, limit).map_err(Problem::internal)?,
+    };
     let entries = found.into_iter().map(|index| Entry::at(index, engine));
     let works: Vec<Option<Entry>> = entries.collect::<Result<_, _>>()?;
     Ok(works.into_iter().flatten().collect())
@@ -96,6 +107,7 @@ pub(crate) struct Near {
 )]
 pub(crate) async fn by_code(
     State(service): State<Shared>,
+    caller: Caller,
     code: Result<Query<Code>, QueryRejection>,
 ) -> Result<Json<Near>, Problem> {
     let Query(code) = code?;
@@ -106,9 +118,39 @@ pub(crate) async fn by_code(
     if radius > RADIUS_MAX {
         return Err(Problem::bad_request(format!("radius is 0 to {RADIUS_MAX}")));
     }
-    let near = blocking(move || near_code(pdq, radius, &service.engine)).await?;
-    let near = near.map_err(Problem::internal)?;
-    Ok(Json(Near { matches: near.iter().take(limit).map(MatchJson::of).collect() }))
+    blocking(move || {
+        let near = near_code(pdq, radius, &service.engine).map_err(Problem::internal)?;
+        let near = near.iter().map(MatchJson::of).collect();
+        let (mut matches, _) = service.access.visible(&caller, near, u64::MAX, &service.engine)?;
+        matches.truncate(limit);
+        Ok(Json(Near { matches }))
+    })
+    .await?
+}
+
+/// The best hits that somebody sees who does not see everything: more are asked for, until enough are theirs.
+fn own_hits(
+    query: &str,
+    limit: usize,
+    caller: &Caller,
+    service: &Service,
+) -> Result<Vec<u64>, Problem> {
+    let mut ask = limit;
+    loop {
+        let found = service.engine.index.search(query, ask).map_err(Problem::internal)?;
+        let all = found.len();
+        let mut own = Vec::new();
+        for index in found {
+            if service.access.sight(caller, index)? != Sight::Hidden {
+                own.push(index);
+            }
+        }
+        own.truncate(limit);
+        if own.len() == limit || all < ask || ask >= HITS_MAX {
+            return Ok(own);
+        }
+        ask = (ask * 16).min(HITS_MAX);
+    }
 }
 
 /// A picture to compare with every work.
@@ -146,25 +188,32 @@ pub(crate) struct Compared {
 )]
 pub(crate) async fn by_picture(
     State(service): State<Shared>,
+    caller: Caller,
     request: Request,
 ) -> Result<Json<Compared>, Problem> {
     let place = service.place_for_upload().await?;
     let mut form = service.form(request, &SEARCH_FIELDS).await?;
     let upload = form.take_upload("picture")?;
     let turn = service.turn_to_compare().await?;
-    let outcome = blocking(move || {
+    let compared = blocking(move || {
         let outcome = compare(upload.path(), &service.engine, ScanOptions::default());
         drop((upload, turn, place));
-        outcome
+        tell(&outcome?, &caller, &service)
     });
-    match outcome.await?? {
-        Outcome::Error(reason) => Err(Problem::new(Kind::UnreadablePicture, reason)),
-        outcome => Ok(Json(Compared {
-            status: outcome.status(),
-            matches: outcome.matches().iter().map(MatchJson::copy).collect(),
-            related: outcome.related().iter().map(MatchJson::of).collect(),
-        })),
+    compared.await?.map(Json)
+}
+
+fn tell(outcome: &Outcome, caller: &Caller, service: &Service) -> Result<Compared, Problem> {
+    if let Outcome::Error(reason) = outcome {
+        return Err(Problem::new(Kind::UnreadablePicture, reason));
     }
+    let seen =
+        |found: Vec<MatchJson>| service.access.visible(caller, found, u64::MAX, &service.engine);
+    let (matches, hidden) = seen(outcome.matches().iter().map(MatchJson::copy).collect())?;
+    let (related, _) = seen(outcome.related().iter().map(MatchJson::of).collect())?;
+    // Where all that it is a copy of is somebody else's, it is a copy of nothing of theirs.
+    let status = if matches.is_empty() && hidden > 0 { CLEAR } else { outcome.status() };
+    Ok(Compared { status, matches, related })
 }
 
 const SEARCH_FIELDS: Fields = Fields { files: &[("picture", Taking::Disk)], texts: &[] };
@@ -174,3 +223,7 @@ const RADIUS_DEFAULT: u32 = 31;
 const RADIUS_MAX: u32 = 64;
 /// Longest text to search for: as much as is looked up of it.
 pub(crate) const QUERY_CHARS_MAX: usize = 256;
+/// As an outcome says it.
+const CLEAR: &str = "clear";
+/// Most hits that are looked through for somebody's own.
+const HITS_MAX: usize = 20_000;

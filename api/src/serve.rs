@@ -1,7 +1,7 @@
 //! Puts a router on a socket, and takes it off again without breaking off an answer.
 //!
-//! HTTP/1.1 only: TLS and newer versions are a reverse proxy's work. Every limit against slow and many clients
-//! is here.
+//! HTTP/1.1 only: newer versions are a reverse proxy's work. TLS is in tls.rs. Every limit against slow and many
+//! clients is here.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,13 +14,15 @@ use axum::http::StatusCode;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower_http::timeout::TimeoutLayer;
+
+pub use crate::tls::{Tls, TlsError};
 
 /// Most connections at once; further ones wait to be accepted. A connection has one request at a time.
 pub const CONNECTIONS_MAX: usize = 512;
@@ -41,15 +43,16 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Serves until SIGTERM or SIGINT, then finishes the requests in flight. `ready` learns the address, whose port
 /// the system chooses where `listen` says 0.
 pub fn serve(listen: SocketAddr, router: Router, ready: impl FnOnce(SocketAddr)) -> io::Result<()> {
-    serve_within(listen, router, REQUEST_TIME_MAX, ready)
+    serve_within(listen, router, REQUEST_TIME_MAX, None, ready)
 }
 
-/// As [`serve`], for a server that takes in files: a request may take so long. When this returns, what requests began has
+/// As [`serve`], for a server that takes in files: a request may take so long. With `tls` it speaks nothing else. When this returns, what requests began has
 /// come to its end.
 pub fn serve_within(
     listen: SocketAddr,
     router: Router,
     request_time_max: Duration,
+    tls: Option<Tls>,
     ready: impl FnOnce(SocketAddr),
 ) -> io::Result<()> {
     let listener = bind(listen)?;
@@ -66,7 +69,7 @@ pub fn serve_within(
         let stop = async {
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
         };
-        until(listener, router, request_time_max, stop).await
+        until(listener, router, request_time_max, tls, stop).await
     })
     // The runtime goes here, and waits for the threads that may block.
 }
@@ -84,13 +87,14 @@ pub async fn serve_until(
     router: Router,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    until(listener, router, REQUEST_TIME_MAX, stop).await
+    until(listener, router, REQUEST_TIME_MAX, None, stop).await
 }
 
 async fn until(
     listener: TcpListener,
     router: Router,
     request_time_max: Duration,
+    tls: Option<Tls>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -111,9 +115,20 @@ async fn until(
         };
         match next {
             Ok((place, stream)) => {
-                let (router, stopped) = (router.clone(), stopped.clone());
+                let (router, stopped, tls) = (router.clone(), stopped.clone(), tls.clone());
                 connections.spawn(async move {
-                    answer_connection(stream, router, request_time_max, stopped).await;
+                    // Answers are short; without this the last packet of one waits for the client's acknowledgement.
+                    let _ = stream.set_nodelay(true);
+                    match tls {
+                        None => answer_connection(stream, router, request_time_max, stopped).await,
+                        Some(tls) => {
+                            // What goes wrong with a greeting concerns its client only.
+                            let greeted = timeout(HEAD_TIME_MAX, tls.accept(stream)).await;
+                            if let Ok(Ok(stream)) = greeted {
+                                answer_connection(stream, router, request_time_max, stopped).await;
+                            }
+                        }
+                    }
                     drop(place);
                 });
             }
@@ -129,13 +144,11 @@ async fn until(
 }
 
 async fn answer_connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     router: Router,
     request_time_max: Duration,
     mut stopped: watch::Receiver<()>,
 ) {
-    // Answers are short; without this the last packet of one waits for the client's acknowledgement.
-    let _ = stream.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME_MAX)

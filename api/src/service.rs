@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY};
+use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
+use timemark_accounts::Accounts;
 use timemark_ingest::{Engine, Registration, Status};
 use timemark_verify::{Policy, Receipt, Trust, TrustTold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,7 +23,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::guard::{guard, guard_page};
+use crate::access::{self, Access, admit};
+use crate::guard::{Reach, guard, guard_page};
 use crate::idempotency::Keys;
 use crate::operation::{self, Metrics, observe};
 use crate::problem::{Kind, uniform};
@@ -58,6 +60,12 @@ pub struct Archive {
     pub upload_bytes_max: u64,
     /// Its time-stamp authority, if it has one.
     pub authority: Option<tsa::Respond>,
+    /// Who may use it; where there is no account, everybody may who reaches it.
+    pub accounts: Accounts,
+    /// What makes the first account, where there is none ([`timemark_accounts::setup_token`]).
+    pub setup: Option<String>,
+    /// How it is reached.
+    pub reach: Reach,
     /// Makes the certificate (PDF) of a receipt of its log.
     pub certify: Certify,
     /// The verifier's page, if it was built: one file that needs no server.
@@ -88,6 +96,7 @@ pub(crate) struct Service {
     pub policy_text: String,
     pub certify: Certify,
     pub verifier: Option<pages::Verifier>,
+    pub access: Access,
     told: TrustTold,
     uploads_dir: PathBuf,
     pub upload_bytes_max: u64,
@@ -105,10 +114,14 @@ pub(crate) struct Service {
     document: OnceLock<String>,
 }
 
-/// The service over an archive; an error if its policy cannot be read.
-pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> {
+/// The service over an archive; an error if its policy or its accounts cannot be read.
+pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let reach = Arc::new(archive.reach);
+    let access = Access::new(archive.accounts, reach.is_secure(), archive.setup.as_deref());
+    access.settle_intentions(&archive.engine)?;
     let service = Arc::new(Service {
+        access,
         policy: Policy::parse(archive.trust.as_bytes())?,
         told: TrustTold::given(archive.trust.as_bytes()),
         policy_text: archive.trust,
@@ -142,6 +155,7 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))
         .routes(routes!(document))
+        .merge(access::routes())
         .layer(within(REQUEST_TIME_MAX));
     let uploads = OpenApiRouter::new()
         .routes(routes!(works::create))
@@ -149,7 +163,10 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
         .routes(routes!(verify::verify))
         .routes(routes!(search::by_picture))
         .layer(within(UPLOAD_TIME_MAX));
-    let own = quick.merge(uploads).layer(from_fn(guard)).with_state(service.clone());
+    let guarded = from_fn_with_state(reach.clone(), guard);
+    let admitted = from_fn_with_state(service.clone(), admit);
+    let own = quick.merge(uploads).layer(admitted.clone()).layer(guarded.clone());
+    let own = own.with_state(service.clone());
     // What a log publishes is public once it is published. Here it may be that of somebody who publishes nothing: pages of
     // strangers would read from it what lies on this machine.
     let mut log = OpenApiRouter::new()
@@ -158,16 +175,22 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
     if let Some(respond) = archive.authority {
         log = log.merge(tsa::documented(respond));
     }
-    let log = log.layer(map_response(for_no_other_site)).layer(from_fn(guard));
+    let log = log.layer(map_response(for_no_other_site)).layer(admitted).layer(guarded);
     let public = OpenApiRouter::new().routes(routes!(operation::healthz)).merge(log);
     let public = public.layer(within(REQUEST_TIME_MAX));
     let described = OpenApiRouter::with_openapi(openapi::Description::openapi());
     let (router, document) = described.merge(own).merge(public).split_for_parts();
+    service.access.learn(&document);
     let _ = service.document.set(openapi::text(document));
     let pages = pages::router(service.clone());
-    let router = router
-        .merge(pages.layer(from_fn(guard_page)).layer(within(REQUEST_TIME_MAX)))
-        .fallback(pages::missing);
+    let pages = pages
+        .layer(from_fn_with_state(service.clone(), admit))
+        .layer(from_fn_with_state(reach.clone(), guard_page));
+    let router = router.merge(pages.layer(within(REQUEST_TIME_MAX))).fallback(pages::missing);
+    let router = match reach.is_secure() {
+        true => router.layer(map_response(by_tls_from_now_on)),
+        false => router,
+    };
     Ok(layered(router, service.metrics.clone()))
 }
 
@@ -190,6 +213,13 @@ fn layered(router: Router, metrics: Arc<Metrics>) -> Router {
 async fn document(State(service): State<Shared>) -> Response {
     let text = service.document.get().cloned().unwrap_or_default();
     ([(CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// Browsers ask by TLS alone from then on (RFC 6797).
+async fn by_tls_from_now_on(mut response: Response) -> Response {
+    let year = HeaderValue::from_static("max-age=31536000");
+    response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, year);
+    response
 }
 
 async fn for_no_other_site(mut response: Response) -> Response {

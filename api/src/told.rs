@@ -83,6 +83,16 @@ impl MatchJson {
     }
 }
 
+impl MatchJson {
+    /// Tells of another registration of the same work.
+    pub(crate) fn tell_of(&mut self, entry: Entry) {
+        self.index = entry.index;
+        self.file = entry.file;
+        self.title = entry.title;
+        self.claimant = entry.claimant;
+    }
+}
+
 /// Rounded to what is worth saying.
 pub fn four_places(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
@@ -104,7 +114,7 @@ pub(crate) struct Registered {
     /// What an IPFS node calls the same bytes.
     dag_cid: Option<String>,
     /// The number of its entry in the log.
-    index: u64,
+    pub index: u64,
     /// Whether the bytes of the work are kept.
     kept: Option<bool>,
     /// Where its receipt is.
@@ -115,7 +125,10 @@ pub(crate) struct Registered {
     /// The kinds of fingerprints by which edited copies are found; none for what is no picture.
     fingerprints: Vec<String>,
     /// Earlier works of the same bytes by others, and those that look alike.
-    similar: Vec<MatchJson>,
+    pub similar: Vec<MatchJson>,
+    /// How many more there are that the account does not see; absent where there are none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub similar_of_others: usize,
     /// What was said now and is not in the earlier claim of a duplicate.
     not_taken: Vec<&'static str>,
 }
@@ -143,6 +156,7 @@ impl Registered {
             quorum: engine.log.has_quorum(index),
             fingerprints: claim.fingerprints.iter().map(|f| f.kind().to_owned()).collect(),
             similar: registration.similar.iter().map(MatchJson::of).collect(),
+            similar_of_others: 0,
             not_taken: registration.not_taken.clone(),
         }
     }
@@ -207,6 +221,10 @@ impl Entry {
             receipt: claim.map(|_| receipt_path(index)),
         }
     }
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn receipt_path(index: u64) -> String {

@@ -11,11 +11,14 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use timemark_ingest::{Engine, Status, Submission, check_texts, register};
+use timemark_ingest::{
+    Engine, Record, RegisterError, Registration, Status, Submission, check_texts, register,
+};
 use timemark_verify::{ContentId, Receipt};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::accept::tagged;
+use crate::access::{Access, Caller, Sight};
 use crate::idempotency;
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
@@ -61,6 +64,7 @@ pub(crate) struct RegisterForm {
     responses(
         (status = 201, description = "registered", body = Registered, headers(("Location" = String))),
         (status = 200, description = "registered before", body = Registered, headers(("Location" = String))),
+        (status = 409, description = "another account registered it for the same claimant", body = ProblemJson, content_type = "application/problem+json"),
         (status = 413, description = "too long", body = ProblemJson, content_type = "application/problem+json"),
         (status = 415, description = "no form", body = ProblemJson, content_type = "application/problem+json"),
         (status = 422, description = "it cannot be registered", body = ProblemJson, content_type = "application/problem+json"),
@@ -68,6 +72,7 @@ pub(crate) struct RegisterForm {
 )]
 pub(crate) async fn create(
     State(service): State<Shared>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
     let key = idempotency::key(request.headers())?;
@@ -77,13 +82,15 @@ pub(crate) async fn create(
     let flags = (form.flag("hash_only")?, form.flag("bytes_only")?);
     check_texts(&submission(&form))?;
     if let Some(key) = key {
+        // Each account has keys of its own.
+        let key = caller.account_id().map_or_else(|| key.clone(), |id| format!("{id} {key}"));
         service.keys.bind(&key, digest(&form, &upload))?;
     }
     // From here on it goes to its end, whether or not the client waits for it.
     let working = service.clone();
     let registered = blocking(move || {
         let _place = place; // as long as it is worked on, not as long as somebody waits
-        let registered = register_form(&form, &upload, flags, &working);
+        let registered = register_form(&form, &upload, flags, &caller, &working);
         working.note_registration(&registered);
         registered
     });
@@ -100,6 +107,7 @@ fn register_form(
     form: &Form,
     upload: &Upload,
     (hash_only, bytes_only): (bool, bool),
+    caller: &Caller,
     service: &Service,
 ) -> Result<(Status, Registered), Problem> {
     let name = upload.name.as_deref().unwrap_or("unnamed");
@@ -112,10 +120,42 @@ fn register_form(
     if Receipt::is_receipt(&upload.start) {
         return Err(Problem::new(Kind::NotAWork, "it is a receipt, which is about a work"));
     }
-    let engine = &service.engine;
-    let registration = register(upload.path(), &submission, engine)?;
+    let registering = || register(upload.path(), &submission, &service.engine);
+    register_for(caller, upload.sha256, name, &submission, service, registering)
+}
+
+/// Registers on behalf of a caller: whose the entry is, is known whatever happens meanwhile.
+pub(crate) fn register_for(
+    caller: &Caller,
+    sha256: [u8; 32],
+    name: &str,
+    submission: &Submission<'_>,
+    service: &Service,
+    registering: impl FnOnce() -> Result<Registration, RegisterError>,
+) -> Result<(Status, Registered), Problem> {
+    let (engine, access) = (&service.engine, &service.access);
+    let claimant = submission.claimant.unwrap_or_default();
+    let intention = access.intend(caller, sha256, claimant, engine)?;
+    let registration = match registering() {
+        Ok(registration) => registration,
+        Err(error) => {
+            let problem = Problem::from(error);
+            // Where the fault is ours the work may be in the log: the next start looks for it.
+            if let Some(intention) = intention.filter(|_| !problem.is_ours()) {
+                access.accounts.registered(&intention, None)?;
+            }
+            return Err(problem);
+        }
+    };
     service.note_behind_if(&registration);
-    Ok((registration.status, Registered::of(name, &registration, engine)))
+    let mut registered = Registered::of(name, &registration, engine);
+    if let Some(intention) = intention {
+        access.registered(caller, &intention, registered.index)?;
+    }
+    let similar = std::mem::take(&mut registered.similar);
+    (registered.similar, registered.similar_of_others) =
+        access.visible(caller, similar, registered.index, engine)?;
+    Ok((registration.status, registered))
 }
 
 fn submission(form: &Form) -> Submission<'_> {
@@ -152,10 +192,10 @@ fn digest(form: &Form, upload: &Upload) -> [u8; 32] {
 pub(crate) struct Part {
     /// What the page before said under `next`.
     #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
-    cursor: Option<String>,
-    /// Most registrations on a page.
+    pub cursor: Option<String>,
+    /// Most on a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u64>,
+    pub limit: Option<u64>,
 }
 
 /// A page of registrations, newest first.
@@ -169,27 +209,56 @@ pub(crate) struct WorksPage {
 
 /// List registrations, newest first
 ///
-/// What is registered meanwhile changes no page that follows.
+/// What is registered meanwhile changes no page that follows. Creators see what they registered.
 #[utoipa::path(
     get, path = "/v1/works", tag = "works", operation_id = "list_works", params(Part),
     responses((status = 200, body = WorksPage))
 )]
 pub(crate) async fn list(
     State(service): State<Shared>,
+    caller: Caller,
     part: Result<Query<Part>, QueryRejection>,
 ) -> Result<Json<WorksPage>, Problem> {
     let Query(part) = part?;
     let limit = limit(part.limit)?;
     let before = part.cursor.as_deref().map(read_cursor).transpose()?;
     blocking(move || {
-        let (works, next) = page(before, limit, &service.engine)?;
+        let (works, next) = page(before, limit, &caller, &service)?;
         Ok(Json(WorksPage { works, next: next.map(cursor) }))
     })
     .await?
 }
 
-/// Registrations before this entry, newest first, and where the next page begins.
+/// The registrations before this entry that somebody sees, newest first, and where the next page begins.
 pub(crate) fn page(
+    before: Option<u64>,
+    limit: usize,
+    caller: &Caller,
+    service: &Service,
+) -> Result<(Vec<Entry>, Option<u64>), Problem> {
+    match Access::is_narrow(caller) {
+        true => own_page(before, limit, caller, service),
+        false => whole_page(before, limit, &service.engine),
+    }
+}
+
+/// What somebody who does not see everything sees.
+fn own_page(
+    before: Option<u64>,
+    limit: usize,
+    caller: &Caller,
+    service: &Service,
+) -> Result<(Vec<Entry>, Option<u64>), Problem> {
+    let size = service.engine.registry.len().map_err(Problem::internal)?;
+    let before = before.unwrap_or(size).min(size);
+    let indices = service.access.seen(caller, before, limit)?;
+    let last = indices.last().copied().filter(|last| indices.len() == limit && *last > 0);
+    let entries = indices.into_iter().map(|index| Entry::at(index, &service.engine));
+    let works: Vec<Option<Entry>> = entries.collect::<Result<_, _>>()?;
+    Ok((works.into_iter().flatten().collect(), last))
+}
+
+fn whole_page(
     before: Option<u64>,
     limit: usize,
     engine: &Engine,
@@ -213,11 +282,11 @@ pub(crate) fn limit(asked: Option<u64>) -> Result<usize, Problem> {
     }
 }
 
-fn cursor(before: u64) -> String {
+pub(crate) fn cursor(before: u64) -> String {
     BASE64URL_NOPAD.encode(&before.to_be_bytes())
 }
 
-fn read_cursor(text: &str) -> Result<u64, Problem> {
+pub(crate) fn read_cursor(text: &str) -> Result<u64, Problem> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
     let before = bytes.and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)));
     before.ok_or_else(|| Problem::bad_request("this cursor was not given out here"))
@@ -257,22 +326,47 @@ pub(crate) struct Work {
 )]
 pub(crate) async fn show(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     cid: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(cid) = cid?;
     let content: ContentId =
         cid.parse().map_err(|_| Problem::new(Kind::BadId, "a work's id is a CID: bafkrei…"))?;
-    let work = blocking(move || work(&content, &service.engine)).await??;
+    let work = blocking(move || work(&content, &caller, &service)).await??;
     let body = serde_json::to_vec(&work).map_err(Problem::internal)?;
     Ok(tagged(&headers, "application/json", body))
 }
 
-fn work(content: &ContentId, engine: &Engine) -> Result<Work, Problem> {
-    let records = engine.registry.by_content(content).map_err(Problem::internal)?;
+/// The registrations of a work that somebody sees, oldest first; an error where there are none. That staff looks at others'
+/// is entered into the log.
+pub(crate) fn registrations(
+    content: &ContentId,
+    caller: &Caller,
+    service: &Service,
+) -> Result<Vec<Record>, Problem> {
+    let engine = &service.engine;
+    let (mut records, mut is_of_others) = (Vec::new(), false);
+    for record in engine.registry.by_content(content).map_err(Problem::internal)? {
+        match service.access.sight(caller, record.index)? {
+            Sight::Hidden => continue,
+            sight => is_of_others |= sight == Sight::Others,
+        }
+        records.push(record);
+    }
     if records.is_empty() {
+        // The same where others did, of whom the caller is not to know.
         return Err(Problem::new(Kind::NotFound, "nobody registered this work here"));
     }
+    if is_of_others {
+        caller.act(engine, "work.view", &content.to_string(), None)?;
+    }
+    Ok(records)
+}
+
+fn work(content: &ContentId, caller: &Caller, service: &Service) -> Result<Work, Problem> {
+    let records = registrations(content, caller, service)?;
+    let engine = &service.engine;
     let place = engine.works.recorded(content).ok();
     Ok(Work {
         work: content.to_string(),

@@ -76,13 +76,18 @@ impl Salter {
         Salter { secret }
     }
 
-    /// HMAC-SHA-256 (RFC 2104) of the claim without its salt.
+    /// The salt of a claim.
     pub(crate) fn salt(&self, claim: &Claim) -> [u8; 32] {
+        self.digest(&claim.unsalted_text())
+    }
+
+    /// HMAC-SHA-256 (RFC 2104) of a text without its salt.
+    pub(crate) fn digest(&self, text: &str) -> [u8; 32] {
         // A key shorter than a block is padded with zeros (RFC 2104).
         let mut block = [0; 64];
         block[..32].copy_from_slice(&self.secret);
         let mut mac = Hmac::<Sha256>::new(&block.into());
-        mac.update(claim.unsalted_text().as_bytes());
+        mac.update(text.as_bytes());
         mac.finalize().into_bytes().into()
     }
 }

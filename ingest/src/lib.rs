@@ -3,6 +3,7 @@
 //! This floor knows the rooms below and connects them; it does not know the command line, HTTP, or which
 //! backends an operator chose.
 
+mod actions;
 mod audit;
 mod creator;
 mod derive;
@@ -24,6 +25,7 @@ pub mod sources;
 mod strength;
 mod walk;
 
+pub use actions::{Act, Acted};
 pub use audit::{ArchiveAudit, audit};
 pub use creator::{CreatorKey, CreatorKeyError};
 pub use derive::DeriveError;
@@ -42,5 +44,5 @@ pub use scan::{
     Summary, compare, near_code, scan,
 };
 pub use strength::Strength;
-pub use timemark_store::Stored;
+pub use timemark_store::{Record, Stored};
 pub use walk::{Found, Sighting, WalkError, named, walk};

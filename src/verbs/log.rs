@@ -1,5 +1,6 @@
-//! `timemark log …`: the log's keys, checkpoint and tiles, its audit, its backups, the erasure of a claim.
+//! `timemark log …`: the log's keys, checkpoint and tiles, its audit, its backups, what the staff did, the erasure of a claim.
 
+mod actions;
 mod backup;
 mod compare;
 mod restore;
@@ -35,7 +36,8 @@ pub(crate) enum Log {
     Audit,
     /// The folder of the public tlog-tiles tree
     TilesDir,
-    /// Erase the claim behind an entry: title, claimant, fingerprints, path
+    Actions(actions::Actions),
+    /// Erase the claim behind an entry: title, claimant, fingerprints, path; or what an action says
     ///
     /// The entry, its number and every receipt handed out stay valid. Exact copies of the work are still
     /// found; edited ones no longer are.
@@ -70,6 +72,7 @@ impl Log {
                 print_bytes(&[dir.as_os_str().as_encoded_bytes(), b"\n"].concat())?;
             }
             Log::Audit => return audit(archive),
+            Log::Actions(verb) => return verb.run(archive),
             Log::RotateKeys(verb) => return verb.run(archive),
             Log::Backup(verb) => return verb.run(archive),
             Log::Restore(verb) => return verb.run(archive),

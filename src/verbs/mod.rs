@@ -1,5 +1,6 @@
 //! What the program can do: one file per verb.
 
+pub(crate) mod account;
 pub(crate) mod bundle;
 pub(crate) mod certificate;
 pub(crate) mod export;

@@ -6,21 +6,24 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use timemark_accounts::Accounts;
 use timemark_api::service::{Archive, Certify, NoCertificate, SERVICE_TIME_MAX, router};
+use timemark_api::{Reach, Tls};
 use timemark_certificate::CertificateError;
 use timemark_ingest::Engine;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::open;
-use crate::outcome::{Answer, error_words, print_line, remark};
+use crate::outcome::{Answer, error_words, print_line};
 use crate::registering::{STAMP_INTERVAL, stamp};
 use crate::verbs::{bundle, certificate, store};
 
 /// Serve the archive: register, verify, search and read the log over HTTP (docs/api.md)
 ///
-/// There are no accounts: whoever reaches it may do everything. So it listens on this machine only, and answers no page of
-/// another site. It has the archive to itself while it runs.
+/// Until there are accounts, whoever reaches it may do everything: it listens on this machine only, answers no page of
+/// another site, and prints a link by which the first administrator is made. With accounts it may listen elsewhere, by TLS.
+/// It has the archive to itself while it runs.
 #[derive(clap::Args)]
 pub(crate) struct Serve {
     /// Where to listen
@@ -37,6 +40,18 @@ pub(crate) struct Serve {
     /// The verifier's page, which scripts/page.sh builds [default: verify.html beside this program, if it is there]
     #[arg(long, value_name = "FILE", conflicts_with = "public_log")]
     page: Option<PathBuf>,
+    /// The name by which others ask, such as archive.example; needed where it is reached from other machines
+    #[arg(long, value_name = "NAME", conflicts_with = "public_log")]
+    public_host: Option<String>,
+    /// The certificates for TLS as PEM, the server's own first
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "public_log")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the first certificate as PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// A reverse proxy in front of it speaks TLS, and passes on the Host that it was asked for
+    #[arg(long, requires = "public_host", conflicts_with_all = ["public_log", "tls_cert"])]
+    behind_proxy: bool,
     /// Write a line of JSON about each request to standard error
     #[arg(long, conflicts_with = "public_log")]
     log: bool,
@@ -65,14 +80,15 @@ impl Serve {
     }
 
     fn whole(&self, archive: &Path) -> Result<()> {
-        ensure!(
-            self.listen.ip().is_loopback(),
-            "{} can be reached from other machines, and whoever reaches the archive may do everything with it, as there \
-             are no accounts yet: listen on 127.0.0.1, or serve with --public-log only what is public",
-            self.listen
-        );
+        let tls = self.tls()?;
         tell_of_requests(self.log)?;
         let engine = Arc::new(open::open(archive)?);
+        let accounts = open::accounts(archive)?;
+        self.check_reach(&accounts)?;
+        let setup = match accounts.any() {
+            true => None,
+            false => Some(timemark_accounts::setup_token()?),
+        };
         let authority = match open::has_authority(archive) {
             true => Some(super::tsa::respond(Arc::new(open::authority(archive)?))),
             false => None,
@@ -87,15 +103,30 @@ impl Serve {
             uploads_dir: open::uploads_dir(archive)?,
             upload_bytes_max: self.upload_max << 20,
             authority,
-        })?;
+            accounts,
+            setup: setup.clone(),
+            reach: Reach { public_host: self.public_host.clone(), tls: tls.is_some() },
+        })
+        .map_err(|error| anyhow!(error))?;
         engine.works.start_sending();
         let mut printed = Ok(());
-        let ready = |address| printed = print_line(&format!("listening on http://{address}"));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let ready = |address| {
+            let url = format!("{scheme}://{address}");
+            let first = setup.iter().try_for_each(|token| {
+                print_line(
+                    "everybody on this machine may do everything, until there is an account",
+                )?;
+                print_line(&format!("the first administrator, within an hour: {url}/setup#{token}"))
+            });
+            printed = first.and_then(|()| print_line(&format!("listening on {url}")));
+        };
         let (ended, end) = mpsc::channel();
         let served = thread::scope(|scope| {
             let engine = &engine;
             scope.spawn(move || endorse_now_and_then(engine, &end));
-            let served = timemark_api::serve_within(self.listen, router, SERVICE_TIME_MAX, ready);
+            let served =
+                timemark_api::serve_within(self.listen, router, SERVICE_TIME_MAX, tls, ready);
             drop(ended);
             served
         });
@@ -106,6 +137,45 @@ impl Serve {
         let settled = open::settle(archive, &engine);
         served.with_context(|| self.listen.to_string())?;
         printed.and(settled)
+    }
+}
+
+impl Serve {
+    fn tls(&self) -> Result<Option<Tls>> {
+        let (Some(certificates), Some(key)) = (&self.tls_cert, &self.tls_key) else {
+            return Ok(None);
+        };
+        let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
+        let tls = Tls::of_pem(&read(certificates)?, &read(key)?);
+        Ok(Some(tls.with_context(|| certificates.display().to_string())?))
+    }
+
+    /// Nobody from elsewhere gets in without an account, nor without TLS.
+    fn check_reach(&self, accounts: &Accounts) -> Result<()> {
+        let is_local = self.listen.ip().is_loopback();
+        ensure!(
+            accounts.any() || (is_local && self.public_host.is_none()),
+            "{} can be reached from other machines, and whoever reaches the archive may do everything with it, as there \
+             are no accounts yet: make the first (`timemark account add NAME --role administrator`), listen on 127.0.0.1, \
+             or serve with --public-log only what is public",
+            self.listen
+        );
+        let has_tls = self.tls_cert.is_some() || self.behind_proxy;
+        ensure!(
+            has_tls || (is_local && self.public_host.is_none()),
+            "keys and sessions do not go over the network in the clear: give --tls-cert and --tls-key, or --behind-proxy"
+        );
+        ensure!(
+            is_local || self.public_host.is_some(),
+            "by which name is it asked from other machines? Give --public-host"
+        );
+        let plain = |name: &str| {
+            let is_name = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+            !name.is_empty() && name.len() <= 253 && name.bytes().all(is_name)
+        };
+        let name = self.public_host.as_deref();
+        ensure!(name.is_none_or(plain), "--public-host is a name without scheme, port or path");
+        Ok(())
     }
 }
 
@@ -138,10 +208,7 @@ fn endorse_now_and_then(engine: &Engine, end: &mpsc::Receiver<()>) {
             return;
         }
         if size > 0 && engine.log.has_quorum(size - 1) == Some(false) {
-            let last = engine.log.receipt(size - 1);
-            if let Err(error) = last.and_then(|mut last| engine.log.refresh(&mut last)) {
-                remark(&format!("the witnesses could not be asked: {error}"));
-            }
+            engine.log.cosign_newest();
         }
     }
 }

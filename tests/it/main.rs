@@ -1,7 +1,9 @@
 //! Everything that is true of the whole building, in one test binary.
 #![cfg(test)]
 
+mod access;
 mod accuracy;
+mod actions;
 mod archive;
 mod bad_input;
 mod bundles;

@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
+    ("timemark-accounts", &[]),
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
     ("timemark-certificate", &["timemark-verify"]),
@@ -29,7 +30,7 @@ const EDGES: [(&str, &[&str]); 13] = [
         ],
     ),
     // Works, registry and index it reaches through ingest::Engine alone.
-    ("timemark-api", &["timemark-ingest", "timemark-tlog", "timemark-verify"]),
+    ("timemark-api", &["timemark-accounts", "timemark-ingest", "timemark-tlog", "timemark-verify"]),
     ("timemark-bundle", &["timemark-verify"]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
@@ -37,6 +38,7 @@ const EDGES: [(&str, &[&str]); 13] = [
     (
         "timemark",
         &[
+            "timemark-accounts",
             "timemark-api",
             "timemark-bundle",
             "timemark-certificate",
@@ -115,6 +117,7 @@ fn words_stand_only_where_they_belong() {
         (
             "std::fs",
             &[
+                "accounts/",
                 "api/src/tiles.rs",
                 "src/",
                 "tlog/src/files.rs",
@@ -194,6 +197,7 @@ fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for room in [
         "src",
+        "accounts",
         "api",
         "certificate",
         "index",

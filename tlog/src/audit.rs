@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 
 use timemark_verify::merkle::{Hash, leaf_hash};
-use timemark_verify::{Claim, Leaf};
+use timemark_verify::{Action, Claim, Leaf};
 
 use crate::claims::{Checkpoints, CheckpointsReader};
 use crate::folder::{checkpoints_path, put_entry, read_tile, tiles_dir};
@@ -17,7 +17,7 @@ use crate::{Log, LogError};
 pub struct AuditReport {
     /// Entries hashed.
     pub entries: u64,
-    /// Entries whose claim was erased.
+    /// Entries whose claim, or other text, was erased.
     pub claims_erased: u64,
     /// Tiles compared with what the entries give.
     pub tiles: u64,
@@ -166,6 +166,15 @@ impl Log {
             report.claims_erased += 1;
             return;
         };
+        if Action::is_entry(&entry.leaf) {
+            let fault = match Action::parse(claim) {
+                Ok(action) if action.to_entry()[..] == entry.leaf[..] => return,
+                Ok(_) => "its text is not the one that it commits to".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            report.findings.push(format!("entry {}: {fault}", entry.index));
+            return;
+        }
         let fault = match (Leaf::parse(&entry.leaf), Claim::parse(claim)) {
             (Err(error), _) => error.to_string(),
             (Ok(None), _) => return, // of a later kind

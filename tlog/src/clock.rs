@@ -59,6 +59,12 @@ impl Clock {
     }
 }
 
+/// What the system's clock says, in seconds since 1970, whether or not it was set meanwhile: for when things run out, and
+/// for what says of its time that it is no proof.
+pub fn system_seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// The system's clock was set while this process ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

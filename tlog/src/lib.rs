@@ -46,7 +46,7 @@ use timemark_verify::FormatError;
 
 pub use audit::AuditReport;
 pub use authority::{AuthorityClient, AuthorityError, Token};
-pub use clock::{Clock, ClockStepped, Reading};
+pub use clock::{Clock, ClockStepped, Reading, system_seconds};
 pub use endorsing::{Endorsers, Stamped};
 pub use folder::tiles_dir;
 pub use history::{History, Newest, Standing};
@@ -144,6 +144,12 @@ pub enum LogError {
     /// The batch in which this entry stood failed.
     #[error(transparent)]
     Batch(Arc<LogError>),
+    /// What this entry publishes is no work, and has no receipt.
+    #[error("entry {index} registers no work")]
+    NoWork {
+        /// The entry's number.
+        index: u64,
+    },
     /// There is no entry of this number.
     #[error("the log has no entry {index}: it holds {size}")]
     NoEntry {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread;
 
 use timemark_verify::merkle::{self, Hash, leaf_hash};
-use timemark_verify::{Checkpoint, Claim, FormatError, Leaf, Note, Receipt};
+use timemark_verify::{Action, Checkpoint, Claim, FormatError, Leaf, Note, Receipt};
 
 use crate::claims::{Checkpoints, Claims};
 use crate::disk::{Disk, Folder};
@@ -87,9 +87,9 @@ pub struct Log {
 pub struct Entry {
     /// Its number.
     pub index: u64,
-    /// The bytes that the log publishes; [`Leaf::parse`] reads them.
+    /// The bytes that the log publishes; [`Leaf::parse`] reads those of a work.
     pub leaf: Vec<u8>,
-    /// The claim behind it, unless it was erased.
+    /// The text behind it, unless it was erased: a claim, or what its kind has.
     pub claim: Option<String>,
     /// Where the checkpoint of its batch lies.
     pub(crate) checkpoint_at: u64,
@@ -263,13 +263,29 @@ impl Log {
         self.check_with_witnesses()?;
         let leaf = Leaf::of(claim);
         let entry = BatchEntry { leaf: leaf.to_bytes().to_vec(), claim: text };
+        let (index, note) = self.sequenced(entry)?;
+        let note = self.cosigned(index).unwrap_or(note);
+        self.receipt_at(claim.clone(), leaf, index, note)
+    }
+
+    /// Appends what somebody of the staff did, and returns the number of the entry once it is as durable and published
+    /// as a claim. It has no receipt, and nobody waits for witnesses.
+    pub fn append_action(&self, action: &Action) -> Result<u64, LogError> {
+        let text = action.to_text();
+        if Action::parse(&text)? != *action {
+            let reason = "its text says something else than it does";
+            return Err(FormatError::new("action", reason).into());
+        }
+        self.check_with_witnesses()?;
+        let entry = BatchEntry { leaf: action.to_entry().to_vec(), claim: text };
+        self.sequenced(entry).map(|(index, _)| index)
+    }
+
+    /// The number of an entry whose batch is durable and published, and the checkpoint of the batch.
+    fn sequenced(&self, entry: BatchEntry) -> Result<(u64, Note), LogError> {
         let (outcome, position) = self.commit_with_others(entry);
         match outcome.get() {
-            Some(Ok(batch)) => {
-                let index = batch.first + position;
-                let note = self.cosigned(index).unwrap_or_else(|| batch.note.clone());
-                self.receipt_at(claim.clone(), leaf, index, note)
-            }
+            Some(Ok(batch)) => Ok((batch.first + position, batch.note.clone())),
             Some(Err(error)) => Err(LogError::Batch(error.clone())),
             None => {
                 Err(LogError::Stopped { reason: "a batch was left without outcome".to_owned() })
@@ -287,8 +303,17 @@ impl Log {
         let records = self.claims.bundle(index / TILE_WIDTH)?;
         let record = records.into_iter().nth((index % TILE_WIDTH) as usize);
         let record = record.ok_or_else(|| damaged("its claim is missing"))?;
-        let claim = record.claim.ok_or(LogError::Erased { index })?;
-        let claim = Claim::parse(&claim)?;
+        let Some(Ok(claim)) = record.claim.as_deref().map(Claim::parse) else {
+            // Only its leaf tells an entry that never had a claim from one whose claim is gone, or is damaged.
+            let entry = self.entries_from(index)?.into_iter().next();
+            let is_work =
+                entry.is_none_or(|e| matches!(Leaf::parse(&e.leaf), Ok(Some(_)) | Err(_)));
+            return Err(match record.claim.as_deref().map(Claim::parse) {
+                _ if !is_work => LogError::NoWork { index },
+                Some(Err(error)) => error.into(),
+                _ => LogError::Erased { index },
+            });
+        };
         let note = match self.first_by_quorum(index) {
             Some(endorsement) => endorsement.note.clone(),
             None => self.completed_at(record.checkpoint_at)?,
@@ -379,7 +404,7 @@ impl Log {
             .collect())
     }
 
-    /// Erases the claim behind an entry. The entry, its number and every proof stay; receipts already
+    /// Erases the claim, or other text, behind an entry. The entry, its number and every proof stay; receipts already
     /// handed out go on to verify, because they carry the claim themselves.
     pub fn erase_claim(&self, index: u64) -> Result<(), LogError> {
         self.check_index(index)?;
@@ -1030,6 +1055,61 @@ mod tests {
         let log = open(&path).unwrap();
         check(3, &log.append(&claim(3)).unwrap());
         assert!(matches!(log.erase_claim(4), Err(LogError::NoEntry { .. })));
+    }
+
+    fn action(i: usize) -> Action {
+        Action {
+            actor: "acc-1".to_owned(),
+            action: "work.view".to_owned(),
+            subject: Some(format!("subject {i}")),
+            detail: None,
+            stated_at: 2_000_000_000,
+            salt: [i as u8; 32],
+        }
+    }
+
+    #[test]
+    fn actions_stand_among_works_and_have_no_receipt() {
+        let (_dir, path) = new_log();
+        let log = open(&path).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let log = &log;
+                scope.spawn(move || {
+                    for i in (thread * 40)..(thread + 1) * 40 {
+                        check(i, &log.append(&claim(i)).unwrap());
+                        log.append_action(&action(i)).unwrap();
+                    }
+                });
+            }
+        });
+        let index = log.append_action(&action(1000)).unwrap();
+        assert_eq!(index, 320);
+        drop(log); // without settling: the journal holds them
+        let log = open(&path).unwrap();
+        assert_clean(&log, 321);
+        assert!(matches!(log.receipt(index), Err(LogError::NoWork { index: 320 })));
+        let entry = log.entries_from(index).unwrap().remove(0);
+        assert_eq!(entry.leaf, action(1000).to_entry());
+        assert_eq!(entry.claim, Some(action(1000).to_text()));
+        log.erase_claim(index).unwrap();
+        assert!(matches!(log.receipt(index), Err(LogError::NoWork { .. })));
+        assert_eq!(log.audit(&mut |_| {}).unwrap().claims_erased, 1);
+    }
+
+    #[test]
+    fn an_action_that_reads_otherwise_gets_no_number() {
+        let (_dir, path) = new_log();
+        let log = open(&path).unwrap();
+        for odd in [
+            Action { action: "work.view\nsubject x".to_owned(), ..action(0) },
+            Action { actor: String::new(), ..action(0) },
+            Action { detail: Some(String::new()), ..action(0) },
+            Action { stated_at: u64::MAX, ..action(0) },
+        ] {
+            assert!(matches!(log.append_action(&odd), Err(LogError::Format(_))), "{odd:?}");
+        }
+        assert_eq!(log.size(), 0);
     }
 
     #[test]

@@ -16,8 +16,10 @@
 //! | evidence that is renewed for decades | [`EvidenceRecord`], [`HashTree`], [`Policy::follow`] | RFC 4998 |
 //! | everything for a court in one file | [`BundleReader`], [`Manifest`] | docs/formats.md |
 //! | every check by itself, and how others repeat it | [`steps`](fn@steps), [`expert_files`] | |
+//! | what the staff did | [`Action`] | docs/formats.md |
 //! | the receipt file | [`Receipt`], [`Anchor`] | docs/formats.md, c2sp.org/tlog-proof |
 
+mod action;
 mod bundle;
 mod certificate;
 mod checkpoint;
@@ -44,6 +46,7 @@ mod verdict;
 #[cfg(target_arch = "wasm32")]
 mod wasm;
 
+pub use action::Action;
 pub use bundle::{
     Bundle, BundleFault, BundleItem, BundleOutcome, BundleReader, Entry, ItemOutcome, Manifest,
     ManifestFile, Profile, clash, end_of_archive, is_bundle_path, local_header,

@@ -45,6 +45,17 @@ pub(crate) fn router(service: Shared) -> Router {
         .with_state(service)
 }
 
+/// What a page shows, as the operation of which it shows that: the table of permissions speaks of operations.
+pub(crate) const SHOWN: [(&str, &str); 7] = [
+    ("/", "register"),
+    ("/works", "list_works"),
+    ("/works/{cid}", "work"),
+    ("/verify", "policy"),
+    ("/verify/verify.html", "policy"),
+    ("/log", "checkpoint"),
+    ("/assets/{version}/{name}", "policy"),
+];
+
 /// Where there is nothing: a page for who reads pages.
 pub(crate) async fn missing(frame: Frame, headers: HeaderMap) -> Response {
     let problem = Problem::from(StatusCode::NOT_FOUND);

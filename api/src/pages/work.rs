@@ -14,12 +14,15 @@ use super::frame::{Frame, bytes, grouped};
 use super::receipt::Seen;
 use super::timeline;
 use super::words::{Words, say};
+use crate::access::Caller;
 use crate::problem::Kind;
 use crate::service::{Service, Shared};
+use crate::works::registrations;
 use crate::{Problem, blocking};
 
 pub(super) async fn page(
     State(service): State<Shared>,
+    caller: Caller,
     frame: Frame,
     cid: Result<Path<String>, PathRejection>,
 ) -> Response {
@@ -29,7 +32,8 @@ pub(super) async fn page(
     };
     let made = blocking(move || {
         let _place = place;
-        let seen = cid.map_err(Problem::from).and_then(|Path(cid)| seen(&cid, &service, &frame));
+        let seen = cid.map_err(Problem::from);
+        let seen = seen.and_then(|Path(cid)| self::seen(&cid, &caller, &service, &frame));
         answer(&frame, seen.map(|seen| Work { w: frame.words(), frame: &frame, seen }))
     });
     match made.await {
@@ -69,13 +73,10 @@ struct SeenWork {
     is_time_to_come: bool,
 }
 
-fn seen(cid: &str, service: &Service, frame: &Frame) -> Result<SeenWork, Problem> {
+fn seen(cid: &str, caller: &Caller, service: &Service, frame: &Frame) -> Result<SeenWork, Problem> {
     let content: ContentId = cid.parse().map_err(|_| Problem::new(Kind::BadId, "no CID"))?;
     let engine = &service.engine;
-    let records = engine.registry.by_content(&content).map_err(Problem::internal)?;
-    if records.is_empty() {
-        return Err(Problem::new(Kind::NotFound, "nobody registered this work here"));
-    }
+    let records = registrations(&content, caller, service)?;
     let w = frame.words();
     let place = engine.works.recorded(&content).ok();
     let is_kept = place.as_ref().is_some_and(|place| place.kept.is_some());

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::answer;
 use super::frame::{Frame, grouped, outside};
 use super::words::{Words, say};
+use crate::access::Caller;
 use crate::search::{QUERY_CHARS_MAX, hits};
 use crate::service::{Service, Shared};
 use crate::told::Entry;
@@ -26,12 +27,13 @@ pub(super) struct Which {
 
 pub(super) async fn page(
     State(service): State<Shared>,
+    caller: Caller,
     frame: Frame,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Response {
     let Query(which) = which.unwrap_or_default();
     let made = blocking(move || {
-        let listed = listed(which, &service, &frame);
+        let listed = listed(which, &caller, &service, &frame);
         let page = listed.map(|listed| {
             let w = frame.words();
             Works { w, frame: &frame, script: w.script.json(), listed }
@@ -72,19 +74,23 @@ struct Card {
     is_erased: bool,
 }
 
-fn listed(which: Which, service: &Service, frame: &Frame) -> Result<Listed, Problem> {
-    let engine = &service.engine;
+fn listed(
+    which: Which,
+    caller: &Caller,
+    service: &Service,
+    frame: &Frame,
+) -> Result<Listed, Problem> {
     let w = frame.words();
     let query = which.q.unwrap_or_default().trim().to_owned();
     let before = which.before.and_then(|before| before.parse().ok());
     let (entries, older) = match &*query {
-        "" => page_of(before, CARDS, engine)?,
+        "" => page_of(before, CARDS, caller, service)?,
         words if words.chars().count() > QUERY_CHARS_MAX => {
             return Err(Problem::bad_request(format!("q may have {QUERY_CHARS_MAX} characters")));
         }
         words => {
             service.make_words_findable();
-            (hits(words, FOUND_MAX, engine)?, None)
+            (hits(words, FOUND_MAX, caller, service)?, None)
         }
     };
     let found = (!query.is_empty()).then(|| say(w.found, &[&outside(&query)]));

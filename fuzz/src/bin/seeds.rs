@@ -15,7 +15,7 @@ use timemark_fuzz::witness_request::AddCheckpoint;
 use timemark_fuzz::world::{World, key};
 use timemark_verify::merkle::empty_root;
 use timemark_verify::{
-    Checkpoint, EvidenceRecord, Fingerprint, KeyKind, Leaf, ReducedHashTree, Timestamp,
+    Action, Checkpoint, EvidenceRecord, Fingerprint, KeyKind, Leaf, ReducedHashTree, Timestamp,
 };
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -34,6 +34,15 @@ fn main() -> io::Result<()> {
     write("receipt", "cosigned.timemark".to_owned(), cosigned.to_string().as_bytes())?;
     write("tlog_proof", "cosigned".to_owned(), cosigned.anchors[0].to_tlog_proof().as_bytes())?;
     write("claim", "signed".to_owned(), cosigned.claim.to_text().as_bytes())?;
+    let action = Action {
+        actor: "acc-reviewer".to_owned(),
+        action: "match.verdict".to_owned(),
+        subject: Some("match 12".to_owned()),
+        detail: Some("infringing\n100 %".to_owned()),
+        stated_at: 2_000_000_000,
+        salt: [9; 32],
+    };
+    write("action", "verdict".to_owned(), action.to_text().as_bytes())?;
     write("leaf", "work".to_owned(), &Leaf::of(&cosigned.claim).to_bytes())?;
     write("leaf", "other-kind".to_owned(), b"\x02later")?;
     let id = cosigned.claim.work.content();

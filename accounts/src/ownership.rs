@@ -1,0 +1,170 @@
+//! Who registered which entry of the log.
+//!
+//! An entry gets its number in the log, and only then can be noted here: a crash in between would leave a creator without
+//! the work. So what is about to be registered is noted first, durably ([`Accounts::intend`]); whatever is still noted at
+//! the next start is looked for in the log. The note of the owner itself need not be durable then.
+
+use redb::ReadableTable;
+
+use crate::file::{INTENDED, OWNED, OWNERS};
+use crate::{Accounts, AccountsError};
+
+/// What somebody was about to register when the service ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intention {
+    /// SHA-256 of the work.
+    pub content: [u8; 32],
+    /// Who claims it; empty where nobody is named.
+    pub claimant: String,
+    /// Who was about to.
+    pub account: String,
+    /// How many entries the log had: earlier ones are not of this intention.
+    pub size: u64,
+}
+
+/// Whose an entry turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owned {
+    /// Of the account that registered it, now or before.
+    Own,
+    /// Of another one, or of nobody.
+    Foreign,
+}
+
+impl Accounts {
+    /// Notes that an account is about to register a work. Durable when it returns.
+    pub fn intend(&self, intention: &Intention) -> Result<(), AccountsError> {
+        let Intention { content, claimant, account, size } = intention;
+        self.write(|tables| {
+            let mut intended = tables.open_table(INTENDED)?;
+            let key = (content, &**claimant, &**account);
+            // The earliest says since when.
+            if intended.get(key)?.is_none() {
+                intended.insert(key, size)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Says what came of an intention: the number of the entry, new or of an earlier registration, or nothing.
+    pub fn registered(
+        &self,
+        intention: &Intention,
+        index: Option<u64>,
+    ) -> Result<Owned, AccountsError> {
+        let Intention { content, claimant, account, size } = intention;
+        self.write_soon(|tables| {
+            let mut intended = tables.open_table(INTENDED)?;
+            let noted = intended.remove((content, &**claimant, &**account))?;
+            let since = noted.map_or(*size, |size| size.value());
+            let Some(index) = index else { return Ok(Owned::Foreign) };
+            let mut owners = tables.open_table(OWNERS)?;
+            let owner = owners.get(index)?.map(|owner| owner.value().to_owned());
+            match owner {
+                Some(owner) if owner == *account => Ok(Owned::Own),
+                None if index >= since => {
+                    owners.insert(index, &**account)?;
+                    tables.open_table(OWNED)?.insert((&**account, index), ())?;
+                    Ok(Owned::Own)
+                }
+                _ => Ok(Owned::Foreign),
+            }
+        })
+    }
+
+    /// What was about to be registered and of which nothing was said since.
+    pub fn intentions(&self) -> Result<Vec<Intention>, AccountsError> {
+        self.read(|tables| {
+            let mut found = Vec::new();
+            for row in tables.open_table(INTENDED)?.iter()? {
+                let (key, size) = row?;
+                let (content, claimant, account) = key.value();
+                found.push(Intention {
+                    content: *content,
+                    claimant: claimant.to_owned(),
+                    account: account.to_owned(),
+                    size: size.value(),
+                });
+            }
+            Ok(found)
+        })
+    }
+
+    /// The account that registered an entry.
+    pub fn owner(&self, index: u64) -> Result<Option<String>, AccountsError> {
+        self.read(|tables| {
+            let owners = tables.open_table(OWNERS)?;
+            Ok(owners.get(index)?.map(|owner| owner.value().to_owned()))
+        })
+    }
+
+    /// The newest entries that an account registered, below `before`, newest first.
+    pub fn owned(
+        &self,
+        account: &str,
+        before: u64,
+        most: usize,
+    ) -> Result<Vec<u64>, AccountsError> {
+        self.read(|tables| {
+            let owned = tables.open_table(OWNED)?;
+            let rows = owned.range((account, 0)..(account, before))?.rev().take(most);
+            rows.map(|row| Ok(row?.0.value().1)).collect()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn intention(account: &str, size: u64) -> Intention {
+        let (claimant, account) = ("Mei".to_owned(), account.to_owned());
+        Intention { content: [7; 32], claimant, account, size }
+    }
+
+    #[test]
+    fn an_entry_is_of_who_registered_it_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(dir.path()).unwrap();
+        let (mine, other) = (intention("a", 10), intention("b", 10));
+        accounts.intend(&mine).unwrap();
+        accounts.intend(&other).unwrap();
+        assert_eq!(accounts.registered(&mine, Some(10)).unwrap(), Owned::Own);
+        assert_eq!(accounts.registered(&other, Some(10)).unwrap(), Owned::Foreign);
+        assert_eq!(accounts.owner(10).unwrap(), Some("a".to_owned()));
+        accounts.intend(&intention("a", 11)).unwrap();
+        assert_eq!(accounts.registered(&intention("a", 11), Some(10)).unwrap(), Owned::Own);
+        // What was in the log before there were accounts is nobody's.
+        accounts.intend(&intention("b", 11)).unwrap();
+        assert_eq!(accounts.registered(&intention("b", 11), Some(3)).unwrap(), Owned::Foreign);
+        assert_eq!(accounts.owner(3).unwrap(), None);
+        assert_eq!(accounts.intentions().unwrap(), []);
+    }
+
+    #[test]
+    fn what_a_crash_left_open_is_remembered_as_it_was_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(dir.path()).unwrap();
+        accounts.intend(&intention("a", 10)).unwrap();
+        accounts.intend(&intention("a", 12)).unwrap();
+        let crashed = tempfile::tempdir().unwrap();
+        let name = Accounts::FILE;
+        std::fs::copy(dir.path().join(name), crashed.path().join(name)).unwrap();
+        let accounts = Accounts::open(crashed.path()).unwrap();
+        assert_eq!(accounts.intentions().unwrap(), [intention("a", 10)]);
+        assert_eq!(accounts.registered(&intention("a", 12), Some(11)).unwrap(), Owned::Own);
+        assert_eq!(accounts.registered(&intention("a", 12), None).unwrap(), Owned::Foreign);
+    }
+
+    #[test]
+    fn an_account_finds_its_entries_newest_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(dir.path()).unwrap();
+        for (account, index) in [("a", 1), ("b", 2), ("a", 5), ("a", 9), ("aa", 10)] {
+            accounts.registered(&intention(account, 0), Some(index)).unwrap();
+        }
+        assert_eq!(accounts.owned("a", u64::MAX, 2).unwrap(), [9, 5]);
+        assert_eq!(accounts.owned("a", 5, 9).unwrap(), [1]);
+        assert_eq!(accounts.owned("c", u64::MAX, 9).unwrap(), [0; 0]);
+    }
+}

@@ -1,0 +1,212 @@
+//! The layer: it finds out who asks by what they bring, and turns away whom the table does not let in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use timemark_accounts::{Access as Level, Account, Key, Permission, is_key, permission};
+
+use super::{Access, Caller, Known, now};
+use crate::problem::Kind;
+use crate::service::Shared;
+use crate::{Problem, blocking, pages};
+
+/// Lets a request in with who asks, or answers it.
+pub(crate) async fn admit(
+    State(service): State<Shared>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let asked = asked(&service.access, &request);
+    match caller(asked, &service).await {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// What a request says of who asks.
+enum Asked {
+    /// There is nothing to find out.
+    Plainly(Caller),
+    /// What was brought is to be looked up, and held against this row of the table.
+    With(Brought, Option<&'static Permission>),
+}
+
+fn asked(access: &Access, request: &Request) -> Result<Asked, Problem> {
+    if !access.accounts.any() {
+        return Ok(Asked::Plainly(Caller::Anybody));
+    }
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let row = route.and_then(|route| access.row(request.method(), route));
+    if row.is_some_and(|row| row.access(None) == Level::Allow) {
+        return Ok(Asked::Plainly(Caller::Nobody));
+    }
+    let Some(brought) = brought(request.headers(), access.is_secure)? else {
+        return Err(unauthorized("a key (Authorization: Bearer …) or a session is needed"));
+    };
+    let is_session = matches!(brought, Brought::Session(_));
+    if is_session && !request.method().is_safe() && !request.headers().contains_key(OWN_PAGE) {
+        // A form of a stranger's page cannot send it; a script of one would have to be allowed to.
+        let detail = format!("with a session, what changes something bears the header {OWN_PAGE}");
+        return Err(Problem::new(Kind::CrossSite, detail));
+    }
+    Ok(Asked::With(brought, row))
+}
+
+async fn caller(asked: Result<Asked, Problem>, service: &Shared) -> Result<Caller, Problem> {
+    let (brought, row) = match asked? {
+        Asked::Plainly(caller) => return Ok(caller),
+        Asked::With(brought, row) => (brought, row),
+    };
+    let shared = service.clone();
+    let (account, key, session) = blocking(move || shared.access.opened(brought)).await??;
+    let Some(row) = row else {
+        return Err(Problem::new(Kind::Forbidden, "this is open to nobody"));
+    };
+    let level = row.access(Some(account.role));
+    if level == Level::Deny {
+        let detail = format!("this is not open to the role {}", account.role);
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    if key.as_ref().is_some_and(|k| !k.scopes.is_empty() && !k.scopes.contains(&row.scope)) {
+        let detail = format!("this key is not for {}", row.scope);
+        return Err(Problem::new(Kind::Forbidden, detail));
+    }
+    Ok(Caller::Somebody(Arc::new(Known { account, level, session, key })))
+}
+
+/// What a request brings to say who asks.
+enum Brought {
+    Key(String),
+    Session(String),
+}
+
+/// A key counts before a session: who sends one means it.
+fn brought(headers: &HeaderMap, is_secure: bool) -> Result<Option<Brought>, Problem> {
+    let mut given = headers.get_all(AUTHORIZATION).iter();
+    if let Some(value) = given.next() {
+        let value = value.to_str().ok().filter(|_| given.next().is_none());
+        let parts = value.and_then(|value| value.split_once(' '));
+        let bearer = parts.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let key = bearer.map(|(_, key)| key.trim()).filter(|key| is_key(key));
+        let key = key.ok_or_else(|| unauthorized("Authorization holds no key of this service"))?;
+        return Ok(Some(Brought::Key(key.to_owned())));
+    }
+    Ok(session_in(headers, is_secure).map(|session| Brought::Session(session.to_owned())))
+}
+
+/// The session in the cookies.
+pub(super) fn session_in(headers: &HeaderMap, is_secure: bool) -> Option<&str> {
+    let name = cookie_name(is_secure);
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|p| p.split_once('='));
+    pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+}
+
+/// Browsers take a cookie of the first name from this host alone, and send it by TLS alone.
+pub(super) fn cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { "__Host-timemark" } else { "timemark" }
+}
+
+pub(super) fn unauthorized(detail: &str) -> Problem {
+    Problem::new(Kind::Unauthorized, detail)
+}
+
+impl Access {
+    /// The row of the table for a route.
+    fn row(&self, method: &Method, route: &str) -> Option<&'static Permission> {
+        // What can be asked with GET can be asked with HEAD.
+        let method = if method == Method::HEAD { Method::GET } else { method.clone() };
+        let operation = self.operations.get()?.get(&(method, route.to_owned()))?;
+        permission(operation)
+    }
+
+    /// The account that something opens.
+    fn opened(&self, brought: Brought) -> Result<(Account, Option<Key>, Option<String>), Problem> {
+        let no = || unauthorized("this key or session opens nothing, or no more");
+        match brought {
+            Brought::Session(session) => {
+                let account = self.accounts.by_session(&session, now())?.ok_or_else(no)?;
+                Ok((account, None, Some(session)))
+            }
+            Brought::Key(secret) => {
+                // Whoever guesses at a key pays for each guess with a slow digest, and so do we.
+                let id = secret.split('_').nth(1).unwrap_or_default().to_owned();
+                self.tries.check(&id)?;
+                let Some((account, key)) = self.accounts.by_key(&secret, now())? else {
+                    self.tries.failed(&id);
+                    return Err(no());
+                };
+                Ok((account, Some(key), None))
+            }
+        }
+    }
+}
+
+/// Which operation stands behind which route, as the document says it.
+pub(super) fn operations(document: &utoipa::openapi::OpenApi) -> HashMap<(Method, String), String> {
+    let mut found = HashMap::new();
+    for (path, item) in &document.paths.paths {
+        for (method, operation) in [
+            (Method::GET, &item.get),
+            (Method::POST, &item.post),
+            (Method::PUT, &item.put),
+            (Method::PATCH, &item.patch),
+            (Method::DELETE, &item.delete),
+        ] {
+            if let Some(id) = operation.as_ref().and_then(|o| o.operation_id.as_deref()) {
+                let id = crate::openapi::operation_id(path, id);
+                found.insert((method, path.clone()), id);
+            }
+        }
+    }
+    let pages = pages::SHOWN.map(|(path, id)| ((Method::GET, path.to_owned()), id.to_owned()));
+    found.extend(pages);
+    found
+}
+
+/// What requests with a session bear if they change something.
+pub(crate) const OWN_PAGE: &str = "x-timemark";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_found_among_the_cookies_by_its_whole_name() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, "a=b; xtimemark=no; timemark=tms_1".parse().unwrap());
+        headers.append(COOKIE, "__Host-timemark=tms_2".parse().unwrap());
+        assert_eq!(session_in(&headers, false), Some("tms_1"));
+        assert_eq!(session_in(&headers, true), Some("tms_2"));
+        assert_eq!(session_in(&HeaderMap::new(), true), None);
+    }
+
+    #[test]
+    fn what_is_no_key_is_said_at_once() {
+        let key = format!("tmk_{}_{}", "a".repeat(16), "b".repeat(43));
+        let with = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.append(AUTHORIZATION, value.parse().unwrap());
+            headers
+        };
+        assert!(matches!(
+            brought(&with(&format!("bearer {key}")), true),
+            Ok(Some(Brought::Key(_)))
+        ));
+        for bad in ["", "Bearer", "Bearer x", &key, &format!("Basic {key}")] {
+            assert!(brought(&with(bad), true).is_err(), "{bad}");
+        }
+        let mut two = with(&format!("Bearer {key}"));
+        two.append(AUTHORIZATION, "Bearer x".parse().unwrap());
+        assert!(brought(&two, true).is_err());
+        assert!(matches!(brought(&HeaderMap::new(), true), Ok(None)));
+    }
+}

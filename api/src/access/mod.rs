@@ -1,0 +1,177 @@
+//! Who asks, and whether they may: the layer in front of the routes, and what handlers ask of it.
+//!
+//! While an archive has no accounts, everything is open to whoever reaches the service, which is this machine alone. From
+//! the first account on, what the table [`timemark_accounts::PERMISSIONS`] does not open is closed.
+
+mod accounts;
+mod actions;
+mod keys;
+mod layer;
+mod sessions;
+mod sight;
+mod tries;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, FromRequestParts};
+use axum::http::Method;
+use axum::http::request::Parts;
+use timemark_accounts::{Access as Level, Account, Accounts, Key, permission};
+use timemark_ingest::{Act, Engine};
+use timemark_tlog::system_seconds;
+use timemark_verify::Action;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Problem;
+use crate::problem::Kind;
+use crate::service::Shared;
+
+pub(crate) use layer::admit;
+pub(crate) use sight::Sight;
+use tries::Tries;
+
+/// Everything that has to do with access and is kept between requests.
+pub(crate) struct Access {
+    pub accounts: Accounts,
+    /// Whether browsers reach the service by TLS alone.
+    is_secure: bool,
+    /// SHA-256 of what makes the first administrator, and since when.
+    setup: Mutex<Option<([u8; 32], Instant)>>,
+    /// By method and route: the `operationId`.
+    operations: OnceLock<HashMap<(Method, String), String>>,
+    /// Failed attempts to log in, by name, and with keys.
+    tries: Tries,
+}
+
+/// Who asks.
+#[derive(Clone)]
+pub(crate) enum Caller {
+    /// There are no accounts: whoever has this machine.
+    Anybody,
+    /// Somebody who need not say who they are for what they ask.
+    Nobody,
+    /// An account.
+    Somebody(Arc<Known>),
+}
+
+/// An account that asks.
+pub(crate) struct Known {
+    pub account: Account,
+    /// What the table says for what is asked.
+    pub level: Level,
+    /// The session it comes with, or the key.
+    session: Option<String>,
+    key: Option<Key>,
+}
+
+impl Access {
+    pub fn new(accounts: Accounts, is_secure: bool, setup: Option<&str>) -> Access {
+        let setup = setup.map(|token| (sessions::digest(token), Instant::now()));
+        Access {
+            accounts,
+            is_secure,
+            setup: Mutex::new(setup),
+            operations: OnceLock::new(),
+            tries: Tries::default(),
+        }
+    }
+
+    /// Learns which operation stands behind which route.
+    pub fn learn(&self, document: &utoipa::openapi::OpenApi) {
+        let _ = self.operations.set(layer::operations(document));
+    }
+}
+
+impl Known {
+    /// Which works the account sees, whatever it asks for just now: what the table says of looking at one.
+    fn sees(&self) -> Level {
+        permission("work").map_or(Level::Deny, |row| row.access(Some(self.account.role)))
+    }
+}
+
+impl Caller {
+    /// The account; an error where there is none to speak of.
+    pub fn known(&self) -> Result<&Known, Problem> {
+        match self {
+            Caller::Somebody(known) => Ok(known),
+            _ => Err(Problem::new(
+                Kind::Conflict,
+                "this archive has no accounts yet; the link that the server printed makes the first",
+            )),
+        }
+    }
+
+    /// What keeps apart what different accounts call the same.
+    pub fn account_id(&self) -> Option<&str> {
+        match self {
+            Caller::Somebody(known) => Some(&known.account.id),
+            _ => None,
+        }
+    }
+
+    /// Enters into the log what this caller does, before it is done or told. Where there are no accounts, nobody could be
+    /// named, and nothing is entered.
+    pub fn act(
+        &self,
+        engine: &Engine,
+        action: &str,
+        subject: &str,
+        detail: Option<&str>,
+    ) -> Result<(), Problem> {
+        let actor = match self {
+            Caller::Somebody(known) => &*known.account.id,
+            Caller::Nobody => Action::OPERATOR,
+            Caller::Anybody => return Ok(()),
+        };
+        engine.act(Act { actor, action, subject: Some(subject), detail })?;
+        Ok(())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Caller, Problem> {
+        // A route that stands outside the layer answers nobody.
+        let caller = parts.extensions.get::<Caller>().cloned();
+        caller.ok_or_else(|| Problem::internal("a route stands outside the layer of access"))
+    }
+}
+
+/// The routes of this room.
+pub(crate) fn routes() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(sessions::setup))
+        .routes(routes!(sessions::login, sessions::logout))
+        .routes(routes!(sessions::me))
+        .routes(routes!(sessions::change_password))
+        .routes(routes!(keys::create, keys::list))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(accounts::create, accounts::list))
+        .routes(routes!(accounts::change))
+        .routes(routes!(actions::list))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+}
+
+/// What a request says in JSON.
+fn said<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
+    Ok(body?.0)
+}
+
+/// The time as this machine has it, for when things run out.
+fn now() -> u64 {
+    system_seconds()
+}
+
+/// Whether a text can be the last part of the id of an account, or the id of a key.
+fn is_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
+}
+
+/// Longest body of a request here: a name, a password, a few words.
+const BODY_BYTES_MAX: usize = 64 << 10;

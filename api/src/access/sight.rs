@@ -1,0 +1,192 @@
+//! What of the works somebody sees: all of them, or those they registered; and what staff sees of others is entered into
+//! the log.
+
+use timemark_accounts::{Access as Level, AccountsError, Intention, Owned, Role};
+use timemark_ingest::Engine;
+
+use super::{Access, Caller, Known};
+use crate::Problem;
+use crate::problem::Kind;
+use crate::told::{Entry, MatchJson};
+
+/// How an entry of the log looks to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// Theirs, or nobody asks whose.
+    Own,
+    /// Of somebody else, and they may see it.
+    Others,
+    /// There is no such thing, as far as they are concerned.
+    Hidden,
+}
+
+impl Access {
+    /// How an entry looks to a caller.
+    pub fn sight(&self, caller: &Caller, index: u64) -> Result<Sight, AccountsError> {
+        let known = match caller {
+            Caller::Anybody => return Ok(Sight::Own),
+            Caller::Nobody => return Ok(Sight::Hidden),
+            Caller::Somebody(known) => known,
+        };
+        let owner = self.accounts.owner(index)?;
+        if owner.as_deref() == Some(&*known.account.id) {
+            return Ok(Sight::Own);
+        }
+        let of_organisation = match (&owner, known.sees()) {
+            (_, Level::Allow) => true,
+            (Some(owner), Level::Own) => self.is_of_organisation(known, owner)?,
+            _ => false,
+        };
+        Ok(if of_organisation { Sight::Others } else { Sight::Hidden })
+    }
+
+    /// Whether an account is one that an agency acts for.
+    fn is_of_organisation(&self, known: &Known, owner: &str) -> Result<bool, AccountsError> {
+        let (Role::Agency, Some(organisation)) = (known.account.role, &known.account.organisation)
+        else {
+            return Ok(false);
+        };
+        let owner = self.accounts.account(owner)?;
+        Ok(owner.is_some_and(|owner| owner.organisation.as_ref() == Some(organisation)))
+    }
+
+    /// Whether a caller sees only some of the works.
+    pub fn is_narrow(caller: &Caller) -> bool {
+        match caller {
+            Caller::Anybody => false,
+            Caller::Nobody => true,
+            Caller::Somebody(known) => known.sees() != Level::Allow,
+        }
+    }
+
+    /// The newest entries below `before` that a caller with a narrow sight sees, newest first.
+    pub fn seen(&self, caller: &Caller, before: u64, most: usize) -> Result<Vec<u64>, Problem> {
+        let Caller::Somebody(known) = caller else { return Ok(Vec::new()) };
+        let mut owners = vec![known.account.id.clone()];
+        if let (Role::Agency, Some(organisation)) =
+            (known.account.role, &known.account.organisation)
+        {
+            owners.extend(self.accounts.of_organisation(organisation)?);
+        }
+        owners.sort_unstable();
+        owners.dedup();
+        let mut indices = Vec::new();
+        for owner in &owners {
+            indices.extend(self.accounts.owned(owner, before, most)?);
+        }
+        indices.sort_unstable_by_key(|index| std::cmp::Reverse(*index));
+        indices.truncate(most);
+        Ok(indices)
+    }
+
+    /// Whether there is an entry of this number, as far as a caller is concerned.
+    pub fn may_see(&self, caller: &Caller, index: u64) -> Result<(), Problem> {
+        match self.sight(caller, index)? {
+            Sight::Hidden => Err(hidden()),
+            Sight::Own | Sight::Others => Ok(()),
+        }
+    }
+
+    /// Records that a caller takes out what is about an entry, where it is somebody else's.
+    pub fn may_export(
+        &self,
+        caller: &Caller,
+        index: u64,
+        what: &str,
+        engine: &Engine,
+    ) -> Result<(), Problem> {
+        match self.sight(caller, index)? {
+            Sight::Own => Ok(()),
+            Sight::Others => {
+                caller.act(engine, "receipt.export", &format!("entry {index}"), Some(what))
+            }
+            Sight::Hidden => Err(hidden()),
+        }
+    }
+
+    /// Of works that look alike, those of which a caller sees a registration below `below`, and how many others there are.
+    pub fn visible(
+        &self,
+        caller: &Caller,
+        matches: Vec<MatchJson>,
+        below: u64,
+        engine: &Engine,
+    ) -> Result<(Vec<MatchJson>, usize), Problem> {
+        if !Access::is_narrow(caller) {
+            return Ok((matches, 0));
+        }
+        let all = matches.len();
+        let mut seen = Vec::new();
+        for mut one in matches {
+            // What is told of a work is its first registration; theirs may be a later one.
+            let content = one.work.parse().map_err(|_| Problem::internal("a work without id"))?;
+            let records = engine.registry.by_content(&content).map_err(Problem::internal)?;
+            for record in records.iter().filter(|record| record.index < below) {
+                if self.sight(caller, record.index)? != Sight::Hidden {
+                    let entry = Entry::of(record.index, one.work.clone(), record.claim.as_ref());
+                    one.tell_of(entry);
+                    seen.push(one);
+                    break;
+                }
+            }
+        }
+        let hidden = all - seen.len();
+        Ok((seen, hidden))
+    }
+
+    /// Notes durably that a caller is about to register a work.
+    pub fn intend(
+        &self,
+        caller: &Caller,
+        content: [u8; 32],
+        claimant: &str,
+        engine: &Engine,
+    ) -> Result<Option<Intention>, Problem> {
+        let Some(account) = caller.account_id() else { return Ok(None) };
+        let (claimant, account) = (claimant.to_owned(), account.to_owned());
+        let intention = Intention { content, claimant, account, size: engine.log.size() };
+        self.accounts.intend(&intention)?;
+        Ok(Some(intention))
+    }
+
+    /// Takes note of whose an entry is. One that another account registered is not told of.
+    pub fn registered(
+        &self,
+        caller: &Caller,
+        intention: &Intention,
+        index: u64,
+    ) -> Result<(), Problem> {
+        let owned = self.accounts.registered(intention, Some(index))?;
+        if owned == Owned::Foreign && self.sight(caller, index)? == Sight::Hidden {
+            return Err(Problem::new(
+                Kind::RegisteredElsewhere,
+                "somebody else registered these bytes here for the same claimant",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Finds in the log what was being registered when the service ended without warning.
+    pub fn settle_intentions(
+        &self,
+        engine: &Engine,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        for intention in self.accounts.intentions()? {
+            let content = timemark_verify::ContentId::from_sha256(intention.content);
+            let records = engine.registry.by_content(&content)?;
+            let claimant = |claim: &timemark_verify::Claim| {
+                claim.claimant.as_deref().unwrap_or_default() == intention.claimant
+            };
+            let found = records.iter().find(|record| {
+                record.index >= intention.size && record.claim.as_ref().is_some_and(claimant)
+            });
+            self.accounts.registered(&intention, found.map(|record| record.index))?;
+        }
+        Ok(())
+    }
+}
+
+/// The same answer, whether it is somebody else's or nobody's.
+fn hidden() -> Problem {
+    Problem::new(Kind::NotFound, "there is no such entry of yours")
+}

@@ -1,0 +1,554 @@
+//! Who may do what with an archive that is served: each role at each operation, and nothing of others to be seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use timemark_accounts::{Access, PERMISSIONS, Role, permission};
+
+use crate::service::{Answer, FORM, ask, form, get, sample, serve};
+use crate::support::{Desk, Server, expect, expect_json, run, skip};
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// Somebody with an account.
+struct Person {
+    id: String,
+    /// What their requests bear.
+    bearer: String,
+    /// The id of a key of theirs that can be revoked.
+    spare: String,
+}
+
+/// A service with accounts of every role, and a work that a stranger registered.
+struct World {
+    desk: Desk,
+    server: Server,
+    people: BTreeMap<&'static str, Person>,
+    stranger: Person,
+    /// The stranger's work: its id and its entry.
+    cid: String,
+    index: u64,
+}
+
+impl World {
+    fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    fn as_role(&self, role: &str) -> &Person {
+        &self.people[role]
+    }
+}
+
+fn send(url: &str, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
+    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+    let headers = [("Authorization", bearer), JSON];
+    let headers = if bearer.is_empty() { &headers[1..] } else { &headers[..] };
+    ask(url, method, path, headers, &body)
+}
+
+fn register_as(url: &str, bearer: &str, bytes: &[u8], texts: &[(&str, &str)]) -> Answer {
+    let body = form(&[("file", "a.jpg", bytes)], texts);
+    ask(url, "POST", "/v1/works", &[FORM, ("Authorization", bearer)], &body)
+}
+
+/// Makes an account and two keys for it.
+fn person(url: &str, boss: &str, name: &str, role: &str, organisation: Option<&str>) -> Person {
+    let mut new = json!({"name": name, "role": role});
+    if let Some(organisation) = organisation {
+        new["organisation"] = organisation.into();
+    }
+    let made = send(url, boss, "POST", "/v1/accounts", &new).expect(201);
+    let id = made["account"]["id"].as_str().unwrap().to_owned();
+    let key = || send(url, boss, "POST", "/v1/keys", &json!({"account": id})).expect(201);
+    let bearer = format!("Bearer {}", key()["secret"].as_str().unwrap());
+    let spare = key()["key"]["id"].as_str().unwrap().to_owned();
+    Person { id, bearer, spare }
+}
+
+/// A desk whose archive has an administrator, and what opens their account.
+fn ruled() -> (Desk, String) {
+    let desk = Desk::new();
+    expect(0, &mut desk.timemark(["init", "--origin", "service.example"]));
+    expect(0, &mut desk.timemark(["account", "add", "boss", "--role", "administrator"]));
+    let key = expect(0, &mut desk.timemark(["account", "key", "boss", "--label", "tests"]));
+    (desk, format!("Bearer {}", key.trim()))
+}
+
+fn world() -> World {
+    let (desk, boss) = ruled();
+    expect(0, &mut desk.timemark(["tsa", "cert"]));
+    let server = serve(&desk, &[]);
+    let url = &server.url;
+    let mut people = BTreeMap::new();
+    for role in Role::ALL.map(Role::name) {
+        people.insert(role, person(url, &boss, &format!("the {role}"), role, Some("North")));
+    }
+    let stranger = person(url, &boss, "stranger", "creator", Some("South"));
+    let work = sample("works/harbour-at-dusk.jpg");
+    let texts = [("title", "Harbour of the stranger"), ("claimant", "Stranger")];
+    let registered = register_as(url, &stranger.bearer, &work, &texts).expect(201);
+    let cid = registered["cid"].as_str().unwrap().to_owned();
+    let index = registered["index"].as_u64().unwrap();
+    World { desk, server, people, stranger, cid, index }
+}
+
+/// A request for an operation that is as it should be, about what is the stranger's wherever it is about something.
+fn request(world: &World, operation: &str, role: &str, bearer: &str) -> Answer {
+    let url = world.url();
+    let send = |method: &str, path: &str, body: Value| send(url, bearer, method, path, &body);
+    let get = |path: &str| send("GET", path, Value::Null);
+    let upload = |path: &str, parts: &[(&str, &str, &[u8])]| {
+        let headers = [FORM, ("Authorization", bearer)];
+        let headers = if bearer.is_empty() { &headers[..1] } else { &headers[..] };
+        ask(url, "POST", path, headers, &form(parts, &[]))
+    };
+    let picture = || sample("works/harbour-at-dusk.jpg");
+    let receipt = || {
+        let path = format!("/v1/receipts/{}", world.index);
+        ask(url, "GET", &path, &[("Authorization", &world.stranger.bearer)], b"").body
+    };
+    match operation {
+        "register" => upload("/v1/works", &[("file", "a", format!("by {role}").as_bytes())]),
+        "list_works" => get("/v1/works"),
+        "work" => get(&format!("/v1/works/{}", world.cid)),
+        "receipt" => get(&format!("/v1/receipts/{}", world.index)),
+        "tlog_proof" => get(&format!("/v1/receipts/{}/tlog-proof", world.index)),
+        "receipt_checkpoint" => get(&format!("/v1/receipts/{}/checkpoint", world.index)),
+        "search_words" => get("/v1/search?q=harbour"),
+        "search_picture" => upload("/v1/search", &[("picture", "a.jpg", &picture())]),
+        "verify" => {
+            upload("/v1/verify", &[("work", "a", &picture()), ("receipt", "r", &receipt())])
+        }
+        "checkpoint" => get("/checkpoint"),
+        "v1_checkpoint" => get("/v1/log/checkpoint"),
+        "tile" => get("/tile/0/000.p/1"),
+        "v1_tile" => get("/v1/log/tile/0/000.p/1"),
+        "stamp" => send("POST", "/tsa", json!({})),
+        "healthz" => get("/healthz"),
+        "readyz" => get("/readyz"),
+        "openapi" => get("/v1/openapi.json"),
+        "metrics" => get("/metrics"),
+        "setup" => {
+            let body = json!({"token": "x", "name": "x", "password": "a long password"});
+            send("POST", "/v1/setup", body)
+        }
+        "login" => {
+            let body = json!({"name": "with password", "password": "a long password"});
+            send("POST", "/v1/session", body)
+        }
+        "logout" => send("DELETE", "/v1/session", Value::Null),
+        "me" => get("/v1/me"),
+        "change_password" => send("PUT", "/v1/me/password", json!({"new": "another password"})),
+        "create_key" => send("POST", "/v1/keys", json!({"account": world.stranger.id})),
+        "list_keys" => get(&format!("/v1/keys?account={}", world.stranger.id)),
+        "revoke_key" => send("DELETE", &format!("/v1/keys/{}", world.stranger.spare), Value::Null),
+        "list_actions" => get("/v1/actions"),
+        "create_account" => {
+            send("POST", "/v1/accounts", json!({"name": format!("by {role}"), "role": "creator"}))
+        }
+        "list_accounts" => get("/v1/accounts"),
+        "change_account" => {
+            let path = format!("/v1/accounts/{}", world.stranger.id);
+            send("PATCH", &path, json!({"disabled": false}))
+        }
+        other => panic!("a new operation: tell how {other} is asked, and what becomes of it"),
+    }
+}
+
+#[test]
+fn each_role_may_do_what_the_table_says_and_nothing_else() {
+    let world = world();
+    let url = world.url();
+    let boss = &world.as_role("administrator").bearer;
+    let new = json!({"name": "with password", "role": "creator", "password": "a long password"});
+    send(url, boss, "POST", "/v1/accounts", &new).expect(201);
+    let document = get(url, "/v1/openapi.json").expect(200);
+    let mut operations = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let id = operation["operationId"].as_str().unwrap();
+            let row = permission(id);
+            let row =
+                row.unwrap_or_else(|| panic!("{method} {path}: {id} has no row in the table"));
+            operations.insert(id.to_owned());
+            let is_open = row.access(None) == Access::Allow;
+            assert_eq!(operation["security"].is_null(), is_open, "{id}");
+            let roles = Role::ALL.into_iter().map(Some);
+            for role in std::iter::once(None).chain(roles) {
+                let name = role.map_or("nobody", Role::name);
+                let bearer = role.map_or("", |role| &world.as_role(role.name()).bearer);
+                let answer = request(&world, id, name, bearer);
+                let status = answer.status;
+                let body = String::from_utf8_lossy(&answer.body).into_owned();
+                let what = format!("{id} as {name}: {status} {body}");
+                match (row.access(role), role) {
+                    (Access::Deny, None) => {
+                        assert_eq!(status, 401, "{what}");
+                        assert!(answer.headers["www-authenticate"].starts_with("Bearer"), "{what}");
+                    }
+                    (Access::Deny, Some(_)) => assert_eq!(status, 403, "{what}"),
+                    (Access::Own, _) => {
+                        let is_list =
+                            matches!(id, "list_works" | "search_words" | "search_picture");
+                        assert_eq!(status, if is_list { 200 } else { 404 }, "{what}");
+                        assert!(!body.contains("stranger") && !body.contains(&world.cid), "{what}");
+                    }
+                    (Access::Allow, _) => {
+                        assert!(status != 401 && status != 403 && status < 500, "{what}");
+                        let is_refused = matches!(id, "setup" | "stamp");
+                        assert!(status < 400 || is_refused, "{what}");
+                    }
+                }
+            }
+        }
+    }
+    for row in PERMISSIONS {
+        assert!(operations.contains(row.operation), "{} is in the table alone", row.operation);
+    }
+}
+
+#[test]
+fn the_table_of_the_documentation_is_that_of_the_code() {
+    let words = std::fs::read_to_string(crate::support::repository("docs/api.md")).unwrap();
+    for row in PERMISSIONS {
+        let word = |role| match row.access(role) {
+            Access::Allow => "yes",
+            Access::Own => "own",
+            Access::Deny => "–",
+        };
+        let words_of_roles: Vec<_> =
+            std::iter::once(None).chain(Role::ALL.map(Some)).map(word).collect();
+        let line =
+            format!("| `{}` | {} | {} |", row.operation, row.scope, words_of_roles.join(" | "));
+        assert!(words.lines().any(|l| l == line), "docs/api.md lacks {line}");
+    }
+    let rows = words.lines().filter(|line| line.ends_with("| yes |") && line.starts_with("| `"));
+    assert_eq!(rows.count(), PERMISSIONS.len());
+}
+
+#[test]
+fn a_fresh_server_prints_a_link_that_makes_the_first_administrator_once() {
+    let desk = Desk::new();
+    expect(0, &mut desk.timemark(["init"]));
+    let server = serve(&desk, &[]);
+    let url = &server.url;
+    let token =
+        server.keys.iter().find_map(|line| line.split_once("/setup#")).unwrap().1.to_owned();
+    // As before there were accounts.
+    get(url, "/v1/works").expect(200);
+    assert_eq!(get(url, "/v1/me").expect(200), json!({"accounts": false}));
+    let post = |path: &str, body: Value| send(url, "", "POST", path, &body);
+    assert_eq!(post("/v1/keys", json!({})).status, 409);
+    assert_eq!(post("/v1/accounts", json!({"name": "x", "role": "creator"})).status, 409);
+
+    let first = |token: &str| json!({"token": token, "name": "Ada", "password": "a long password"});
+    assert_eq!(post("/v1/setup", first("wrong")).status, 403);
+    let mut short = first(&token);
+    short["password"] = "short".into();
+    assert_eq!(post("/v1/setup", short).status, 400);
+    let answer = post("/v1/setup", first(&token));
+    assert_eq!(answer.expect(201)["account"]["role"], "administrator");
+    let cookie = answer.headers["set-cookie"].clone();
+    for part in ["timemark=tms_", "HttpOnly", "SameSite=Strict", "Path=/"] {
+        assert!(cookie.contains(part), "{cookie}");
+    }
+    let session = cookie.split(';').next().unwrap().to_owned();
+    assert_eq!(post("/v1/setup", first(&token)).status, 409, "it is good for one account");
+
+    // From now on accounts are required.
+    assert_eq!(get(url, "/v1/works").status, 401);
+    let with = |method: &str, path: &str, more: &[(&str, &str)], body: &[u8]| {
+        let headers = [&[("Cookie", &*session), JSON][..], more].concat();
+        ask(url, method, path, &headers, body)
+    };
+    assert_eq!(with("GET", "/v1/me", &[], b"").expect(200)["account"]["name"], "Ada");
+    // What a page of a stranger could send with the cookie changes nothing.
+    let own = ("x-timemark", "1");
+    let forged = with("POST", "/v1/keys", &[], b"{}");
+    assert!(forged.expect(403)["type"].as_str().unwrap().ends_with(":cross-site"));
+    let foreign = with("POST", "/v1/keys", &[own, ("Origin", "https://other.example")], b"{}");
+    assert_eq!(foreign.status, 403);
+    with("POST", "/v1/keys", &[own], b"{}").expect(201);
+    assert_eq!(with("DELETE", "/v1/session", &[], b"").status, 403);
+    assert_eq!(with("DELETE", "/v1/session", &[own], b"").status, 204);
+    assert_eq!(with("GET", "/v1/me", &[], b"").status, 401, "the session is over");
+
+    let login = json!({"name": "Ada", "password": "a long password"});
+    assert_eq!(post("/v1/session", login.clone()).status, 200);
+    let wrong = json!({"name": "Ada", "password": "another password"});
+    let statuses: Vec<_> = (0..6).map(|_| post("/v1/session", wrong.clone()).status).collect();
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 429]);
+    let refused = post("/v1/session", login);
+    assert_eq!((refused.status, &*refused.headers["retry-after"]), (429, "60"));
+    assert_eq!(post("/v1/session", json!({"name": "nobody", "password": "x"})).status, 401);
+    assert_eq!(post("/v1/session", json!({})).status, 400);
+    // A restart prints no link any more.
+    assert!(server.stop().success());
+    assert_eq!(serve(&desk, &[]).keys, [""; 0]);
+}
+
+#[test]
+fn a_key_opens_what_it_is_for_until_it_is_taken_back() {
+    let (desk, boss) = ruled();
+    let server = serve(&desk, &[]);
+    let url = &server.url;
+    let mei = person(url, &boss, "mei", "creator", None);
+    let works = |bearer: &str| send(url, bearer, "GET", "/v1/works", &Value::Null).status;
+    let make = |body: Value| send(url, &mei.bearer, "POST", "/v1/keys", &body);
+
+    let narrow = make(json!({"scopes": ["read"], "label": "reader", "days": 3})).expect(201);
+    let reader = format!("Bearer {}", narrow["secret"].as_str().unwrap());
+    assert_eq!(works(&reader), 200);
+    assert_eq!(register_as(url, &reader, b"x", &[]).status, 403, "it is for reading");
+    let wider = send(url, &reader, "POST", "/v1/keys", &json!({}));
+    assert_eq!(wider.status, 403);
+    for bad in [json!({"scopes": ["accounts"]}), json!({"scopes": ["all"]}), json!({"days": 0})] {
+        assert_eq!(make(bad.clone()).status, 400, "{bad}");
+    }
+    let listed = send(url, &mei.bearer, "GET", "/v1/keys", &Value::Null).expect(200);
+    assert!(listed.to_string().contains("\"reader\"") && !listed.to_string().contains("tmk_"));
+    let id = narrow["key"]["id"].as_str().unwrap();
+    let revoke =
+        |id: &str| send(url, &mei.bearer, "DELETE", &format!("/v1/keys/{id}"), &Value::Null);
+    assert_eq!((revoke(id).status, revoke(id).status), (204, 404));
+    assert_eq!(works(&reader), 401, "it was remembered, and is not any more");
+
+    let mut wrong = mei.bearer.clone();
+    wrong.replace_range(wrong.len() - 2.., if wrong.ends_with("AA") { "BB" } else { "AA" });
+    assert_eq!((works(&wrong), works("Bearer x"), works("Basic eDp5")), (401, 401, 401));
+    let change = |body: Value| {
+        send(url, &boss, "PATCH", &format!("/v1/accounts/{}", mei.id), &body).expect(200)
+    };
+    change(json!({"disabled": true}));
+    assert_eq!(works(&mei.bearer), 401);
+    change(json!({"disabled": false}));
+    assert_eq!(works(&mei.bearer), 200);
+    // A link opens an account once.
+    let token = change(json!({"link": true}))["token"].clone();
+    let open = || send(url, "", "POST", "/v1/session", &json!({"token": token})).status;
+    assert_eq!((open(), open()), (200, 401));
+    // Who guesses waits, also with the right one.
+    let guesses: Vec<_> = (0..5).map(|_| works(&wrong)).collect();
+    assert_eq!((guesses[0], guesses[4]), (401, 429));
+    let last = send(url, &boss, "GET", "/v1/me", &Value::Null).expect(200);
+    let rule = format!("/v1/accounts/{}", last["account"]["id"].as_str().unwrap());
+    let demoted = send(url, &boss, "PATCH", &rule, &json!({"role": "auditor"}));
+    assert_eq!(demoted.status, 409, "somebody is left who may change accounts");
+}
+
+#[test]
+fn what_is_of_others_is_not_there() {
+    let world = world();
+    let url = world.url();
+    let (mei, stranger) = (&world.as_role("creator").bearer, &world.stranger.bearer);
+    let get = |bearer: &str, path: &str| send(url, bearer, "GET", path, &Value::Null);
+    // Nothing tells an entry of somebody else from one that is not there.
+    let foreign = get(mei, &format!("/v1/receipts/{}", world.index));
+    let nowhere = get(mei, "/v1/receipts/99999");
+    assert_eq!((foreign.status, &foreign.body), (nowhere.status, &nowhere.body));
+    let unknown = "bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+    let foreign = get(mei, &format!("/v1/works/{}", world.cid));
+    let nowhere = get(mei, &format!("/v1/works/{unknown}"));
+    assert_eq!((foreign.status, &foreign.body), (404, &nowhere.body));
+    get(stranger, &format!("/v1/works/{}", world.cid)).expect(200);
+
+    // The same work by the same claimant is somebody else's; by another it is a registration of its own.
+    let work = sample("works/harbour-at-dusk.jpg");
+    let again = register_as(url, mei, &work, &[("claimant", "Stranger")]);
+    assert!(again.expect(409)["type"].as_str().unwrap().ends_with(":registered-elsewhere"));
+    let other = register_as(url, mei, &work, &[("claimant", "Mei"), ("title", "Mine")]).expect(201);
+    assert_eq!((&other["similar"], &other["similar_of_others"]), (&json!([]), &json!(1)));
+    let own = get(mei, &format!("/v1/works/{}", world.cid)).expect(200);
+    assert_eq!(own["registrations"].as_array().unwrap().len(), 1);
+    assert_eq!(own["registrations"][0]["title"], "Mine");
+    let theirs = get(stranger, "/v1/works").expect(200);
+    assert_eq!(theirs["works"].as_array().unwrap().len(), 1);
+    let found = ask(
+        url,
+        "POST",
+        "/v1/search",
+        &[FORM, ("Authorization", mei)],
+        &form(&[("picture", "p.jpg", &work)], &[]),
+    );
+    let found = found.expect(200);
+    assert_eq!(
+        (&found["status"], &found["matches"][0]["title"]),
+        (&json!("match"), &json!("Mine"))
+    );
+    assert_eq!(found["matches"].as_array().unwrap().len(), 1);
+
+    // An agency sees what its organisation registered, page by page.
+    let agency = &world.as_role("agency").bearer;
+    for i in 0..3 {
+        register_as(url, mei, format!("work {i}").as_bytes(), &[]).expect(201);
+    }
+    let page = get(agency, "/v1/works?limit=3").expect(200);
+    assert_eq!(page["works"].as_array().unwrap().len(), 3);
+    let next = format!("/v1/works?limit=3&cursor={}", page["next"].as_str().unwrap());
+    let rest = get(agency, &next).expect(200);
+    assert_eq!(rest["works"].as_array().unwrap().len(), 1);
+    assert!(rest["next"].is_null() && rest["works"][0]["title"] == "Mine");
+    assert_eq!(get(agency, &format!("/v1/receipts/{}", world.index)).status, 404);
+    // Each account has idempotency keys of its own.
+    let keyed = |bearer: &str, bytes: &[u8]| {
+        let headers = [FORM, ("Authorization", bearer), ("Idempotency-Key", "one")];
+        ask(url, "POST", "/v1/works", &headers, &form(&[("file", "a", bytes)], &[])).status
+    };
+    assert_eq!((keyed(mei, b"k1"), keyed(stranger, b"k2"), keyed(mei, b"k3")), (201, 201, 422));
+}
+
+#[test]
+fn what_the_staff_does_is_in_the_log_before_it_is_answered() {
+    let world = world();
+    let url = world.url();
+    let get =
+        |role: &str, path: &str| send(url, &world.as_role(role).bearer, "GET", path, &Value::Null);
+    let actions = || get("auditor", "/v1/actions?limit=200").expect(200)["actions"].clone();
+    let newest = || {
+        let newest = actions()[0].clone();
+        (newest["actor"].clone(), newest["action"].clone(), newest["subject"].clone())
+    };
+    let id = |role: &str| json!(world.as_role(role).id);
+    get("reviewer", &format!("/v1/works/{}", world.cid)).expect(200);
+    assert_eq!(newest(), (id("reviewer"), json!("work.view"), json!(world.cid)));
+    let entry = json!(format!("entry {}", world.index));
+    for (role, part) in
+        [("administrator", ""), ("auditor", "/tlog-proof"), ("reviewer", "/checkpoint")]
+    {
+        assert_eq!(get(role, &format!("/v1/receipts/{}{part}", world.index)).status, 200);
+        assert_eq!(newest(), (id(role), json!("receipt.export"), entry.clone()));
+    }
+    let before = actions().as_array().unwrap().len();
+    let own = format!("/v1/works/{}", world.cid);
+    send(url, &world.stranger.bearer, "GET", &own, &Value::Null).expect(200);
+    get("creator", &own).expect(404);
+    get("reviewer", "/v1/receipts/99999").expect(404);
+    assert_eq!(actions().as_array().unwrap().len(), before, "nothing was shown of others");
+    let boss = &world.as_role("administrator").bearer;
+    let path = format!("/v1/accounts/{}", world.stranger.id);
+    send(url, boss, "PATCH", &path, &json!({"role": "reviewer"})).expect(200);
+    assert_eq!(newest().1, "account.change");
+    assert_eq!(actions()[0]["detail"], "role reviewer");
+    send(url, boss, "DELETE", &format!("/v1/keys/{}", world.stranger.spare), &Value::Null);
+    assert_eq!((newest().1, newest().2), (json!("key.revoke"), json!(world.stranger.spare)));
+
+    // Page by page it is the same.
+    let (all, mut paged, mut cursor) = (actions(), Vec::new(), String::new());
+    loop {
+        let page = get("auditor", &format!("/v1/actions?limit=3{cursor}")).expect(200);
+        paged.extend(page["actions"].as_array().unwrap().clone());
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(&json!(paged), &all);
+    let World { server, desk, .. } = world;
+    assert!(server.stop().success());
+    let told = expect_json(0, &mut desk.timemark(["log", "actions"]));
+    assert_eq!(told.len(), paged.len());
+    assert_eq!(
+        (&told[0]["actor"], &told[0]["action"]),
+        (&json!("operator"), &json!("account.create"))
+    );
+    let audit = expect(0, &mut desk.timemark(["log", "audit"]));
+    assert!(audit.contains(" 0 findings"), "{audit}");
+}
+
+#[test]
+fn a_creator_finds_what_was_registered_just_before_a_crash() {
+    let (desk, boss) = ruled();
+    let server = serve(&desk, &[]);
+    let mei = person(&server.url, &boss, "mei", "creator", None);
+    for i in 0..5 {
+        let bytes = format!("work {i}");
+        register_as(&server.url, &mei.bearer, bytes.as_bytes(), &[("claimant", "Mei")]).expect(201);
+    }
+    drop(server); // killed
+    let server = serve(&desk, &[]);
+    let works = send(&server.url, &mei.bearer, "GET", "/v1/works", &Value::Null).expect(200);
+    assert_eq!(works["works"].as_array().unwrap().len(), 5);
+}
+
+#[test]
+fn the_operator_makes_and_changes_accounts_on_the_command_line() {
+    let (desk, boss) = ruled();
+    let add = ["account", "add", "Mei 梅", "--role", "agency", "--organisation", "North"];
+    let said = expect(0, &mut desk.timemark(add));
+    let token = said.lines().last().unwrap().split_once("/login#").unwrap().1.to_owned();
+    expect(2, &mut desk.timemark(["account", "add", "Mei 梅", "--role", "creator"]));
+    expect(2, &mut desk.timemark(["account", "add", "x", "--role", "king"]));
+    expect(2, &mut desk.timemark(["account", "key", "nobody"]));
+    let listed = expect_json(0, &mut desk.timemark(["account", "list"]));
+    assert_eq!(listed.len(), 2);
+    let mei = listed.iter().find(|account| account["name"] == "Mei 梅").unwrap();
+    assert_eq!((&mei["role"], &mei["organisation"]), (&json!("agency"), &json!("North")));
+    let key = expect(0, &mut desk.timemark(["account", "key", "Mei 梅", "--scope", "read"]));
+    let id = key.split('_').nth(1).unwrap();
+    expect(0, &mut desk.timemark(["account", "disable", "Mei 梅"]));
+    expect(0, &mut desk.timemark(["account", "enable", "Mei 梅"]));
+    expect(2, &mut desk.timemark(["account", "disable", "boss"]));
+    expect(0, &mut desk.timemark(["account", "revoke", id]));
+    let actions = expect_json(0, &mut desk.timemark(["log", "actions"]));
+    assert!(actions.iter().all(|action| action["actor"] == "operator"));
+    assert!(actions.iter().any(|action| action["action"] == "key.revoke"));
+    // A backup has the accounts as well: what is restored from it is not open to everybody.
+    expect(0, &mut desk.timemark(["log", "backup", "copy"]));
+    assert!(desk.path("copy/accounts.redb").is_file());
+
+    let server = serve(&desk, &[]);
+    assert_eq!(send(&server.url, &boss, "GET", "/v1/accounts", &Value::Null).status, 200);
+    let opened = send(&server.url, "", "POST", "/v1/session", &json!({"token": token}));
+    assert_eq!(opened.expect(200)["account"]["name"], "Mei 梅");
+    let busy = run(&mut desk.timemark(["account", "list"]));
+    assert_eq!(busy.status.code(), Some(2), "it is served meanwhile");
+}
+
+#[test]
+fn it_is_reached_from_elsewhere_by_tls_and_its_name_alone() {
+    let (desk, _) = ruled();
+    let refused = |arguments: &[&str], word: &str| {
+        let mut command = desk.timemark(["serve", "--listen", "0.0.0.0:0"]);
+        let output = run(command.args(arguments));
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && words.contains(word), "{arguments:?}: {words}");
+    };
+    refused(&[], "--tls-cert");
+    refused(&["--public-host", "archive.example"], "--tls-cert");
+    refused(&["--behind-proxy"], "--public-host");
+    refused(&["--behind-proxy", "--public-host", "https://archive.example"], "without scheme");
+    let proxied = serve(&desk, &["--behind-proxy", "--public-host", "archive.example"]);
+    let host = [("Host", "archive.example")];
+    let answer = ask(&proxied.url, "GET", "/v1/openapi.json", &host, b"");
+    assert_eq!(answer.status, 200);
+    assert!(answer.headers["strict-transport-security"].starts_with("max-age="));
+    let other = [("Host", "other.example")];
+    assert_eq!(ask(&proxied.url, "GET", "/v1/openapi.json", &other, b"").status, 421);
+    assert!(proxied.stop().success());
+
+    if Command::new("openssl").arg("version").output().is_err() {
+        return skip("openssl is not here");
+    }
+    let mut make = Command::new("openssl");
+    make.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
+    make.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]);
+    make.args(["-keyout", "tls.key", "-out", "tls.crt"]).current_dir(desk.path(""));
+    expect(0, make.stderr(Stdio::null()));
+    refused(&["--tls-cert", "tls.crt", "--tls-key", "tls.key"], "--public-host");
+    refused(&["--tls-cert", "tls.key", "--tls-key", "tls.key"], "no certificate");
+    let server = serve(&desk, &["--tls-cert", "tls.crt", "--tls-key", "tls.key"]);
+    let address = server.url.strip_prefix("https://").unwrap();
+    let mut client = Command::new("openssl");
+    client.args(["s_client", "-connect", address, "-servername", "localhost", "-quiet"]);
+    client.args(["-CAfile", "tls.crt", "-verify_return_error", "-verify_hostname", "localhost"]);
+    client.current_dir(desk.path("")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut client = client.stderr(Stdio::null()).spawn().unwrap();
+    let request = b"GET /v1/works HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    client.stdin.as_mut().unwrap().write_all(request).unwrap();
+    let answer = Answer::read(&mut client.stdout.take().unwrap());
+    let _ = client.wait();
+    assert_eq!(answer.status, 401);
+    assert!(answer.headers["strict-transport-security"].starts_with("max-age="));
+    assert!(server.stop().success());
+}
