@@ -6,7 +6,6 @@
 mod backup;
 mod car;
 mod catalogue;
-mod drawing;
 mod evidence;
 mod newest;
 mod open;
@@ -16,9 +15,7 @@ mod progress;
 mod receipts;
 mod registering;
 mod report;
-mod results;
 mod storage;
-mod thumbnail;
 mod verbs;
 
 use std::path::{Path, PathBuf};

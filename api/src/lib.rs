@@ -5,12 +5,19 @@
 //! socket. Whatever touches a disk or signs runs on the threads for blocking work.
 
 mod accept;
+mod actions;
+mod collections;
+mod domains;
+mod events;
 mod guard;
 mod idempotency;
+mod json;
+mod matches;
 mod openapi;
 mod operation;
 mod problem;
 mod receipts;
+mod scans;
 mod search;
 mod serve;
 pub mod service;

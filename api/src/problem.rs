@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use timemark_ingest::{RegisterError, ScanError};
+use timemark_review::ReviewError;
 use timemark_tlog::LogError;
 use utoipa::ToSchema;
 
@@ -25,11 +26,14 @@ pub(crate) enum Kind {
     BadRequest,
     BadId,
     CrossSite,
+    OutsideRoots,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
     Timeout,
+    WrongState,
     ClaimErased,
+    Changed,
     TooLarge,
     UnsupportedMediaType,
     WrongHost,
@@ -38,6 +42,7 @@ pub(crate) enum Kind {
     TextTooLong,
     KeyReused,
     ProofNotReady,
+    MustCompare,
     TooManyRequests,
     Internal,
     Unavailable,
@@ -69,15 +74,18 @@ pub(crate) struct ProblemJson {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 23] = [
         Kind::BadRequest,
         Kind::BadId,
         Kind::CrossSite,
+        Kind::OutsideRoots,
         Kind::NotFound,
         Kind::MethodNotAllowed,
         Kind::NotAcceptable,
         Kind::Timeout,
+        Kind::WrongState,
         Kind::ClaimErased,
+        Kind::Changed,
         Kind::TooLarge,
         Kind::UnsupportedMediaType,
         Kind::WrongHost,
@@ -86,6 +94,7 @@ impl Kind {
         Kind::TextTooLong,
         Kind::KeyReused,
         Kind::ProofNotReady,
+        Kind::MustCompare,
         Kind::TooManyRequests,
         Kind::Internal,
         Kind::Unavailable,
@@ -96,8 +105,9 @@ impl Kind {
         use StatusCode as S;
         match self {
             Kind::BadRequest => (S::BAD_REQUEST, "bad-request", "The request cannot be understood"),
-            Kind::BadId => (S::BAD_REQUEST, "bad-id", "This is no id of a work or an entry"),
+            Kind::BadId => (S::BAD_REQUEST, "bad-id", "This is no id of anything here"),
             Kind::CrossSite => (S::FORBIDDEN, "cross-site", "Pages of other sites may not ask"),
+            Kind::OutsideRoots => (S::FORBIDDEN, "outside-scan-roots", "This may not be scanned"),
             Kind::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing here"),
             Kind::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This cannot be done with it")
@@ -106,7 +116,9 @@ impl Kind {
                 (S::NOT_ACCEPTABLE, "not-acceptable", "It does not come in the form asked for")
             }
             Kind::Timeout => (S::REQUEST_TIMEOUT, "timeout", "The request took too long"),
+            Kind::WrongState => (S::CONFLICT, "wrong-state", "It is not in a state for this"),
             Kind::ClaimErased => (S::GONE, "claim-erased", "The claim was erased"),
+            Kind::Changed => (S::PRECONDITION_FAILED, "changed-since", "It changed meanwhile"),
             Kind::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "The request is too long"),
             Kind::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
@@ -129,6 +141,9 @@ impl Kind {
                 "The idempotency key stands for another request",
             ),
             Kind::ProofNotReady => (S::TOO_EARLY, "proof-not-ready", "The proof is yet to come"),
+            Kind::MustCompare => {
+                (S::PRECONDITION_REQUIRED, "if-match-required", "If-Match is missing")
+            }
             Kind::TooManyRequests => {
                 (S::TOO_MANY_REQUESTS, "too-many-requests", "Too many are asking at once")
             }
@@ -312,6 +327,26 @@ impl From<LogError> for Problem {
             }
             error => Problem::internal(error),
         }
+    }
+}
+
+impl From<ReviewError> for Problem {
+    fn from(error: ReviewError) -> Problem {
+        let kind = match &error {
+            ReviewError::NoJob(_)
+            | ReviewError::NoMatch
+            | ReviewError::NoDomain(_)
+            | ReviewError::NothingThere(_) => Kind::NotFound,
+            ReviewError::WrongState { .. } | ReviewError::NothingToUndo => Kind::WrongState,
+            ReviewError::OutsideRoots => Kind::OutsideRoots,
+            ReviewError::BadJob(_) | ReviewError::BadDomain(_) => Kind::BadRequest,
+            ReviewError::TooMany(_) => Kind::TooManyRequests,
+            error if is_full(error) => return full(),
+            ReviewError::Io { .. } | ReviewError::Unreadable { .. } => {
+                return Problem::internal(error);
+            }
+        };
+        Problem::new(kind, error.to_string())
     }
 }
 

@@ -5,11 +5,12 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use serde::{Deserialize, Serialize};
 use timemark_ingest::{Engine, Outcome, ScanOptions, compare};
+use timemark_review::MatchJson;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::problem::{Kind, ProblemJson};
 use crate::service::Shared;
-use crate::told::{Entry, MatchJson};
+use crate::told::Entry;
 use crate::upload::{Fields, Taking};
 use crate::works::limit;
 use crate::{Problem, blocking};

@@ -159,6 +159,9 @@ pub(crate) struct Part {
     /// Most registrations on a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u64>,
+    /// Only those whose claim names this collection.
+    #[param(max_length = 16384)]
+    collection: Option<String>,
 }
 
 /// A page of registrations, newest first.
@@ -184,7 +187,11 @@ pub(crate) async fn list(
     let Query(part) = part?;
     let limit = limit(part.limit)?;
     let before = part.cursor.as_deref().map(read_cursor).transpose()?;
-    blocking(move || page(before, limit, &service.engine)).await?.map(Json)
+    let page = blocking(move || match part.collection {
+        Some(name) => collection_page(&name, before, limit, &service.engine),
+        None => page(before, limit, &service.engine),
+    });
+    page.await?.map(Json)
 }
 
 fn page(before: Option<u64>, limit: usize, engine: &Engine) -> Result<WorksPage, Problem> {
@@ -200,6 +207,22 @@ fn page(before: Option<u64>, limit: usize, engine: &Engine) -> Result<WorksPage,
     Ok(WorksPage { works, next })
 }
 
+fn collection_page(
+    name: &str,
+    before: Option<u64>,
+    limit: usize,
+    engine: &Engine,
+) -> Result<WorksPage, Problem> {
+    let records = engine.registry.in_collection(name, before.unwrap_or(u64::MAX), limit);
+    let records = records.map_err(Problem::internal)?;
+    let last = records.last().filter(|_| records.len() == limit).map(|record| record.index);
+    let next = last.filter(|index| *index > 0).map(cursor);
+    let works = records.iter().map(|record| {
+        Entry::of(record.index, record.leaf.content.to_string(), record.claim.as_ref())
+    });
+    Ok(WorksPage { works: works.collect(), next })
+}
+
 /// How many to give, where that may be asked for.
 pub(crate) fn limit(asked: Option<u64>) -> Result<usize, Problem> {
     match asked.unwrap_or(LIMIT_DEFAULT) {
@@ -208,11 +231,11 @@ pub(crate) fn limit(asked: Option<u64>) -> Result<usize, Problem> {
     }
 }
 
-fn cursor(before: u64) -> String {
+pub(crate) fn cursor(before: u64) -> String {
     BASE64URL_NOPAD.encode(&before.to_be_bytes())
 }
 
-fn read_cursor(text: &str) -> Result<u64, Problem> {
+pub(crate) fn read_cursor(text: &str) -> Result<u64, Problem> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
     let before = bytes.and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)));
     before.ok_or_else(|| Problem::bad_request("this cursor was not given out here"))

@@ -10,6 +10,7 @@ use serde::Serialize;
 use timemark_certificate::{Attachment, Certificate as Page, CertificateError, Issued};
 use timemark_ingest::Engine;
 use timemark_ingest::media::MediaError;
+use timemark_review::thumbnail::{self, ThumbnailError};
 use timemark_verify::{
     ExpertFile, Manifest, Policy, Receipt, Step, StepState, WorkDigests, expert_files, steps,
 };
@@ -18,7 +19,6 @@ use crate::open;
 use crate::outcome::{
     Answer, error_words, json_text, legible, print_json, print_line, remark, utc,
 };
-use crate::thumbnail;
 use crate::verbs::verify::{digest, read_receipt};
 
 /// Make a certificate of a receipt: a page in Chinese and English, as a PDF with the receipt inside
@@ -141,10 +141,10 @@ impl Certificate {
         let drawn = match &self.work {
             Some(path) => File::open(path)
                 .map_err(Into::into)
-                .and_then(|file| thumbnail::jpeg(file, THUMBNAIL_SIDE_MAX)),
+                .and_then(|file| Ok(thumbnail::jpeg(file, THUMBNAIL_SIDE_MAX)?)),
             None if !archive.exists() => return None,
             None => match open::stored_work(archive, &receipt.claim.work.content()) {
-                Ok(Some(work)) => thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX),
+                Ok(Some(work)) => thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX).map_err(Into::into),
                 Ok(None) => return None,
                 Err(error) => Err(error),
             },
@@ -181,7 +181,7 @@ pub(crate) fn of_stored(
 ) -> Result<Issued, CertificateError> {
     let drawn = archive.and_then(|engine| {
         let work = engine.works.get(&receipt.claim.work.content()).map_err(Into::into);
-        shown(work.and_then(|work| thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX)))
+        shown(work.and_then(|work| Ok(thumbnail::jpeg(work, THUMBNAIL_SIDE_MAX)?)))
     });
     issued(&receipt.claim.work, receipt, policy, None, drawn.as_deref())
 }
@@ -212,7 +212,8 @@ fn issued(
 /// The picture, if there is one. That there is none to draw is no failure.
 fn shown(drawn: Result<Vec<u8>>) -> Option<Vec<u8>> {
     let is_no_picture = |error: &anyhow::Error| {
-        matches!(error.downcast_ref::<MediaError>(), Some(MediaError::NotAPicture))
+        let error = error.downcast_ref::<ThumbnailError>();
+        matches!(error, Some(ThumbnailError::Picture(MediaError::NotAPicture)))
     };
     match drawn {
         Ok(jpeg) => Some(jpeg),

@@ -13,6 +13,7 @@ use timemark_ingest::{
     Asked, Depth, Engine, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions,
     Scanned, Stages, Summary, scan,
 };
+use timemark_review::ResultJson;
 use timemark_vision::Kind;
 
 use crate::outcome::{
@@ -20,7 +21,6 @@ use crate::outcome::{
     remark_error,
 };
 use crate::report::{About, Report, THUMBNAIL_SIDE_MAX};
-use crate::results::ResultJson;
 use crate::{open, progress};
 
 /// Find copies of registered works in files, folders and archives

@@ -1,7 +1,7 @@
 //! `timemark serve`: the whole archive over HTTP on this machine, or the public files of its log for everybody.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -9,10 +9,11 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use timemark_api::service::{Archive, SERVICE_TIME_MAX, router};
 use timemark_ingest::Engine;
+use timemark_review::{Review, Roots};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::open;
-use crate::outcome::{Answer, print_line};
+use crate::outcome::{Answer, print_line, remark};
 use crate::registering::{STAMP_INTERVAL, stamp};
 use crate::verbs::store;
 
@@ -33,6 +34,9 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "MIB", default_value_t = 256, conflicts_with = "public_log",
           value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     upload_max: u64,
+    /// A folder whose files may be scanned on request; may be said several times
+    #[arg(long, value_name = "DIR", conflicts_with = "public_log")]
+    scan_root: Vec<PathBuf>,
     /// Write a line of JSON about each request to standard error
     #[arg(long, conflicts_with = "public_log")]
     log: bool,
@@ -65,6 +69,8 @@ impl Serve {
             true => Some(super::tsa::respond(Arc::new(open::authority(archive)?))),
             false => None,
         };
+        let roots = Roots::of(&self.scan_root).context("--scan-root")?;
+        let review = Arc::new(Review::open(&open::review_dir(archive), roots)?);
         let router = router(Archive {
             engine: engine.clone(),
             trust: open::trust_text(archive)?,
@@ -72,15 +78,20 @@ impl Serve {
             uploads_dir: open::uploads_dir(archive)?,
             upload_bytes_max: self.upload_max << 20,
             authority,
+            review: review.clone(),
         })?;
         engine.works.start_sending();
         let mut printed = Ok(());
         let ready = |address| printed = print_line(&format!("listening on http://{address}"));
         let (ended, end) = mpsc::channel();
         let served = thread::scope(|scope| {
-            let engine = &engine;
+            let (engine, review) = (&engine, &review);
             scope.spawn(move || endorse_now_and_then(engine, &end));
-            let served = timemark_api::serve_within(self.listen, router, SERVICE_TIME_MAX, ready);
+            scope.spawn(move || review.run_jobs(engine, &remark));
+            let stopping = || review.stop();
+            let served =
+                timemark_api::serve_within(self.listen, router, SERVICE_TIME_MAX, ready, stopping);
+            review.stop(); // it may never have begun
             drop(ended);
             served
         });

@@ -23,6 +23,7 @@ mod samples;
 mod scanning;
 mod service;
 mod service_refusals;
+mod service_scans;
 mod storage;
 mod support;
 mod tidy;

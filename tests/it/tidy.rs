@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
     ("timemark-certificate", &["timemark-verify"]),
@@ -28,8 +28,9 @@ const EDGES: [(&str, &[&str]); 13] = [
             "timemark-vision",
         ],
     ),
+    ("timemark-review", &["timemark-ingest", "timemark-verify", "timemark-vision"]),
     // Works, registry and index it reaches through ingest::Engine alone.
-    ("timemark-api", &["timemark-ingest", "timemark-tlog", "timemark-verify"]),
+    ("timemark-api", &["timemark-ingest", "timemark-review", "timemark-tlog", "timemark-verify"]),
     ("timemark-bundle", &["timemark-verify"]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
@@ -43,6 +44,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "timemark-index",
             "timemark-ingest",
             "timemark-neural",
+            "timemark-review",
             "timemark-store",
             "timemark-tlog",
             "timemark-tsa",
@@ -109,7 +111,7 @@ fn words_stand_only_where_they_belong() {
         ),
         (
             "SystemTime",
-            &["src/report/page.rs", "tsa/src/clock.rs", "tlog/src/clock.rs"],
+            &["src/report/page.rs", "review/src/clock.rs", "tsa/src/clock.rs", "tlog/src/clock.rs"],
             "no receipt depends on this machine's clock; who states a time does it by a Clock",
         ),
         (
@@ -125,6 +127,7 @@ fn words_stand_only_where_they_belong() {
                 "index/",
                 "ingest/",
                 "neural/",
+                "review/",
                 "samples/",
                 "verify/src/main.rs",
             ],
@@ -198,6 +201,7 @@ fn sources() -> Vec<PathBuf> {
         "index",
         "ingest",
         "neural",
+        "review",
         "samples",
         "store",
         "tlog",
