@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! backup              the mark, and of which checkpoint: header, origin, size, root
-//! timemark-archive  log.policy  policy  store  log/  blobs/  evidence/    as in the archive
+//! timemark-archive  log.policy  policy  store  log/  blobs/  evidence/  review/    as in the archive
 //! keys/               only where it was asked for
 //! backup-staged/      what is to be put in place yet; whoever comes next does it
 //! ```
@@ -32,7 +32,7 @@ use crate::progress;
 const MARK: &str = "backup";
 const HEADER: &str = "timemark-backup v1\n";
 /// Folders whose files are copied, and the single files beside them.
-const FOLDERS: [&str; 3] = ["blobs", "log", "evidence"];
+const FOLDERS: [&str; 4] = ["blobs", "log", "evidence", "review"];
 const FILES: [&str; 5] = ["timemark-archive", "log.policy", "policy", "store", "accounts.redb"];
 const KEYS: [&str; 4] = ["keys/log.key", "keys/salt.key", "keys/store.key", "keys/s3.key"];
 const DERIVED: [&str; 2] = ["registry", "index"];

@@ -6,7 +6,6 @@
 mod backup;
 mod car;
 mod catalogue;
-mod drawing;
 mod evidence;
 mod newest;
 mod open;
@@ -16,7 +15,6 @@ mod progress;
 mod receipts;
 mod registering;
 mod report;
-mod results;
 mod storage;
 mod verbs;
 

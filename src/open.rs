@@ -11,6 +11,7 @@
 //! log/  blobs/        the truth
 //! registry/  index/   derived; whoever deletes them finds them again
 //! uploads/            files on their way in, while the archive is served
+//! review/             scans asked of the service, what they found, and what people decided
 //! evidence/           what the log signed and should not have; may be missing
 //! backup              marks a backup, in which nothing is signed (src/backup.rs)
 //! ```
@@ -541,6 +542,11 @@ pub(crate) fn uploads_dir(archive: &Path) -> Result<PathBuf> {
         .and_then(|()| fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)))
         .with_context(|| dir.display().to_string())?;
     Ok(dir)
+}
+
+/// The folder of scans, matches and verdicts.
+pub(crate) fn review_dir(archive: &Path) -> PathBuf {
+    archive.join("review")
 }
 
 /// The newest published checkpoint. Needs no lock.

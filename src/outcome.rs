@@ -10,8 +10,8 @@ use anyhow::Context;
 use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-pub(crate) use timemark_api::told::{MatchJson, four_places};
 use timemark_ingest::Finding;
+pub(crate) use timemark_review::MatchJson;
 use timemark_verify::escape;
 
 /// What the exit code says.

@@ -5,6 +5,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use timemark_review::give_way;
 use timemark_store::{BlobError, Packed, Replacement, Works};
 use timemark_verify::ContentId;
 
@@ -106,15 +107,6 @@ pub(crate) fn in_background(works: &Works, registered: Receiver<ContentId>, is_o
     }
 }
 
-/// Has the calling thread run when no other wants to, as far as that is possible.
-fn give_way() {
-    // On Linux the priority of the process that calls is that of the thread.
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, LOWEST_PRIORITY);
-}
-
-#[cfg(target_os = "linux")]
-const LOWEST_PRIORITY: i32 = 19;
 /// So many blobs share one flush before they are forgotten.
 const REPLACED_AT_ONCE: usize = 64;
 /// How long packing may hold up the end of a run.

@@ -44,6 +44,8 @@ pub enum Scope {
     Read,
     /// Finding works.
     Search,
+    /// Scanning, and deciding about what was found.
+    Review,
     /// Verifying receipts.
     Verify,
     /// Watching the service.
@@ -124,10 +126,11 @@ impl FromStr for Role {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Scope; 8] = [
+    pub const ALL: [Scope; 9] = [
         Scope::Register,
         Scope::Read,
         Scope::Search,
+        Scope::Review,
         Scope::Verify,
         Scope::Operate,
         Scope::Keys,
@@ -141,6 +144,7 @@ impl Scope {
             Scope::Register => "register",
             Scope::Read => "read",
             Scope::Search => "search",
+            Scope::Review => "review",
             Scope::Verify => "verify",
             Scope::Operate => "operate",
             Scope::Keys => "keys",
@@ -188,9 +192,29 @@ pub const PERMISSIONS: &[Permission] = &[
     row("tlog_proof",         Scope::Read,     [D, O, O, A, A, A]),
     row("receipt_checkpoint", Scope::Read,     [D, O, O, A, A, A]),
     row("certificate",        Scope::Read,     [D, O, O, A, A, A]),
+    row("list_collections",   Scope::Read,     [D, D, D, A, A, A]),
     row("search_words",       Scope::Search,   [D, O, O, A, A, A]),
     row("search_code",        Scope::Search,   [D, O, O, A, A, A]),
     row("search_picture",     Scope::Search,   [D, O, O, A, A, A]),
+    row("scan",               Scope::Review,   [D, D, D, A, D, A]),
+    row("list_scans",         Scope::Review,   [D, D, D, A, A, A]),
+    row("scan_by_id",         Scope::Review,   [D, D, D, A, A, A]),
+    row("pause_scan",         Scope::Review,   [D, D, D, A, D, A]),
+    row("resume_scan",        Scope::Review,   [D, D, D, A, D, A]),
+    row("cancel_scan",        Scope::Review,   [D, D, D, A, D, A]),
+    row("scan_results",       Scope::Review,   [D, D, D, A, A, A]),
+    row("scan_events",        Scope::Review,   [D, D, D, A, A, A]),
+    row("list_matches",       Scope::Review,   [D, D, D, A, A, A]),
+    row("match_by_id",        Scope::Review,   [D, D, D, A, A, A]),
+    row("give_verdict",       Scope::Review,   [D, D, D, A, D, A]),
+    row("undo_verdict",       Scope::Review,   [D, D, D, A, D, A]),
+    row("match_history",      Scope::Review,   [D, D, D, A, A, A]),
+    row("suspect_picture",    Scope::Review,   [D, D, D, A, A, A]),
+    row("work_picture",       Scope::Review,   [D, D, D, A, A, A]),
+    row("match_overlay",      Scope::Review,   [D, D, D, A, A, A]),
+    row("list_allowed_domains", Scope::Review, [D, D, D, A, A, A]),
+    row("allow_domain",       Scope::Review,   [D, D, D, A, D, A]),
+    row("disallow_domain",    Scope::Review,   [D, D, D, A, D, A]),
     row("verify",             Scope::Verify,   [D, A, A, A, A, A]),
     row("policy",             Scope::Verify,   [A, A, A, A, A, A]),
     row("checkpoint",         Scope::Verify,   [A, A, A, A, A, A]),

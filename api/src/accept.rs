@@ -1,10 +1,14 @@
 //! What a client would like best of what there is (RFC 9110 section 12.5.1), and whether it has it already (section 13.1.2).
 
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, VARY,
+};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+
+use crate::problem::{Kind, Problem};
 
 /// The best of the media types that are offered, of which the first is the one for who does not care. `None` where the
 /// client takes none of them.
@@ -65,6 +69,26 @@ impl Range {
     }
 }
 
+/// The strong entity tag of an answer.
+pub(crate) fn entity_tag(body: &[u8]) -> String {
+    format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(body)[..16]))
+}
+
+/// Refuses a change by somebody who did not see what is there now (RFC 9110 section 13.1.1).
+pub(crate) fn expect_unchanged(headers: &HeaderMap, body: &[u8]) -> Result<(), Problem> {
+    let mut seen = headers.get_all(IF_MATCH).iter().peekable();
+    if seen.peek().is_none() {
+        let detail = "If-Match has to name what is changed, by the ETag that it had";
+        return Err(Problem::new(Kind::MustCompare, detail));
+    }
+    let tag = entity_tag(body);
+    let mut tags = seen.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    if tags.any(|seen| seen.trim() == "*" || seen.trim() == tag) {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::Changed, "it changed since; look at it again"))
+}
+
 /// An answer with a strong entity tag, or 304 where the client has it. It may be kept, and has to be asked for again.
 pub(crate) fn tagged(headers: &HeaderMap, media_type: &str, body: Vec<u8>) -> Response {
     let validators = Validators::of(&body);
@@ -80,7 +104,7 @@ pub(crate) struct Validators(String);
 impl Validators {
     /// Of an answer that is made of this and nothing else.
     pub fn of(source: &[u8]) -> Validators {
-        Validators(format!("\"{}\"", HEXLOWER.encode(&Sha256::digest(source)[..16])))
+        Validators(entity_tag(source))
     }
 
     /// Whether who asks has it already.
@@ -132,6 +156,25 @@ mod tests {
             let got = best(&headers, &offered);
             assert_eq!(got, expected.map(|at: usize| offered[at]), "{accept:?}");
         }
+    }
+
+    #[test]
+    fn only_who_saw_what_is_there_may_change_it() {
+        let check = |seen: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(seen) = seen {
+                headers.insert(IF_MATCH, seen.parse().unwrap());
+            }
+            expect_unchanged(&headers, b"x")
+        };
+        let tag = entity_tag(b"x");
+        for seen in [tag.clone(), "*".to_owned(), format!("\"a\", {tag}")] {
+            check(Some(&seen)).unwrap();
+        }
+        for stale in [String::new(), entity_tag(b"y"), format!("W/{tag}"), "x".to_owned()] {
+            assert_eq!(check(Some(&stale)).unwrap_err().into_response().status(), 412, "{stale}");
+        }
+        assert_eq!(check(None).unwrap_err().into_response().status(), 428);
     }
 
     #[test]

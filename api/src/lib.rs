@@ -6,15 +6,21 @@
 
 mod accept;
 mod access;
+mod collections;
 mod digests;
+mod domains;
+mod events;
 mod guard;
 mod idempotency;
+mod json;
+mod matches;
 mod openapi;
 mod operation;
 mod pages;
 mod preview;
 mod problem;
 mod receipts;
+mod scans;
 mod search;
 mod serve;
 pub mod service;

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use timemark_accounts::AccountsError;
 use timemark_ingest::{RegisterError, ScanError};
+use timemark_review::ReviewError;
 use timemark_tlog::LogError;
 use utoipa::ToSchema;
 
@@ -28,13 +29,16 @@ pub(crate) enum Kind {
     Unauthorized,
     Forbidden,
     CrossSite,
+    OutsideRoots,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
     Timeout,
     Conflict,
     RegisteredElsewhere,
+    WrongState,
     ClaimErased,
+    Changed,
     TooLarge,
     UnsupportedMediaType,
     WrongHost,
@@ -43,6 +47,7 @@ pub(crate) enum Kind {
     TextTooLong,
     KeyReused,
     ProofNotReady,
+    MustCompare,
     TooManyRequests,
     TooManyTries,
     Internal,
@@ -79,19 +84,22 @@ pub(crate) struct ProblemJson {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 28] = [
         Kind::BadRequest,
         Kind::BadId,
         Kind::Unauthorized,
         Kind::Forbidden,
         Kind::CrossSite,
+        Kind::OutsideRoots,
         Kind::NotFound,
         Kind::MethodNotAllowed,
         Kind::NotAcceptable,
         Kind::Timeout,
         Kind::Conflict,
         Kind::RegisteredElsewhere,
+        Kind::WrongState,
         Kind::ClaimErased,
+        Kind::Changed,
         Kind::TooLarge,
         Kind::UnsupportedMediaType,
         Kind::WrongHost,
@@ -100,6 +108,7 @@ impl Kind {
         Kind::TextTooLong,
         Kind::KeyReused,
         Kind::ProofNotReady,
+        Kind::MustCompare,
         Kind::TooManyRequests,
         Kind::TooManyTries,
         Kind::Internal,
@@ -111,10 +120,11 @@ impl Kind {
         use StatusCode as S;
         match self {
             Kind::BadRequest => (S::BAD_REQUEST, "bad-request", "The request cannot be understood"),
-            Kind::BadId => (S::BAD_REQUEST, "bad-id", "This is no id of a work or an entry"),
+            Kind::BadId => (S::BAD_REQUEST, "bad-id", "This is no id of anything here"),
             Kind::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "Who asks is not known"),
             Kind::Forbidden => (S::FORBIDDEN, "forbidden", "This is not open to who asks"),
             Kind::CrossSite => (S::FORBIDDEN, "cross-site", "Pages of other sites may not ask"),
+            Kind::OutsideRoots => (S::FORBIDDEN, "outside-scan-roots", "This may not be scanned"),
             Kind::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing here"),
             Kind::MethodNotAllowed => {
                 (S::METHOD_NOT_ALLOWED, "method-not-allowed", "This cannot be done with it")
@@ -129,7 +139,9 @@ impl Kind {
                 "registered-elsewhere",
                 "Another account registered this work for the same claimant",
             ),
+            Kind::WrongState => (S::CONFLICT, "wrong-state", "It is not in a state for this"),
             Kind::ClaimErased => (S::GONE, "claim-erased", "The claim was erased"),
+            Kind::Changed => (S::PRECONDITION_FAILED, "changed-since", "It changed meanwhile"),
             Kind::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "The request is too long"),
             Kind::UnsupportedMediaType => (
                 S::UNSUPPORTED_MEDIA_TYPE,
@@ -152,6 +164,9 @@ impl Kind {
                 "The idempotency key stands for another request",
             ),
             Kind::ProofNotReady => (S::TOO_EARLY, "proof-not-ready", "The proof is yet to come"),
+            Kind::MustCompare => {
+                (S::PRECONDITION_REQUIRED, "if-match-required", "If-Match is missing")
+            }
             Kind::TooManyRequests => {
                 (S::TOO_MANY_REQUESTS, "too-many-requests", "Too many are asking at once")
             }
@@ -387,6 +402,26 @@ impl From<LogError> for Problem {
             }
             error => Problem::internal(error),
         }
+    }
+}
+
+impl From<ReviewError> for Problem {
+    fn from(error: ReviewError) -> Problem {
+        let kind = match &error {
+            ReviewError::NoJob(_)
+            | ReviewError::NoMatch
+            | ReviewError::NoDomain(_)
+            | ReviewError::NothingThere(_) => Kind::NotFound,
+            ReviewError::WrongState { .. } | ReviewError::NothingToUndo => Kind::WrongState,
+            ReviewError::OutsideRoots => Kind::OutsideRoots,
+            ReviewError::BadJob(_) | ReviewError::BadDomain(_) => Kind::BadRequest,
+            ReviewError::TooMany(_) => Kind::TooManyRequests,
+            error if is_full(error) => return full(),
+            ReviewError::Io { .. } | ReviewError::Unreadable { .. } => {
+                return Problem::internal(error);
+            }
+        };
+        Problem::new(kind, error.to_string())
     }
 }
 

@@ -5,12 +5,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use serde::{Deserialize, Serialize};
 use timemark_ingest::{Outcome, ScanOptions, compare, near_code};
+use timemark_review::MatchJson;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Access, Caller, Sight};
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
-use crate::told::{Entry, MatchJson};
+use crate::told::Entry;
 use crate::upload::{Fields, Taking};
 use crate::works::limit;
 use crate::{Problem, blocking};

@@ -43,17 +43,19 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Serves until SIGTERM or SIGINT, then finishes the requests in flight. `ready` learns the address, whose port
 /// the system chooses where `listen` says 0.
 pub fn serve(listen: SocketAddr, router: Router, ready: impl FnOnce(SocketAddr)) -> io::Result<()> {
-    serve_within(listen, router, REQUEST_TIME_MAX, None, ready)
+    serve_within(listen, router, REQUEST_TIME_MAX, None, ready, || {})
 }
 
-/// As [`serve`], for a server that takes in files: a request may take so long. With `tls` it speaks nothing else. When this returns, what requests began has
-/// come to its end.
+/// As [`serve`], for a server that takes in files: a request may take so long. With `tls` it speaks nothing else. `stopping` is
+/// told when the server is to stop, before the requests in flight come to their end. When this returns, what requests began
+/// has come to its end.
 pub fn serve_within(
     listen: SocketAddr,
     router: Router,
     request_time_max: Duration,
     tls: Option<Tls>,
     ready: impl FnOnce(SocketAddr),
+    stopping: impl FnOnce(),
 ) -> io::Result<()> {
     let listener = bind(listen)?;
     let address = listener.local_addr()?;
@@ -68,6 +70,7 @@ pub fn serve_within(
         ready(address);
         let stop = async {
             tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+            stopping();
         };
         until(listener, router, request_time_max, tls, stop).await
     })

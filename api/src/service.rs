@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -13,8 +13,9 @@ use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use timemark_accounts::Accounts;
 use timemark_ingest::{Engine, Registration, Status};
+use timemark_review::Review;
 use timemark_verify::{Policy, Receipt, Trust, TrustTold};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
@@ -24,6 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::{self, Access, admit};
+use crate::events::LISTENERS_MAX;
 use crate::guard::{Reach, guard, guard_page};
 use crate::idempotency::Keys;
 use crate::operation::{self, Metrics, observe};
@@ -32,7 +34,8 @@ use crate::serve::REQUEST_TIME_MAX;
 use crate::told::Registered;
 use crate::upload::{Fields, Form};
 use crate::{
-    Problem, digests, openapi, pages, preview, receipts, search, tiles, tsa, verify, works,
+    Problem, collections, digests, domains, events, matches, openapi, pages, preview, receipts,
+    scans, search, tiles, tsa, verify, works,
 };
 
 /// How long a request with a file may take, from its head to the answer.
@@ -60,6 +63,8 @@ pub struct Archive {
     pub upload_bytes_max: u64,
     /// Its time-stamp authority, if it has one.
     pub authority: Option<tsa::Respond>,
+    /// Its scans and what they found. Whoever serves it sees to [`Review::run_jobs`] and [`Review::stop`].
+    pub review: Arc<Review>,
     /// Who may use it; where there is no account, everybody may who reaches it.
     pub accounts: Accounts,
     /// What makes the first account, where there is none ([`timemark_accounts::setup_token`]).
@@ -111,6 +116,13 @@ pub(crate) struct Service {
     behind: AtomicBool,
     /// How many entries can be found by their words, and since when.
     findable: Mutex<(u64, Instant)>,
+    pub review: Arc<Review>,
+    /// Sent to whenever a scan, a match or the list of domains changed.
+    pub changes: watch::Sender<()>,
+    /// Who may listen to events.
+    pub listeners: Arc<Semaphore>,
+    /// One decision at a time: what it is about is seen, entered into the log, and changed.
+    deciding: Mutex<()>,
     document: OnceLock<String>,
 }
 
@@ -138,13 +150,20 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         failing: AtomicBool::new(false),
         behind: AtomicBool::new(false),
         findable: Mutex::new((0, Instant::now())),
+        review: archive.review,
+        changes: watch::Sender::new(()),
+        listeners: Arc::new(Semaphore::new(LISTENERS_MAX)),
+        deciding: Mutex::default(),
         document: OnceLock::new(),
     });
+    let changes = service.changes.clone();
+    service.review.on_change(move || changes.send_replace(()));
     let within = |time| TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, time);
     let quick = OpenApiRouter::new()
         .routes(routes!(works::list))
         .routes(routes!(works::show))
         .routes(routes!(preview::preview))
+        .routes(routes!(collections::list))
         .routes(routes!(receipts::show))
         .routes(routes!(receipts::tlog_proof))
         .routes(routes!(receipts::checkpoint))
@@ -152,6 +171,22 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         .routes(routes!(verify::policy))
         .routes(routes!(search::by_words))
         .routes(routes!(search::by_code))
+        .routes(routes!(scans::list))
+        .routes(routes!(scans::show))
+        .routes(routes!(scans::pause))
+        .routes(routes!(scans::resume))
+        .routes(routes!(scans::cancel))
+        .routes(routes!(scans::results))
+        .routes(routes!(events::events))
+        .routes(routes!(matches::list))
+        .routes(routes!(matches::show))
+        .routes(routes!(matches::give_verdict, matches::undo_verdict))
+        .routes(routes!(matches::history))
+        .routes(routes!(matches::suspect_picture))
+        .routes(routes!(matches::work_picture))
+        .routes(routes!(matches::overlay))
+        .routes(routes!(domains::list, domains::allow))
+        .routes(routes!(domains::disallow))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))
         .routes(routes!(document))
@@ -160,6 +195,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
     let uploads = OpenApiRouter::new()
         .routes(routes!(works::create))
         .routes(routes!(digests::create))
+        .routes(routes!(scans::create))
         .routes(routes!(verify::verify))
         .routes(routes!(search::by_picture))
         .layer(within(UPLOAD_TIME_MAX));
@@ -261,6 +297,16 @@ impl Service {
             let detail = format!("{VERIFIED_MAX} receipts are being verified already");
             Problem::new(Kind::TooManyRequests, detail)
         })
+    }
+
+    /// Longest body of a request.
+    pub fn upload_bytes_max(&self) -> u64 {
+        self.upload_bytes_max
+    }
+
+    /// Waits until nobody else decides.
+    pub fn turn_to_decide(&self) -> MutexGuard<'_, ()> {
+        self.deciding.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until a core is free to decode and compare.

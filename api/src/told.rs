@@ -1,102 +1,12 @@
 //! What is said of works, matches and verdicts in JSON: by the service, and by `--json` of the command line.
 
-use serde::{Deserialize, Serialize};
-use timemark_ingest::{Engine, Finding, Registration, Status};
+use serde::Serialize;
+use timemark_ingest::{Engine, Registration, Status};
+use timemark_review::MatchJson;
 use timemark_verify::{
     Answer, ClaimTold, Outcome, RenewalTold, TimestampTold, WitnessTold, escape,
 };
 use utoipa::ToSchema;
-
-/// A work that looks like the one at hand.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-#[schema(as = Match)]
-pub struct MatchJson {
-    /// The work's id.
-    pub work: String,
-    /// The number of its first registration.
-    pub index: u64,
-    /// What its file was called; absent where the claim was erased.
-    pub file: Option<String>,
-    /// As claimed.
-    pub title: Option<String>,
-    /// Who claims it.
-    pub claimant: Option<String>,
-    /// 0 to 1.
-    pub score: f64,
-    /// `exact`, `keypoints`, `neural`, or a kind of code.
-    pub method: String,
-    /// Bits of 256 in which the codes differ, where codes showed it.
-    pub distance: Option<u32>,
-    /// Places that agree, where keypoints showed it.
-    pub inliers: Option<u32>,
-    /// What was done to the work, in words.
-    pub transform: Option<String>,
-    /// Share of the work that lies in the suspect.
-    pub overlap: Option<f64>,
-    /// Share of the suspect that the work covers.
-    pub overlap_suspect: Option<f64>,
-    /// Share of what lies on each other that looks alike.
-    pub alike: Option<f64>,
-    /// The same between the places that agree.
-    pub alike_between: Option<f64>,
-    /// How strong the match is, in a word or two.
-    pub strength: Option<String>,
-    /// How often pictures that are no copies match as strongly.
-    pub false_match_rate: Option<f64>,
-    /// The 95 % interval of that rate.
-    pub false_match_interval: Option<[f64; 2]>,
-}
-
-impl MatchJson {
-    /// A work that the one at hand is a copy of.
-    pub fn copy(finding: &Finding) -> MatchJson {
-        let strength = finding.strength();
-        MatchJson {
-            strength: finding.strength_words().map(str::to_owned),
-            false_match_rate: strength.map(|strength| strength.false_match_rate()),
-            false_match_interval: strength.map(|strength| strength.false_match_interval()),
-            ..MatchJson::of(finding)
-        }
-    }
-
-    /// A work that looks like the one at hand or shares elements with it, of which no more is asserted.
-    pub fn of(finding: &Finding) -> MatchJson {
-        MatchJson {
-            work: finding.work.to_string(),
-            index: finding.index,
-            file: finding.file.clone(),
-            title: finding.title.clone(),
-            claimant: finding.claimant.clone(),
-            score: four_places(finding.score),
-            method: finding.method.to_string(),
-            distance: finding.distance,
-            inliers: finding.inliers,
-            transform: finding.transform.clone(),
-            overlap: finding.overlap.map(|overlap| four_places(overlap.work)),
-            overlap_suspect: finding.overlap.map(|overlap| four_places(overlap.suspect)),
-            alike: finding.alike.map(four_places),
-            alike_between: finding.alike_between.map(four_places),
-            strength: None,
-            false_match_rate: None,
-            false_match_interval: None,
-        }
-    }
-}
-
-impl MatchJson {
-    /// Tells of another registration of the same work.
-    pub(crate) fn tell_of(&mut self, entry: Entry) {
-        self.index = entry.index;
-        self.file = entry.file;
-        self.title = entry.title;
-        self.claimant = entry.claimant;
-    }
-}
-
-/// Rounded to what is worth saying.
-pub fn four_places(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
-}
 
 /// What came of a registration.
 #[derive(Serialize, ToSchema)]
@@ -191,6 +101,14 @@ pub(crate) struct Entry {
     pub erased: bool,
     /// Where its receipt is; absent where the claim was erased.
     receipt: Option<String>,
+}
+
+/// Tells of another registration of the same work.
+pub(crate) fn tell_of(one: &mut MatchJson, entry: Entry) {
+    one.index = entry.index;
+    one.file = entry.file;
+    one.title = entry.title;
+    one.claimant = entry.claimant;
 }
 
 impl Entry {

@@ -71,6 +71,11 @@ impl Upload {
     pub fn path(&self) -> &Path {
         self.file.path()
     }
+
+    /// Moves it to where it stays, on the same disk.
+    pub fn keep(self, to: &Path) -> io::Result<()> {
+        self.file.persist(to).map(drop).map_err(|error| error.error)
+    }
 }
 
 impl Form {

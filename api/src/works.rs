@@ -196,6 +196,9 @@ pub(crate) struct Part {
     /// Most on a page.
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u64>,
+    /// Only those whose claim names this collection.
+    #[param(max_length = 16384)]
+    collection: Option<String>,
 }
 
 /// A page of registrations, newest first.
@@ -223,7 +226,10 @@ pub(crate) async fn list(
     let limit = limit(part.limit)?;
     let before = part.cursor.as_deref().map(read_cursor).transpose()?;
     blocking(move || {
-        let (works, next) = page(before, limit, &caller, &service)?;
+        let (works, next) = match part.collection {
+            Some(name) => collection_page(&name, before, limit, &caller, &service)?,
+            None => page(before, limit, &caller, &service)?,
+        };
         Ok(Json(WorksPage { works, next: next.map(cursor) }))
     })
     .await?
@@ -272,6 +278,27 @@ fn whole_page(
         works.extend(Entry::at(at, engine)?);
     }
     Ok((works, (at > 0).then_some(at)))
+}
+
+fn collection_page(
+    name: &str,
+    before: Option<u64>,
+    limit: usize,
+    caller: &Caller,
+    service: &Service,
+) -> Result<(Vec<Entry>, Option<u64>), Problem> {
+    let registry = &service.engine.registry;
+    let records = registry.in_collection(name, before.unwrap_or(u64::MAX), limit);
+    let records = records.map_err(Problem::internal)?;
+    let last = records.last().filter(|_| records.len() == limit).map(|record| record.index);
+    let mut works = Vec::new();
+    for record in records {
+        if service.access.sight(caller, record.index)? != Sight::Hidden {
+            let work = record.leaf.content.to_string();
+            works.push(Entry::of(record.index, work, record.claim.as_ref()));
+        }
+    }
+    Ok((works, last.filter(|index| *index > 0)))
 }
 
 /// How many to give, where that may be asked for.

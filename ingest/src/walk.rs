@@ -53,10 +53,24 @@ pub struct WalkError {
 /// All files at or below `root`, sorted by name within each folder. Symbolic links are followed; a loop, a
 /// broken link or an unreadable folder is an error of its own and the walk goes on.
 pub fn walk(root: &Path) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
+    sightings(root, true)
+}
+
+/// As [`walk`], where whoever asks must not be led elsewhere: a symbolic link is an error of its own.
+pub(crate) fn walk_without_links(
+    root: &Path,
+) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
+    sightings(root, false)
+}
+
+fn sightings(
+    root: &Path,
+    follow: bool,
+) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
     let root = root.to_owned();
     let depth_max = if is_inside_archive(&root) { 0 } else { usize::MAX };
-    let walk = WalkDir::new(&root).follow_links(true).sort_by_file_name().max_depth(depth_max);
-    let mut entries = walk.into_iter();
+    let walk = WalkDir::new(&root).follow_links(follow).follow_root_links(follow);
+    let mut entries = walk.sort_by_file_name().max_depth(depth_max).into_iter();
     std::iter::from_fn(move || {
         loop {
             if depth_max == 0 {
@@ -73,8 +87,12 @@ pub fn walk(root: &Path) -> impl Iterator<Item = Result<Sighting, WalkError>> + 
                 }
                 continue;
             }
-            let is_file = entry.file_type().is_file();
+            let (is_file, is_link) = (entry.file_type().is_file(), entry.path_is_symlink());
             let path = entry.into_path();
+            if is_link && !follow {
+                let reason = "it is a symbolic link, and those are not followed here".to_owned();
+                return Some(Err(WalkError { path, reason }));
+            }
             // Reading a pipe or a device could wait for ever.
             return Some(if is_file { sight(&root, path) } else { not_regular(path) });
         }
@@ -211,6 +229,23 @@ mod tests {
             matches!(&single[..], [Ok(Sighting::File(found))] if found.below == Path::new("z.txt"))
         );
         assert!(matches!(walk(&root.join("none")).next(), Some(Err(_))));
+    }
+
+    #[test]
+    fn where_links_are_not_followed_none_leads_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("root");
+        fs::create_dir_all(root.join("folder")).unwrap();
+        fs::write(root.join("folder/a.txt"), "a").unwrap();
+        fs::write(dir.path().join("secret.txt"), "secret").unwrap();
+        symlink(dir.path(), root.join("up")).unwrap();
+        symlink(dir.path().join("secret.txt"), root.join("link.txt")).unwrap();
+        let met: Vec<_> = walk_without_links(&root).collect();
+        assert_eq!(met.iter().filter(|sighting| sighting.is_err()).count(), 2);
+        assert_eq!(met.iter().filter(|sighting| sighting.is_ok()).count(), 1);
+        let link: Vec<_> = walk_without_links(&root.join("link.txt")).collect();
+        assert!(matches!(link[..], [Err(_)]));
+        assert_eq!(walk(&root).filter(Result::is_ok).count(), 3, "elsewhere they are");
     }
 
     #[test]

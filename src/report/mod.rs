@@ -14,7 +14,6 @@
 mod page;
 mod table;
 
-use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -23,27 +22,17 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use timemark_ingest::sources::SuspectName;
 use timemark_ingest::{Asked, Engine, Scanned, Summary};
-use timemark_verify::ContentId;
+use timemark_review::{Earlier, ResultJson};
 
 use crate::outcome::remark;
-use crate::results::ResultJson;
 pub(crate) use page::THUMBNAIL_SIDE_MAX;
 
 /// The report of a scan that goes on.
 pub(crate) struct Report {
     dir: PathBuf,
     results: File,
-    /// What another run compared and this one has yet to meet, by what it is called.
-    earlier: HashMap<ContentId, Vec<Subject>>,
-}
-
-/// What a line of results is about; several may be called the same.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Subject {
-    /// A place that could not be read.
-    Failed,
-    File,
-    Member(ContentId),
+    /// What another run compared and this one has yet to meet.
+    earlier: Earlier,
 }
 
 /// Of what a report tells.
@@ -93,7 +82,7 @@ impl Report {
         options.read(true).write(true).create(true).truncate(!exists);
         let results =
             options.open(&results_path).with_context(|| results_path.display().to_string())?;
-        let mut report = Report { dir: dir.to_owned(), results, earlier: HashMap::new() };
+        let mut report = Report { dir: dir.to_owned(), results, earlier: Earlier::default() };
         if !exists {
             // Only now, so that results of another scan are never taken for those of this one.
             let text = serde_json::to_vec_pretty(about)?;
@@ -102,13 +91,9 @@ impl Report {
                 .with_context(|| about_path.display().to_string())?;
         }
         report.cut_torn_line()?;
-        let mut earlier: HashMap<ContentId, Vec<Subject>> = HashMap::new();
+        let mut earlier = Earlier::default();
         report.each(|result, _| {
-            let subject = Subject::of(&result);
-            earlier
-                .entry(digest(&result.suspect, result.date.as_deref()))
-                .or_default()
-                .push(subject);
+            earlier.add(&result);
             Ok(())
         })?;
         Ok(Report { earlier, ..report })
@@ -121,21 +106,7 @@ impl Report {
 
     /// What another run has found already, each time it is met.
     pub fn done(&mut self) -> impl FnMut(&SuspectName, Asked<'_>) -> bool + Send + use<> {
-        let mut earlier = std::mem::take(&mut self.earlier);
-        move |name, asked| {
-            let (suspect, date) = ResultJson::key(name);
-            let Some(known) = earlier.get_mut(&digest(&suspect, date.as_deref())) else {
-                return false;
-            };
-            let wanted = match asked {
-                Asked::Failed => Subject::Failed,
-                Asked::File => Subject::File,
-                Asked::Member(_) if name.within.is_none() => Subject::File,
-                Asked::Member(content) => Subject::Member(content.id()),
-            };
-            let place = known.iter().position(|known| *known == wanted);
-            place.map(|place| known.swap_remove(place)).is_some()
-        }
+        std::mem::take(&mut self.earlier).is_done()
     }
 
     /// Takes note of what became of a suspect.
@@ -229,17 +200,6 @@ impl Report {
     }
 }
 
-impl Subject {
-    fn of(result: &ResultJson) -> Subject {
-        let kept = result.kept.as_ref();
-        match kept.and_then(|kept| kept.content.as_deref()?.parse().ok()) {
-            None => Subject::Failed,
-            Some(_) if kept.is_some_and(|kept| !kept.member) => Subject::File,
-            Some(content) => Subject::Member(content),
-        }
-    }
-}
-
 /// Deletes what an earlier report left, unless its scan was never finished: hours of work may lie in it.
 fn clear(dir: &Path) -> Result<()> {
     let is_begun = fs::metadata(dir.join(RESULTS)).is_ok_and(|results| results.len() > 0);
@@ -268,11 +228,6 @@ fn clear(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What a suspect is remembered by: a digest takes less memory than its name.
-fn digest(suspect: &str, date: Option<&str>) -> ContentId {
-    ContentId::of(format!("{suspect}\0{}", date.unwrap_or_default()).as_bytes())
-}
-
 const ABOUT: &str = "scan.json";
 const RESULTS: &str = "results.jsonl";
 const THUMBNAILS: &str = "thumbnails";
@@ -285,6 +240,7 @@ pub(super) mod tests {
 
     use timemark_ingest::Outcome;
     use timemark_ingest::sources::{Captured, Content};
+    use timemark_verify::ContentId;
 
     use super::*;
 

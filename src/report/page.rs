@@ -14,13 +14,13 @@ use anyhow::{Result, ensure};
 use askama::Template;
 use data_encoding::BASE64;
 use timemark_ingest::{Engine, Finding, Method, Outcome, Strength, Summary};
+use timemark_review::ResultJson;
+use timemark_review::drawing::{self, Drawing};
 use timemark_verify::{ContentId, Fingerprint};
 use timemark_vision::{Kind, Overlap};
 
 use super::{Report, THUMBNAILS};
-use crate::drawing::{self, Drawing};
 use crate::outcome::{error_words, legible, utc};
-use crate::results::ResultJson;
 
 /// Writes `index.html` and as many pages more as it takes, and returns the path of the first.
 pub(super) fn write(
@@ -414,8 +414,7 @@ fn grouped(number: &u64) -> String {
 
 /// What the first page is called.
 pub(super) const FIRST: &str = "index.html";
-/// Longer side of a thumbnail: some 15 to 30 KB.
-pub(crate) const THUMBNAIL_SIDE_MAX: u32 = drawing::SIDE_MAX as u32;
+pub(crate) use timemark_review::THUMBNAIL_SIDE_MAX;
 /// Suspects shown on a page.
 const CARDS_A_PAGE: usize = 100;
 /// Pages before and after one that it leads to.

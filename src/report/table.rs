@@ -3,10 +3,10 @@
 use std::io::{BufWriter, Write};
 
 use anyhow::Result;
+use timemark_review::ResultJson;
 
 use super::Report;
 use crate::outcome::MatchJson;
-use crate::results::ResultJson;
 
 /// Writes `results.csv` (RFC 4180, UTF-8) into the folder of a report.
 pub(super) fn write(report: &Report) -> Result<()> {

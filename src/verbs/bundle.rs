@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use timemark_bundle::{Facts, Item, Maker, Part, papers, write};
 use timemark_ingest::sources::{Progress, Source};
 use timemark_ingest::{Engine, ScanOptions, Submission, Summary, register, scan};
+use timemark_review::ResultJson;
 use timemark_verify::{
     Answer as Verdict, BundleReader, ContentId, ExpertSubject, Manifest, Outcome, Policy, Profile,
     Receipt, Trust, TrustSource, TrustTold, expert_corner,
@@ -23,7 +24,6 @@ use crate::open;
 use crate::outcome::{Answer, json_text, legible, print_json, print_line, remark};
 use crate::registering::tell_of_witnesses;
 use crate::report::{About, Report, THUMBNAIL_SIDE_MAX};
-use crate::results::ResultJson;
 use crate::verbs::certificate;
 use crate::verbs::verify::{digest, read_receipt};
 

@@ -13,6 +13,7 @@ use timemark_ingest::{
     Asked, Depth, Engine, Finding, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanError, ScanOptions,
     Scanned, Stages, Summary, scan,
 };
+use timemark_review::ResultJson;
 use timemark_vision::Kind;
 
 use crate::outcome::{
@@ -20,7 +21,6 @@ use crate::outcome::{
     remark_error,
 };
 use crate::report::{About, Report, THUMBNAIL_SIDE_MAX};
-use crate::results::ResultJson;
 use crate::{open, progress};
 
 /// Find copies of registered works in files, folders and archives
@@ -188,7 +188,8 @@ impl Scan {
     fn about(&self, sources: &[Source], engine: &Engine) -> About {
         let text = |path: &Path| json_text(path.as_os_str().as_encoded_bytes());
         let named = sources.iter().map(|source| match source {
-            Source::Path(path) => text(path),
+            Source::Path(path) | Source::Below(path) => text(path),
+            Source::Called { name, .. } => name.clone(),
             Source::Stdin => "-".to_owned(),
             Source::List(path) => format!("--list {}", text(path)),
             Source::ListFromStdin => "--list -".to_owned(),

@@ -12,10 +12,11 @@ use timemark_api::service::{Archive, Certify, NoCertificate, SERVICE_TIME_MAX, r
 use timemark_api::{Reach, Tls};
 use timemark_certificate::CertificateError;
 use timemark_ingest::Engine;
+use timemark_review::{Review, Roots};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::open;
-use crate::outcome::{Answer, error_words, print_line};
+use crate::outcome::{Answer, error_words, print_line, remark};
 use crate::registering::{STAMP_INTERVAL, stamp};
 use crate::verbs::{bundle, certificate, store};
 
@@ -52,6 +53,9 @@ pub(crate) struct Serve {
     /// A reverse proxy in front of it speaks TLS, and passes on the Host that it was asked for
     #[arg(long, requires = "public_host", conflicts_with_all = ["public_log", "tls_cert"])]
     behind_proxy: bool,
+    /// A folder whose files may be scanned on request; may be said several times
+    #[arg(long, value_name = "DIR", conflicts_with = "public_log")]
+    scan_root: Vec<PathBuf>,
     /// Write a line of JSON about each request to standard error
     #[arg(long, conflicts_with = "public_log")]
     log: bool,
@@ -94,6 +98,8 @@ impl Serve {
             false => None,
         };
         let trust = open::trust_text(archive)?;
+        let roots = Roots::of(&self.scan_root).context("--scan-root")?;
+        let review = Arc::new(Review::open(&open::review_dir(archive), roots)?);
         let router = router(Archive {
             engine: engine.clone(),
             certify: certify(engine.clone(), trust.clone().into_bytes()),
@@ -106,6 +112,7 @@ impl Serve {
             accounts,
             setup: setup.clone(),
             reach: Reach { public_host: self.public_host.clone(), tls: tls.is_some() },
+            review: review.clone(),
         })
         .map_err(|error| anyhow!(error))?;
         engine.works.start_sending();
@@ -123,10 +130,13 @@ impl Serve {
         };
         let (ended, end) = mpsc::channel();
         let served = thread::scope(|scope| {
-            let engine = &engine;
+            let (engine, review) = (&engine, &review);
             scope.spawn(move || endorse_now_and_then(engine, &end));
-            let served =
-                timemark_api::serve_within(self.listen, router, SERVICE_TIME_MAX, tls, ready);
+            scope.spawn(move || review.run_jobs(engine, &remark));
+            let stopping = || review.stop();
+            let (most, listen) = (SERVICE_TIME_MAX, self.listen);
+            let served = timemark_api::serve_within(listen, router, most, tls, ready, stopping);
+            review.stop(); // it may never have begun
             drop(ended);
             served
         });

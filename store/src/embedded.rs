@@ -7,12 +7,16 @@
 use std::error::Error;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::str;
 use std::sync::{Mutex, PoisonError};
 
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use redb::{
+    Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, TableHandle,
+    WriteTransaction,
+};
 use timemark_verify::{Claim, ContentId, Leaf};
 
 use crate::registry::{Record, Registry, RegistryError, check_advance};
@@ -21,6 +25,10 @@ use crate::registry::{Record, Registry, RegistryError, check_advance};
 const WORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("works");
 /// Work and index, so that the registrations of a work lie side by side.
 const BY_CONTENT: TableDefinition<(&[u8; 32], u64), ()> = TableDefinition::new("by_content");
+/// Collection and index. Files of 0.1.0 have neither this table nor the next; they are filled when such a file is opened.
+const BY_COLLECTION: TableDefinition<(&str, u64), ()> = TableDefinition::new("by_collection");
+/// How many registrations each collection has.
+const COLLECTIONS: TableDefinition<&str, u64> = TableDefinition::new("collections");
 /// `version` of these tables, and `len`.
 const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
 const VERSION: u64 = 1;
@@ -69,7 +77,9 @@ impl Registry for EmbeddedRegistry {
                 state.insert("len", len)?;
                 let mut works = transaction.open_table(WORKS)?;
                 let mut by_content = transaction.open_table(BY_CONTENT)?;
+                let mut collected = Collected::open(&transaction)?;
                 for record in records {
+                    collected.add(record)?;
                     let bytes = to_bytes(record);
                     works.insert(record.index, &bytes[..])?;
                     by_content.insert((record.leaf.content.sha256(), record.index), ())?;
@@ -113,6 +123,38 @@ impl Registry for EmbeddedRegistry {
         })
     }
 
+    fn collections(&self, after: &str, limit: usize) -> Result<Vec<(String, u64)>, RegistryError> {
+        guarded(&self.path, || {
+            let collections = self.database()?.begin_read()?.open_table(COLLECTIONS)?;
+            let later = collections.range::<&str>((Bound::Excluded(after), Bound::Unbounded))?;
+            let named = later.take(limit).map(|pair| {
+                let (name, count) = pair?;
+                Ok((name.value().to_owned(), count.value()))
+            });
+            named.collect()
+        })
+    }
+
+    fn in_collection(
+        &self,
+        name: &str,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, RegistryError> {
+        guarded(&self.path, || {
+            let transaction = self.database()?.begin_read()?;
+            let works = transaction.open_table(WORKS)?;
+            let by_collection = transaction.open_table(BY_COLLECTION)?;
+            let newest_first = by_collection.range((name, 0)..(name, before))?.rev();
+            let records = newest_first.take(limit).map(|key| {
+                let (_, index) = key?.0.value();
+                let bytes = works.get(index)?.ok_or_else(|| damaged("a work is missing"))?;
+                parse(index, bytes.value())
+            });
+            records.collect()
+        })
+    }
+
     fn len(&self) -> Result<u64, RegistryError> {
         guarded(&self.path, || {
             let state = self.database()?.begin_read()?.open_table(STATE)?;
@@ -148,14 +190,52 @@ fn prepare(database: &Database) -> Result<(), Failure> {
     let transaction = database.begin_write()?;
     let version = transaction.open_table(STATE)?.get("version")?.map(|version| version.value());
     match version {
-        Some(VERSION) => Ok(transaction.abort()?),
+        Some(VERSION) if has_collections(&transaction)? => Ok(transaction.abort()?),
+        Some(VERSION) => {
+            {
+                let mut collected = Collected::open(&transaction)?;
+                for pair in transaction.open_table(WORKS)?.iter()? {
+                    let (index, bytes) = pair?;
+                    collected.add(&parse(index.value(), bytes.value())?)?;
+                }
+            }
+            Ok(transaction.commit()?)
+        }
         Some(other) => Err(damaged(format!("it is of version {other}, not {VERSION}"))),
         None => {
             transaction.open_table(STATE)?.insert("version", VERSION)?;
             transaction.open_table(WORKS)?;
             transaction.open_table(BY_CONTENT)?;
+            drop(Collected::open(&transaction)?);
             Ok(transaction.commit()?)
         }
+    }
+}
+
+fn has_collections(transaction: &WriteTransaction) -> Result<bool, Failure> {
+    Ok(transaction.list_tables()?.any(|table| table.name() == COLLECTIONS.name()))
+}
+
+/// Which registrations belong to which collection, open for a transaction.
+struct Collected<'t> {
+    by_collection: Table<'t, (&'static str, u64), ()>,
+    collections: Table<'t, &'static str, u64>,
+}
+
+impl<'t> Collected<'t> {
+    fn open(transaction: &'t WriteTransaction) -> Result<Collected<'t>, Failure> {
+        let by_collection = transaction.open_table(BY_COLLECTION)?;
+        Ok(Collected { by_collection, collections: transaction.open_table(COLLECTIONS)? })
+    }
+
+    fn add(&mut self, record: &Record) -> Result<(), Failure> {
+        let name = record.claim.as_ref().and_then(|claim| claim.collection.as_deref());
+        if let Some(name) = name.filter(|name| !name.is_empty()) {
+            self.by_collection.insert((name, record.index), ())?;
+            let count = self.collections.get(name)?.map_or(0, |count| count.value());
+            self.collections.insert(name, count + 1)?;
+        }
+        Ok(())
     }
 }
 
@@ -266,6 +346,36 @@ mod tests {
             assert_eq!(registry.by_index(index)?, Some(record));
         }
         Ok(len)
+    }
+
+    /// A file of 0.1.0 knew no collections.
+    #[test]
+    fn an_older_file_learns_its_collections_when_it_is_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let registry = open(&dir);
+        for index in 0..5_u64 {
+            let mut record = sample_record(index, &index.to_le_bytes());
+            if let Some(claim) = &mut record.claim {
+                claim.collection = ["spring", "autumn"].get(index as usize % 3).map(|&c| c.into());
+                record.leaf = Leaf::of(claim);
+            }
+            registry.advance(&[record], index + 1).unwrap();
+        }
+        let told = |registry: &EmbeddedRegistry| {
+            let spring = registry.in_collection("spring", u64::MAX, 9).unwrap();
+            let indexes: Vec<u64> = spring.iter().map(|record| record.index).collect();
+            (registry.collections("", 9).unwrap(), indexes)
+        };
+        let expected = (vec![("autumn".to_owned(), 2), ("spring".to_owned(), 2)], vec![3, 0]);
+        assert_eq!(told(&registry), expected);
+        assert_eq!(registry.collections("autumn", 9).unwrap().len(), 1);
+        assert_eq!(registry.in_collection("spring", 3, 9).unwrap()[0].index, 0);
+        let transaction = registry.database().unwrap().begin_write().unwrap();
+        transaction.delete_table(BY_COLLECTION).unwrap();
+        transaction.delete_table(COLLECTIONS).unwrap();
+        transaction.commit().unwrap();
+        drop(registry);
+        assert_eq!(told(&open(&dir)), expected);
     }
 
     #[test]

@@ -33,6 +33,17 @@ pub trait Registry: Send + Sync {
     /// Every registration of the same bytes, by ascending index.
     fn by_content(&self, content: &ContentId) -> Result<Vec<Record>, RegistryError>;
 
+    /// The collections that claims name, in the order of their names, after this one; and how many registrations each has.
+    fn collections(&self, after: &str, limit: usize) -> Result<Vec<(String, u64)>, RegistryError>;
+
+    /// Registrations of a collection before this index, newest first.
+    fn in_collection(
+        &self,
+        name: &str,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<Record>, RegistryError>;
+
     /// How many entries of the log have been taken in: where to resume.
     fn len(&self) -> Result<u64, RegistryError>;
 

@@ -27,6 +27,7 @@ mod service_kills;
 mod service_pages;
 mod service_peers;
 mod service_refusals;
+mod service_scans;
 mod storage;
 mod support;
 mod tidy;

@@ -333,6 +333,20 @@ fn works_are_listed_newest_first_and_looked_up() {
     let expected: Vec<String> = (0..7).rev().map(|number| format!("Work {number}")).collect();
     assert_eq!((titles, pages), (expected, 3), "what came meanwhile changes no later page");
 
+    register(url, "b.txt", b"other", &[("collection", "autumn")]).expect(201);
+    let collections = get(url, "/v1/collections?limit=1").expect(200);
+    assert_eq!(collections["collections"][0]["name"], "autumn");
+    let next = collections["next"].as_str().unwrap();
+    let collections = get(url, &format!("/v1/collections?cursor={next}")).expect(200);
+    assert_eq!(collections["collections"], serde_json::json!([{ "name": "spring", "works": 7 }]));
+    let page = get(url, "/v1/works?collection=spring&limit=5").expect(200);
+    assert_eq!(page["works"][0]["title"], "Work 6");
+    let next = page["next"].as_str().unwrap();
+    let page = get(url, &format!("/v1/works?collection=spring&limit=5&cursor={next}")).expect(200);
+    assert_eq!((page["works"].as_array().unwrap().len(), &page["next"]), (2, &Value::Null));
+    let none = get(url, "/v1/works?collection=summer").expect(200);
+    assert_eq!(none, serde_json::json!({ "works": [] }));
+
     let found = get(url, "/v1/search?q=work%203").expect(200);
     let works = found["works"].as_array().unwrap();
     assert!(works.len() == 1 && works[0]["title"] == "Work 3", "{found}");
@@ -551,7 +565,7 @@ fn the_document_names_every_route_and_every_route_answers() {
             asked.insert(format!("{method} {path}"));
         }
     }
-    assert!(asked.len() >= 34, "{asked:?}");
+    assert!(asked.len() >= 54, "{asked:?}");
     assert_references_hold(&document, &document);
     // No route comes into the service but by `routes!`, which takes it together with what describes it. But for pages, of
     // which programs need not know: they come in at one place, have no address below /v1, and docs/pages.md lists them.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 14] = [
+const EDGES: [(&str, &[&str]); 15] = [
     ("timemark-accounts", &[]),
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
@@ -29,8 +29,18 @@ const EDGES: [(&str, &[&str]); 14] = [
             "timemark-vision",
         ],
     ),
+    ("timemark-review", &["timemark-ingest", "timemark-verify", "timemark-vision"]),
     // Works, registry and index it reaches through ingest::Engine alone.
-    ("timemark-api", &["timemark-accounts", "timemark-ingest", "timemark-tlog", "timemark-verify"]),
+    (
+        "timemark-api",
+        &[
+            "timemark-accounts",
+            "timemark-ingest",
+            "timemark-review",
+            "timemark-tlog",
+            "timemark-verify",
+        ],
+    ),
     ("timemark-bundle", &["timemark-verify"]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
@@ -45,6 +55,7 @@ const EDGES: [(&str, &[&str]); 14] = [
             "timemark-index",
             "timemark-ingest",
             "timemark-neural",
+            "timemark-review",
             "timemark-store",
             "timemark-tlog",
             "timemark-tsa",
@@ -111,7 +122,7 @@ fn words_stand_only_where_they_belong() {
         ),
         (
             "SystemTime",
-            &["src/report/page.rs", "tsa/src/clock.rs", "tlog/src/clock.rs"],
+            &["src/report/page.rs", "review/src/clock.rs", "tsa/src/clock.rs", "tlog/src/clock.rs"],
             "no receipt depends on this machine's clock; who states a time does it by a Clock",
         ),
         (
@@ -128,6 +139,7 @@ fn words_stand_only_where_they_belong() {
                 "index/",
                 "ingest/",
                 "neural/",
+                "review/",
                 "samples/",
                 "verify/src/main.rs",
             ],
@@ -203,6 +215,7 @@ fn sources() -> Vec<PathBuf> {
         "index",
         "ingest",
         "neural",
+        "review",
         "samples",
         "store",
         "tlog",

@@ -123,13 +123,27 @@ impl Caller {
         subject: &str,
         detail: Option<&str>,
     ) -> Result<(), Problem> {
-        let actor = match self {
-            Caller::Somebody(known) => &*known.account.id,
-            Caller::Nobody => Action::OPERATOR,
-            Caller::Anybody => return Ok(()),
-        };
-        engine.act(Act { actor, action, subject: Some(subject), detail })?;
-        Ok(())
+        match self {
+            Caller::Anybody => Ok(()),
+            _ => self.decide(engine, action, subject, detail).map(drop),
+        }
+    }
+
+    /// As [`Caller::act`], of what is entered whoever does it; the number of the entry.
+    pub fn decide(
+        &self,
+        engine: &Engine,
+        action: &str,
+        subject: &str,
+        detail: Option<&str>,
+    ) -> Result<u64, Problem> {
+        let actor = self.actor();
+        Ok(engine.act(Act { actor, action, subject: Some(subject), detail })?)
+    }
+
+    /// Who asks, for the log: whoever has this machine is its operator.
+    pub fn actor(&self) -> &str {
+        self.account_id().unwrap_or(Action::OPERATOR)
     }
 }
 

@@ -3,11 +3,12 @@
 
 use timemark_accounts::{Access as Level, AccountsError, Intention, Owned, Role};
 use timemark_ingest::Engine;
+use timemark_review::MatchJson;
 
 use super::{Access, Caller, Known};
 use crate::Problem;
 use crate::problem::Kind;
-use crate::told::{Entry, MatchJson};
+use crate::told::{Entry, tell_of};
 
 /// How an entry of the log looks to somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl Access {
             for record in records.iter().filter(|record| record.index < below) {
                 if self.sight(caller, record.index)? != Sight::Hidden {
                     let entry = Entry::of(record.index, one.work.clone(), record.claim.as_ref());
-                    one.tell_of(entry);
+                    tell_of(&mut one, entry);
                     seen.push(one);
                     break;
                 }

@@ -29,6 +29,7 @@ mod zip;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +41,7 @@ pub use stream::{UNPACKED_BYTES_FREE, UNPACKED_RATIO_MAX};
 pub use unpack::ZSTD_WINDOW_BYTES_MAX;
 
 use crate::media::{FILE_BYTES_MAX, START_BYTES, has_picture_signature};
-use crate::walk::{Sighting, walk};
+use crate::walk::{Sighting, WalkError, walk, walk_without_links};
 use archive::{Kind, Visit};
 use stream::{Budget, Counted, FileReader};
 
@@ -49,6 +50,15 @@ use stream::{Budget, Counted, FileReader};
 pub enum Source {
     /// A file, or all files below a folder; of archives what is within them as well.
     Path(PathBuf),
+    /// The same, for a path that is the same by every name ([`std::fs::canonicalize`]); no symbolic link leads away from it.
+    Below(PathBuf),
+    /// A file, which is called something else wherever it lies.
+    Called {
+        /// Where it lies.
+        path: PathBuf,
+        /// How it is called.
+        name: String,
+    },
     /// The paths that a file lists, each as if it was given itself: one a line, or each ended by a NUL.
     List(PathBuf),
     /// The paths that standard input lists.
@@ -60,12 +70,19 @@ pub enum Source {
 impl Source {
     /// How many bytes there are to be read, if that can be told; about so much is counted by [`Progress`] in the end.
     pub fn length(&self) -> Option<u64> {
-        let Source::Path(path) = self else { return None };
-        let files = walk(path).filter_map(|sighting| match sighting {
-            Ok(Sighting::File(found)) => found.path.metadata().ok(),
-            _ => None,
-        });
-        Some(files.fold(0, |sum: u64, metadata| sum.saturating_add(metadata.len())))
+        let sum = |sightings: &mut dyn Iterator<Item = Result<Sighting, _>>| {
+            let files = sightings.filter_map(|sighting| match sighting {
+                Ok(Sighting::File(found)) => found.path.symlink_metadata().ok(),
+                _ => None,
+            });
+            files.fold(0, |sum: u64, metadata| sum.saturating_add(metadata.len()))
+        };
+        match self {
+            Source::Path(path) => Some(sum(&mut walk(path))),
+            Source::Below(path) => Some(sum(&mut walk_without_links(path))),
+            Source::Called { path, .. } => path.metadata().ok().map(|metadata| metadata.len()),
+            Source::List(_) | Source::ListFromStdin | Source::Stdin => None,
+        }
     }
 }
 
@@ -129,6 +146,14 @@ pub fn visit(
 ) -> ControlFlow<()> {
     match source {
         Source::Path(path) => visit_path(path, progress, take),
+        Source::Below(path) => {
+            let sightings = walk_without_links(path);
+            visit_all(sightings, &OpenFile::open_without_links, progress, take)
+        }
+        Source::Called { path, name } => {
+            let open = OpenFile::open(path).map(|open| OpenFile { path: name.into(), ..open });
+            visit_file(open, Path::new(name), progress, take)
+        }
         Source::List(path) => match File::open(path) {
             Ok(file) => list::visit(path, file, progress, take),
             Err(error) => take(failed(path, &error)),
@@ -154,9 +179,20 @@ fn visit_path(
     progress: &Progress,
     take: &mut dyn FnMut(Met) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    for sighting in walk(path) {
+    visit_all(walk(path), &OpenFile::open, progress, take)
+}
+
+fn visit_all(
+    sightings: impl Iterator<Item = Result<Sighting, WalkError>>,
+    open: &dyn Fn(&Path) -> io::Result<OpenFile>,
+    progress: &Progress,
+    take: &mut dyn FnMut(Met) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    for sighting in sightings {
         match sighting {
-            Ok(Sighting::File(found)) => visit_file(found.path, progress, take)?,
+            Ok(Sighting::File(found)) => {
+                visit_file(open(&found.path), &found.path, progress, take)?;
+            }
             Ok(Sighting::Receipt(path) | Sighting::Archive(path)) => {
                 take(Met::Skipped(SuspectName::of_file(path)))?;
             }
@@ -170,17 +206,18 @@ fn visit_path(
 }
 
 fn visit_file(
-    path: PathBuf,
+    open: io::Result<OpenFile>,
+    path: &Path,
     progress: &Progress,
     take: &mut dyn FnMut(Met) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let opened = OpenFile::open(&path).and_then(|open| {
+    let opened = open.and_then(|open| {
         // The file that was begun and no other, whatever bears its name by now; read beside whoever takes it.
         let archive = Kind::of(&open.start).map(|kind| open.file.try_clone().map(|f| (kind, f)));
         Ok((archive.transpose()?, open))
     });
     match opened {
-        Err(error) => take(failed(&path, &error)),
+        Err(error) => take(failed(path, &error)),
         Ok((None, open)) => {
             progress.add(open.length);
             take(Met::File(open))
@@ -208,6 +245,17 @@ impl OpenFile {
         }
         let mut rest = io::BufReader::with_capacity(FILE_BUFFER_BYTES, rest);
         Content::read(self.start, &mut rest, Some(self.length))
+    }
+
+    /// As [`OpenFile::open`], if nothing on the way became a symbolic link since it was seen.
+    fn open_without_links(path: &Path) -> io::Result<OpenFile> {
+        let open = OpenFile::open(path)?;
+        let (there, here) = (path.symlink_metadata()?, open.file.metadata()?);
+        let is_same = (there.dev(), there.ino()) == (here.dev(), here.ino());
+        if is_same && path.canonicalize()? == path {
+            return Ok(open);
+        }
+        Err(io::Error::other("a symbolic link came in its place"))
     }
 
     pub(crate) fn open(path: &Path) -> io::Result<OpenFile> {

@@ -7,7 +7,7 @@ use timemark_vision::Geometry;
 use timemark_vision::polygon::mapped;
 
 /// One match, drawn for a person to judge.
-pub(crate) struct Drawing {
+pub struct Drawing {
     /// Work and suspect next to each other: the shared part outlined in both, places that agree joined.
     pub beside: String,
     /// The same, one below the other, for narrow screens.
@@ -17,7 +17,7 @@ pub(crate) struct Drawing {
 }
 
 /// Defines a picture once; every drawing of it refers to it. The id is ours, the JPEG in base64.
-pub(crate) fn define(id: &str, jpeg: &str) -> String {
+pub fn define(id: &str, jpeg: &str) -> String {
     let side = SIDE_MAX;
     format!(
         r#"<image id="{id}" width="{side}" height="{side}" preserveAspectRatio="none" href="data:image/jpeg;base64,{jpeg}"/>"#
@@ -26,13 +26,22 @@ pub(crate) fn define(id: &str, jpeg: &str) -> String {
 
 /// Draws the geometry over pictures that [`define`] gave these ids. `None` where there is nothing to see: the
 /// map is not finite or flattens the picture, or the two do not lie on each other.
-pub(crate) fn draw(geometry: &Geometry, work: &str, suspect: &str) -> Option<Drawing> {
+pub fn draw(geometry: &Geometry, work: &str, suspect: &str) -> Option<Drawing> {
     let outlines = Outlines::of(geometry)?;
     Some(Drawing {
         beside: joined(geometry, &outlines, [work, suspect], Layout::Beside),
         below: joined(geometry, &outlines, [work, suspect], Layout::Below),
         aligned: aligned(geometry, &outlines, [work, suspect]),
     })
+}
+
+/// Work and suspect next to each other, as a file of its own over JPEGs in base64.
+pub fn standalone(geometry: &Geometry, work: &str, suspect: &str) -> Option<String> {
+    let drawing = draw(geometry, "work", "suspect")?;
+    let (head, rest) = drawing.beside.split_once('>')?;
+    let head = head.replacen("<svg ", r#"<svg xmlns="http://www.w3.org/2000/svg" "#, 1);
+    let (work, suspect) = (define("work", work), define("suspect", suspect));
+    Some(format!("{head}><style>{STYLE}</style><defs>{work}{suspect}</defs>{rest}"))
 }
 
 /// The part that work and suspect share, as it lies in each.
@@ -222,8 +231,13 @@ fn then(first: &Map, next: &Map) -> Map {
     [across[0], across[1], across[2], down[0], down[1], down[2]]
 }
 
+/// What src/report/page.html says of drawings, for one that stands alone.
+const STYLE: &str = "path,polygon{fill:none;stroke-linecap:round;stroke-linejoin:round}\
+text{font:14px sans-serif;fill:#5b6472}.line{stroke:#1cc98b;stroke-width:1.25}.dot{stroke:#1cc98b;stroke-width:6}\
+.outline{stroke:#f0522b;stroke-width:2.5}.halo{stroke:#0b2a1f;stroke-opacity:.35;stroke-width:2.5}\
+.halo.dot{stroke-opacity:.8;stroke-width:8.5}polygon.halo{stroke:#fff;stroke-opacity:.55;stroke-width:5}";
 /// Longer side of a picture in a drawing, in CSS pixels.
-pub(crate) const SIDE_MAX: f64 = 420.0;
+pub const SIDE_MAX: f64 = 420.0;
 /// Places drawn of one match.
 const JOINED_MAX: usize = 24;
 /// What is shown around the shared part, of its longer side.

@@ -1,35 +1,43 @@
 //! What became of a suspect as a line of JSON: printed by a scan, kept by its report, and read again by one that goes on.
 
-use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use timemark_ingest::sources::SuspectName;
 use timemark_ingest::{Finding, Method, Outcome, Scanned};
-use timemark_verify::ContentId;
+use timemark_verify::{ContentId, FormatError};
 use timemark_vision::{Geometry, Overlap};
+use utoipa::ToSchema;
 
-use crate::outcome::{MatchJson, four_places};
+use crate::found::{MatchJson, four_places};
 
 /// A suspect and what became of it.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct ResultJson {
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[schema(as = ScanResult)]
+pub struct ResultJson {
+    /// How it is called: by its file, and by its place within an archive.
     pub suspect: String,
     /// Where and when a web archive had it from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// When, as the web archive spells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
+    /// `match`, `clear`, `undecidable` or `error`.
     pub status: String,
+    /// It is a copy of these, of parts of them, or holds copies; best first.
     pub matches: Vec<MatchJson>,
+    /// It shares elements with these, which is not asserted to be copying.
     pub related: Vec<MatchJson>,
+    /// Why it could not be compared.
     pub error: Option<String>,
     /// What only the report's copy has.
     #[serde(flatten)]
+    #[schema(ignore)]
     pub kept: Option<Kept>,
 }
 
 /// What a page needs beside it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct Kept {
+pub struct Kept {
     /// The id of its bytes, if they could be read.
     pub content: Option<String>,
     /// Whether it lies within an archive.
@@ -42,11 +50,16 @@ pub(crate) struct Kept {
 }
 
 /// A [`Geometry`], with as many places as are drawn from.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub(crate) struct GeometryJson {
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+#[schema(as = Geometry)]
+pub struct GeometryJson {
+    /// From the work's pixels to those of the suspect: x' = m₀ x + m₁ y + m₂, y' = m₃ x + m₄ y + m₅.
     map: [f64; 6],
+    /// Width and height of the work.
     work_size: [u32; 2],
+    /// Width and height of the suspect.
     suspect_size: [u32; 2],
+    /// Places that agree: in the work, and in the suspect.
     joined: Vec<[[f32; 2]; 2]>,
 }
 
@@ -87,14 +100,14 @@ impl ResultJson {
     }
 
     /// What became of it.
-    pub fn outcome(&self) -> Result<Outcome> {
+    pub fn outcome(&self) -> Result<Outcome, FormatError> {
         Ok(match &*self.status {
             "undecidable" => Outcome::Undecidable,
             "error" => Outcome::Error(self.error.clone().unwrap_or_default()),
             _ => {
                 let geometry = self.kept.iter().flat_map(|kept| &kept.geometry);
                 let mut geometry = geometry.map(|g| g.as_ref().map(GeometryJson::geometry));
-                let mut findings = |all: &[MatchJson]| -> Result<Vec<Finding>> {
+                let mut findings = |all: &[MatchJson]| -> Result<Vec<Finding>, FormatError> {
                     all.iter().map(|m| finding(m, geometry.next().flatten())).collect()
                 };
                 Outcome::Compared {
@@ -107,9 +120,9 @@ impl ResultJson {
 }
 
 /// The finding that a line tells of.
-fn finding(json: &MatchJson, geometry: Option<Geometry>) -> Result<Finding> {
-    let work: ContentId = json.work.parse().context("the id of a work")?;
-    let method: Method = json.method.parse().map_err(anyhow::Error::msg)?;
+fn finding(json: &MatchJson, geometry: Option<Geometry>) -> Result<Finding, FormatError> {
+    let work: ContentId = json.work.parse()?;
+    let method: Method = json.method.parse()?;
     let overlap = json.overlap.zip(json.overlap_suspect);
     Ok(Finding {
         work,
@@ -130,7 +143,8 @@ fn finding(json: &MatchJson, geometry: Option<Geometry>) -> Result<Finding> {
 }
 
 impl GeometryJson {
-    fn of(geometry: &Geometry) -> GeometryJson {
+    /// As it is kept.
+    pub fn of(geometry: &Geometry) -> GeometryJson {
         let step = geometry.joined.len().div_ceil(JOINED_MAX).max(1);
         GeometryJson {
             map: geometry.map.map(four_places),
@@ -140,7 +154,8 @@ impl GeometryJson {
         }
     }
 
-    fn geometry(&self) -> Geometry {
+    /// To draw from.
+    pub fn geometry(&self) -> Geometry {
         Geometry {
             map: self.map,
             work_size: self.work_size,

@@ -1,0 +1,167 @@
+//! `/v1/scans/{id}/events`: what comes of a scan, as it comes (server-sent events, WHATWG HTML section 9.2).
+//!
+//! Every event is read from what is durable: nobody hears of what a crash could take back. The id of an event is the
+//! number of matches told until then, so that who was cut off goes on with the next one.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
+use serde::Serialize;
+use timemark_review::JobState;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::matches::Card;
+use crate::problem::{Kind, ProblemJson};
+use crate::scans::{Scan, read_number};
+use crate::service::Shared;
+use crate::{Problem, blocking};
+
+/// What comes of a scan, as it comes
+///
+/// Server-sent events: `state` with the scan, at first and whenever its state changes; `match` with each match, in the order
+/// in which they were found; `progress` with the scan. The stream ends with the scan, and after four minutes: a browser asks
+/// again by itself, and `Last-Event-ID` has it go on where it was. Asked again after the end, it is 204.
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/events", tag = "scans", operation_id = "scan_events",
+    params(
+        ("id" = u64, Path, description = "its number"),
+        ("Last-Event-ID" = Option<String>, Header, description = "the id of the last event that came"),
+    ),
+    responses(
+        (status = 200, body = String, content_type = "text/event-stream"),
+        (status = 204, description = "it ended, and everything was told"),
+        (status = 404, description = "there is none", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "too many are listening", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn events(
+    State(service): State<Shared>,
+    headers: HeaderMap,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = read_number(&id?)?;
+    let last = match headers.get(LAST_EVENT_ID).map(|value| value.to_str()) {
+        None => None,
+        Some(Ok(text)) if text.parse::<u64>().is_ok() => text.parse().ok(),
+        Some(_) => return Err(Problem::bad_request("Last-Event-ID was not given out here")),
+    };
+    let place = service.listeners.clone().try_acquire_owned().map_err(|_| {
+        Problem::new(Kind::TooManyRequests, "as many are listening as are listened to")
+    })?;
+    let reading = service.clone();
+    let (job, _) = blocking(move || reading.review.job(id)).await??;
+    if last.is_some_and(|told| told >= job.matches) && job.state.has_ended() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let (sender, receiver) = mpsc::channel(EVENTS_AHEAD_MAX);
+    let changes = service.changes.subscribe();
+    let telling = Telling { service, id, told: last.unwrap_or(0), sender, _place: place };
+    tokio::spawn(telling.tell(changes));
+    let headers = [(CONTENT_TYPE, "text/event-stream")];
+    Ok((headers, Body::new(Events(receiver))).into_response())
+}
+
+/// What is being told to one listener.
+struct Telling {
+    service: Shared,
+    id: u64,
+    /// Matches told.
+    told: u64,
+    sender: mpsc::Sender<Bytes>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Nobody listens any more, or nothing can be told.
+struct Gone;
+
+impl Telling {
+    async fn tell(mut self, mut changes: watch::Receiver<()>) {
+        let end = Instant::now() + STREAM_TIME_MAX;
+        // Who stops taking what is sent is left at the end as well.
+        let _ = timeout_at(end, self.tell_all(&mut changes)).await;
+    }
+
+    async fn tell_all(&mut self, changes: &mut watch::Receiver<()>) -> Result<(), Gone> {
+        self.say(&format!("retry: {RETRY_MILLISECONDS}\n\n")).await?;
+        let (mut state, mut suspects) = (None::<JobState>, None::<u64>);
+        loop {
+            changes.borrow_and_update();
+            let (service, id, told) = (self.service.clone(), self.id, self.told);
+            let news = blocking(move || service.review.news(id, told, MATCHES_AT_ONCE)).await;
+            let Ok(Ok(news)) = news else { return Err(Gone) };
+            let (now, has_more) = (news.job.state, news.matches.next.is_some());
+            if state.is_none() && !now.has_ended() {
+                self.event("state", &Scan::of(news.job.clone(), news.live)).await?;
+                state = Some(now);
+            }
+            for found in news.matches.items {
+                self.told += 1;
+                self.event("match", &Card::of(found)).await?;
+            }
+            if has_more {
+                continue;
+            }
+            if suspects != Some(news.job.suspects) {
+                suspects = Some(news.job.suspects);
+                self.event("progress", &Scan::of(news.job.clone(), news.live)).await?;
+            }
+            if state != Some(now) {
+                state = Some(now);
+                self.event("state", &Scan::of(news.job, news.live)).await?;
+            }
+            if now.has_ended() || self.service.review.is_stopping() {
+                return Ok(());
+            }
+            while timeout(HEARTBEAT, changes.changed()).await.is_err() {
+                self.say(": nothing new\n\n").await?;
+            }
+        }
+    }
+
+    async fn event(&self, name: &str, data: &impl Serialize) -> Result<(), Gone> {
+        let data = serde_json::to_string(data).map_err(|_| Gone)?;
+        self.say(&format!("id: {}\nevent: {name}\ndata: {data}\n\n", self.told)).await
+    }
+
+    async fn say(&self, text: &str) -> Result<(), Gone> {
+        self.sender.send(Bytes::copy_from_slice(text.as_bytes())).await.map_err(|_| Gone)
+    }
+}
+
+/// A body of what comes.
+struct Events(mpsc::Receiver<Bytes>);
+
+impl HttpBody for Events {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|text| text.map(|text| Ok(Frame::data(text))))
+    }
+}
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Who listens at a time, at most: each has a connection.
+pub(crate) const LISTENERS_MAX: usize = 64;
+/// How long one stream lasts: less than a connection may.
+const STREAM_TIME_MAX: Duration = Duration::from_secs(240);
+/// How often something is said where nothing happens, so that both sides see that the other is there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// After how long a browser asks again.
+const RETRY_MILLISECONDS: u64 = 1000;
+/// What may wait to be taken by one listener.
+const EVENTS_AHEAD_MAX: usize = 16;
+/// Matches that are read at a time.
+const MATCHES_AT_ONCE: usize = 100;

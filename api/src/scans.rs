@@ -1,0 +1,404 @@
+//! `/v1/scans`: scans as jobs, which are asked for, watched, paused and cancelled.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use timemark_review::{
+    DepthName, Job, JobOptions, JobSource, JobState, Live, ResultJson, Wanted, utc,
+};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::json;
+use crate::problem::{Kind, ProblemJson};
+use crate::service::{Service, Shared};
+use crate::upload::{Fields, Form, Taking};
+use crate::works::{cursor, limit, read_cursor};
+use crate::{Problem, blocking};
+
+/// A scan of files and folders of this machine.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScanOfPaths {
+    /// Whole paths below the folders that the operator named (`timemark serve --scan-root`).
+    #[schema(min_items = 1, max_items = 100)]
+    paths: Vec<String>,
+    /// How thoroughly to compare; `full` if nothing is said.
+    #[schema(nullable = false)]
+    depth: Option<DepthName>,
+    /// Greatest Hamming distance at which codes make a work worth a look, in bits of 256.
+    #[schema(maximum = 128, nullable = false)]
+    radius: Option<u32>,
+    /// Places that must agree for a match by keypoints.
+    #[schema(minimum = 1, maximum = 1000, nullable = false)]
+    places: Option<u64>,
+}
+
+/// A scan of a file: a picture, or an archive (tar, zip, WARC; gzip, zstd).
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "for the document: the parts are read one by one")]
+pub(crate) struct ScanForm {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    #[schema(nullable = false)]
+    depth: Option<DepthName>,
+    #[schema(maximum = 128, nullable = false)]
+    radius: Option<u32>,
+    #[schema(minimum = 1, maximum = 1000, nullable = false)]
+    places: Option<u64>,
+}
+
+/// A scan as a job.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Scan {
+    /// Its number.
+    id: u64,
+    state: JobState,
+    /// What it is to become at the next suspect, where somebody asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    wanted: Option<Wanted>,
+    /// What the file that was sent is called.
+    upload: Option<String>,
+    /// The files and folders of this machine, without symbolic links on the way.
+    paths: Option<Vec<String>>,
+    depth: DepthName,
+    radius: u32,
+    places: u64,
+    /// When it was asked for (RFC 3339).
+    created: String,
+    started: Option<String>,
+    ended: Option<String>,
+    /// How long it was at work, all runs together.
+    seconds: f64,
+    /// Suspects a second: lately, or on the whole if it is not at work.
+    per_second: f64,
+    /// How often it began or went on.
+    runs: u32,
+    /// Entries of the log when it began.
+    entries: Option<u64>,
+    /// Suspects told of.
+    suspects: u64,
+    /// Suspects that are copies of works.
+    copies: u64,
+    /// Suspects with too little detail to tell.
+    undecidable: u64,
+    /// Suspects that could not be compared.
+    errors: u64,
+    /// Receipts and archives of Timemark that were passed over; known at the end.
+    skipped: u64,
+    /// About how many bytes of its sources it came past.
+    bytes: u64,
+    /// About how many there are, while it is at work and once that is known.
+    bytes_total: Option<u64>,
+    /// Matches it found: each content of a suspect and each work once.
+    matches: u64,
+    /// The same by what was done to the work.
+    transforms: BTreeMap<String, u64>,
+    /// Why it failed.
+    error: Option<String>,
+}
+
+impl Scan {
+    pub fn of(job: Job, live: Option<Live>) -> Scan {
+        let (upload, paths) = match job.source {
+            JobSource::Upload { name, .. } => (Some(name), None),
+            JobSource::Paths(paths) => (None, Some(paths)),
+        };
+        let on_the_whole = if job.seconds > 0.0 { job.suspects as f64 / job.seconds } else { 0.0 };
+        let tenth = |value: f64| (value * 10.0).round() / 10.0;
+        Scan {
+            id: job.id,
+            state: job.state,
+            wanted: job.wanted,
+            upload,
+            paths,
+            depth: job.options.depth,
+            radius: job.options.radius,
+            places: job.options.places,
+            created: utc(job.created),
+            started: job.started.map(utc),
+            ended: job.ended.map(utc),
+            seconds: tenth(job.seconds),
+            per_second: tenth(live.map_or(on_the_whole, |live| live.per_second)),
+            runs: job.runs,
+            entries: job.entries,
+            suspects: job.suspects,
+            copies: job.copies,
+            undecidable: job.undecidable,
+            errors: job.errors,
+            skipped: job.skipped,
+            bytes: live.map_or(job.bytes, |live| live.bytes),
+            bytes_total: live.and_then(|live| live.bytes_total),
+            matches: job.matches,
+            transforms: job.transforms,
+            error: job.error,
+        }
+    }
+}
+
+/// Ask for a scan
+///
+/// Of a file that is sent as a form, or of files and folders of the server, named in JSON. It becomes a job; one is at work
+/// at a time, and the others wait. A file is kept until its job ends.
+#[utoipa::path(
+    post, path = "/v1/scans", tag = "scans", operation_id = "scan",
+    request_body(content(
+        (ScanForm = "multipart/form-data"),
+        (ScanOfPaths = "application/json"),
+    )),
+    responses(
+        (status = 202, description = "it is a job now", body = Scan, headers(("Location" = String))),
+        (status = 403, description = "a path leads out of the folders that may be scanned", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 404, description = "nothing is at a path", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 413, description = "too long", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 415, description = "neither a form nor JSON", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 422, description = "a text is too long", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn create(
+    State(service): State<Shared>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let job = match &*json::essence(request.headers()) {
+        "application/json" => {
+            let asked: ScanOfPaths = json::read(request).await?;
+            let options = options(asked.depth, asked.radius, asked.places);
+            blocking(move || service.review.submit_paths(&asked.paths, options)).await??
+        }
+        "multipart/form-data" => {
+            let place = service.place_for_upload().await?;
+            let mut form = service.form(request, &SCAN_FIELDS).await?;
+            let upload = form.take_upload("file")?;
+            let options = form_options(&form)?;
+            let submitted = blocking(move || {
+                let _place = place;
+                let name = upload.name.clone().unwrap_or_else(|| "unnamed".to_owned());
+                let bytes = upload.path().metadata().map_err(Problem::of_disk)?.len();
+                let most = UPLOADS_WAITING_MAX.saturating_mul(service.upload_bytes_max());
+                let keep = |to: &std::path::Path| upload.keep(to);
+                Ok::<Job, Problem>(service.review.submit_upload(&name, bytes, most, options, keep)?)
+            });
+            submitted.await??
+        }
+        _ => {
+            let detail = "the body is to be multipart/form-data or application/json";
+            return Err(Problem::new(Kind::UnsupportedMediaType, detail));
+        }
+    };
+    let location = [(LOCATION, format!("/v1/scans/{}", job.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(Scan::of(job, None))).into_response())
+}
+
+fn options(depth: Option<DepthName>, radius: Option<u32>, places: Option<u64>) -> JobOptions {
+    let default = JobOptions::default();
+    JobOptions {
+        depth: depth.unwrap_or(default.depth),
+        radius: radius.unwrap_or(default.radius),
+        places: places.unwrap_or(default.places),
+    }
+}
+
+fn form_options(form: &Form) -> Result<JobOptions, Problem> {
+    let depth = match form.text("depth") {
+        None => None,
+        Some("fast") => Some(DepthName::Fast),
+        Some("full") => Some(DepthName::Full),
+        Some(_) => return Err(Problem::bad_request("depth is fast or full")),
+    };
+    let number = |name: &str| -> Result<Option<u32>, Problem> {
+        let number = form.text(name).map(str::parse::<u32>).transpose();
+        number.map_err(|_| Problem::bad_request(format!("{name} is a number")))
+    };
+    Ok(options(depth, number("radius")?, number("places")?.map(u64::from)))
+}
+
+/// Which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Part {
+    /// What the page before said under `next`.
+    #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
+    cursor: Option<String>,
+    /// Most things on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
+}
+
+impl Part {
+    /// The place of the cursor, and how many to give.
+    pub fn read(self) -> Result<(Option<u64>, usize), Problem> {
+        let place = self.cursor.as_deref().map(read_cursor).transpose()?;
+        Ok((place, limit(self.limit)?))
+    }
+}
+
+/// A page of scans, newest first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScansPage {
+    scans: Vec<Scan>,
+    /// The folders that may be scanned.
+    roots: Vec<String>,
+    /// The cursor of the next page; absent on the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<String>,
+}
+
+/// List scans, newest first
+#[utoipa::path(
+    get, path = "/v1/scans", tag = "scans", operation_id = "list_scans", params(Part),
+    responses((status = 200, body = ScansPage))
+)]
+pub(crate) async fn list(
+    State(service): State<Shared>,
+    part: Result<Query<Part>, QueryRejection>,
+) -> Result<Json<ScansPage>, Problem> {
+    let (before, limit) = part?.0.read()?;
+    let page = blocking(move || {
+        let review = &service.review;
+        let page = review.jobs(before.unwrap_or(u64::MAX), limit)?;
+        let roots = review.roots().named().map(|root| root.display().to_string()).collect();
+        let scans = page.items.into_iter().map(|(job, live)| Scan::of(job, live)).collect();
+        Ok::<ScansPage, Problem>(ScansPage { scans, roots, next: page.next.map(cursor) })
+    });
+    Ok(Json(page.await??))
+}
+
+/// A scan by its number
+#[utoipa::path(
+    get, path = "/v1/scans/{id}", tag = "scans", operation_id = "scan_by_id",
+    params(("id" = u64, Path, description = "its number")),
+    responses(
+        (status = 200, body = Scan),
+        (status = 404, description = "there is none", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn show(
+    State(service): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Scan>, Problem> {
+    let id = read_number(&id?)?;
+    let (job, live) = blocking(move || service.review.job(id)).await??;
+    Ok(Json(Scan::of(job, live)))
+}
+
+/// Stop a scan for now
+///
+/// A scan at work stops at the next suspect: its `state` is `paused` from then on, and `wanted` says so until then.
+#[utoipa::path(
+    post, path = "/v1/scans/{id}/pause", tag = "scans", operation_id = "pause_scan",
+    params(("id" = u64, Path, description = "its number")),
+    responses(
+        (status = 200, body = Scan),
+        (status = 404, description = "there is none", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 409, description = "it ended", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn pause(
+    State(service): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Scan>, Problem> {
+    steer(service, &id?, |service, id| Ok(service.review.pause(id)?)).await
+}
+
+/// Have a paused scan go on
+///
+/// What it compared is not compared again.
+#[utoipa::path(
+    post, path = "/v1/scans/{id}/resume", tag = "scans", operation_id = "resume_scan",
+    params(("id" = u64, Path, description = "its number")),
+    responses(
+        (status = 200, body = Scan),
+        (status = 404, description = "there is none", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 409, description = "it ended", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn resume(
+    State(service): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Scan>, Problem> {
+    steer(service, &id?, |service, id| Ok(service.review.resume(id)?)).await
+}
+
+/// End a scan
+///
+/// What it found stays.
+#[utoipa::path(
+    post, path = "/v1/scans/{id}/cancel", tag = "scans", operation_id = "cancel_scan",
+    params(("id" = u64, Path, description = "its number")),
+    responses(
+        (status = 200, body = Scan),
+        (status = 404, description = "there is none", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 409, description = "it ended otherwise", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn cancel(
+    State(service): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Scan>, Problem> {
+    steer(service, &id?, |service, id| Ok(service.review.cancel(id)?)).await
+}
+
+async fn steer(
+    service: Shared,
+    id: &str,
+    steer: fn(&Service, u64) -> Result<Job, Problem>,
+) -> Result<Json<Scan>, Problem> {
+    let id = read_number(id)?;
+    let job = blocking(move || steer(&service, id)).await??;
+    Ok(Json(Scan::of(job, None)))
+}
+
+/// What a scan told of some suspects.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResultsPage {
+    results: Vec<ResultJson>,
+    /// The cursor of the next page; absent on the last, as it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<String>,
+}
+
+/// What a scan told of each suspect
+///
+/// In the order in which it did, as `timemark scan --json` prints it.
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/results", tag = "scans", operation_id = "scan_results",
+    params(("id" = u64, Path, description = "its number"), Part),
+    responses(
+        (status = 200, body = ResultsPage),
+        (status = 404, description = "there is none", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn results(
+    State(service): State<Shared>,
+    id: Result<Path<String>, PathRejection>,
+    part: Result<Query<Part>, QueryRejection>,
+) -> Result<Json<ResultsPage>, Problem> {
+    let id = read_number(&id?)?;
+    let (after, limit) = part?.0.read()?;
+    let page = blocking(move || service.review.results(id, after.unwrap_or(0), limit)).await??;
+    // What is kept for going on is nobody's business.
+    let plain = |result: ResultJson| ResultJson { kept: None, ..result };
+    let results = page.items.into_iter().map(plain).collect();
+    Ok(Json(ResultsPage { results, next: page.next.map(cursor) }))
+}
+
+/// The number of a scan, in its one spelling.
+pub(crate) fn read_number(text: &str) -> Result<u64, Problem> {
+    let number = text.parse::<u64>().ok().filter(|number| number.to_string() == text);
+    number.ok_or_else(|| Problem::new(Kind::BadId, "a scan is called by its number"))
+}
+
+const SCAN_FIELDS: Fields =
+    Fields { files: &[("file", Taking::Disk)], texts: &["depth", "radius", "places"] };
+/// Files that wait to be scanned, as many times the longest that may be sent.
+const UPLOADS_WAITING_MAX: u64 = 8;

@@ -1,0 +1,254 @@
+//! A scan that was asked for: what is to be scanned and how, how far it is, and what it came upon.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use redb::{ReadableTable, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use timemark_ingest::{Depth, Finding, Method, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanOptions};
+use utoipa::ToSchema;
+
+use crate::THUMBNAIL_SIDE_MAX;
+use crate::error::ReviewError;
+use crate::store::{Failure, JOBS, parse, to_bytes};
+
+/// A scan as a job.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Job {
+    /// Its number.
+    pub id: u64,
+    /// What became of it.
+    pub state: JobState,
+    /// What it is asked to become at the next suspect.
+    pub wanted: Option<Wanted>,
+    /// What is scanned.
+    pub source: JobSource,
+    /// How it is compared.
+    pub options: JobOptions,
+    /// When it was asked for, in seconds since 1970.
+    pub created: u64,
+    /// When it began.
+    pub started: Option<u64>,
+    /// When it ended, one way or another.
+    pub ended: Option<u64>,
+    /// How long it was at work, all runs together.
+    pub seconds: f64,
+    /// How often it began or went on.
+    pub runs: u32,
+    /// Entries of the log when it began: what came later was perhaps not compared.
+    pub entries: Option<u64>,
+    /// Suspects told of.
+    pub suspects: u64,
+    /// Suspects that are copies.
+    pub copies: u64,
+    /// Suspects with too little detail.
+    pub undecidable: u64,
+    /// Suspects that could not be compared.
+    pub errors: u64,
+    /// Receipts and archives that were passed over; known at the end.
+    pub skipped: u64,
+    /// About how many bytes of its sources it came past.
+    pub bytes: u64,
+    /// Matches it found, each suspect content and work once.
+    pub matches: u64,
+    /// The same by what was done to the work.
+    pub transforms: BTreeMap<String, u64>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ScanState)]
+pub enum JobState {
+    /// It waits for others to end.
+    Queued,
+    /// It is at work, or goes on as soon as there is somebody to do it.
+    Running,
+    /// Somebody stopped it, and may have it go on.
+    Paused,
+    /// Somebody ended it.
+    Cancelled,
+    /// It came to its end.
+    Done,
+    /// It could not go on.
+    Failed,
+}
+
+/// What a job at work is asked to become.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ScanWanted)]
+pub enum Wanted {
+    /// To stop for now.
+    Paused,
+    /// To stop for good.
+    Cancelled,
+}
+
+/// What a job scans.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobSource {
+    /// A file that was sent, which is kept until the job ends.
+    Upload {
+        /// What its sender calls it.
+        name: String,
+        /// How long it is.
+        bytes: u64,
+        /// What it is called in the folder of uploads.
+        file: String,
+    },
+    /// Files and folders of this machine, without symbolic links on the way.
+    Paths(Vec<String>),
+}
+
+/// How a job compares.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct JobOptions {
+    /// How thoroughly.
+    pub depth: DepthName,
+    /// Greatest Hamming distance at which codes make a work worth a look.
+    pub radius: u32,
+    /// Places that must agree at least.
+    pub places: u64,
+}
+
+/// How thoroughly a job compares.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ScanDepth)]
+pub enum DepthName {
+    /// By the codes of whole pictures.
+    Fast,
+    /// By keypoints and by rectangles as well.
+    Full,
+}
+
+impl Default for JobOptions {
+    fn default() -> JobOptions {
+        JobOptions { depth: DepthName::Full, radius: RADIUS_DEFAULT, places: PLACES_MIN as u64 }
+    }
+}
+
+impl JobOptions {
+    /// These options, within what makes sense.
+    pub fn check(self) -> Result<JobOptions, ReviewError> {
+        if self.radius > RADIUS_MAX {
+            return Err(ReviewError::BadJob("radius is 0 to 128"));
+        }
+        if !(1..=PLACES_MAX).contains(&self.places) {
+            return Err(ReviewError::BadJob("places is 1 to 1000"));
+        }
+        Ok(self)
+    }
+
+    pub(crate) fn scan_options(&self) -> ScanOptions {
+        ScanOptions {
+            depth: match self.depth {
+                DepthName::Fast => Depth::Fast,
+                DepthName::Full => Depth::Full,
+            },
+            radius: self.radius,
+            places_min: self.places as usize,
+            thumbnail_side: Some(THUMBNAIL_SIDE_MAX),
+            ..ScanOptions::default()
+        }
+    }
+}
+
+impl JobState {
+    /// Whether nothing more comes of it.
+    pub fn has_ended(self) -> bool {
+        matches!(self, JobState::Cancelled | JobState::Done | JobState::Failed)
+    }
+}
+
+impl fmt::Display for JobState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            JobState::Queued => "queued",
+            JobState::Running => "running",
+            JobState::Paused => "paused",
+            JobState::Cancelled => "cancelled",
+            JobState::Done => "done",
+            JobState::Failed => "failed",
+        })
+    }
+}
+
+impl Job {
+    pub(crate) fn new(id: u64, source: JobSource, options: JobOptions, created: u64) -> Job {
+        Job {
+            id,
+            state: JobState::Queued,
+            wanted: None,
+            source,
+            options,
+            created,
+            started: None,
+            ended: None,
+            seconds: 0.0,
+            runs: 0,
+            entries: None,
+            suspects: 0,
+            copies: 0,
+            undecidable: 0,
+            errors: 0,
+            skipped: 0,
+            bytes: 0,
+            matches: 0,
+            transforms: BTreeMap::new(),
+            error: None,
+        }
+    }
+
+    /// Counts another suspect.
+    pub(crate) fn count(&mut self, outcome: &Outcome) {
+        self.suspects += 1;
+        match outcome {
+            Outcome::Compared { matches, .. } => self.copies += u64::from(!matches.is_empty()),
+            Outcome::Undecidable => self.undecidable += 1,
+            Outcome::Error(_) => self.errors += 1,
+        }
+    }
+
+    /// Counts another match.
+    pub(crate) fn count_match(&mut self, finding: &Finding) {
+        self.matches += 1;
+        *self.transforms.entry(transform(finding).to_owned()).or_default() += 1;
+    }
+}
+
+/// What was done to a work, in one word or few: the change that tells most, where there were several.
+fn transform(finding: &Finding) -> &'static str {
+    if finding.method == Method::Exact {
+        return "identical";
+    }
+    let words = finding.transform.as_deref().unwrap_or_default();
+    let kinds = [
+        ("inside a larger picture", "inside a larger picture"),
+        ("cropped", "cropped"),
+        ("mirrored", "mirrored"),
+        ("rotated", "rotated"),
+        ("stretched", "stretched"),
+    ];
+    let kind = kinds.iter().find(|(word, _)| words.contains(word));
+    kind.map_or("re-encoded", |(_, kind)| *kind)
+}
+
+/// The job of this number, to be changed.
+pub(crate) fn get(tx: &WriteTransaction, id: u64) -> Result<Job, Failure> {
+    let jobs = tx.open_table(JOBS)?;
+    let job = jobs.get(id)?.ok_or(Failure::Refused(ReviewError::NoJob(id)))?;
+    parse(job.value())
+}
+
+pub(crate) fn put(tx: &WriteTransaction, job: &Job) -> Result<(), Failure> {
+    tx.open_table(JOBS)?.insert(job.id, &to_bytes(job)?[..])?;
+    Ok(())
+}
+
+const RADIUS_MAX: u32 = 128;
+const PLACES_MAX: u64 = 1000;

@@ -1,0 +1,502 @@
+//! Matches as cards to be looked at: one for each content of a suspect and each work it is a copy of, however often and
+//! by however many scans it was met.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
+use serde::{Deserialize, Serialize};
+use timemark_ingest::{Finding, Scanned};
+use timemark_verify::{ContentId, FormatError};
+use utoipa::ToSchema;
+
+use crate::domains::{above, host, reversed};
+use crate::error::ReviewError;
+use crate::found::MatchJson;
+use crate::job::Job;
+use crate::result::GeometryJson;
+use crate::review::Review;
+use crate::store::{
+    DOMAINS, Failure, HOSTS, IN_JOB, MATCHES, NUMBERS, OF_JOB, PICTURES, SIGHTINGS, STANDINGS,
+    STATE, damaged, parse, to_bytes,
+};
+
+/// The id of a match: it follows from the two contents.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct MatchId(String);
+
+impl MatchId {
+    fn of(suspect: &ContentId, work: &ContentId) -> MatchId {
+        let digest = ContentId::of(format!("{suspect}\0{work}").as_bytes()).sha256_hex();
+        MatchId(digest.chars().take(MatchId::CHARS).collect())
+    }
+
+    /// As it is spelled.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    const CHARS: usize = 32;
+}
+
+impl FromStr for MatchId {
+    type Err = FormatError;
+
+    fn from_str(text: &str) -> Result<MatchId, FormatError> {
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() == MatchId::CHARS && text.bytes().all(is_hex) {
+            return Ok(MatchId(text.to_owned()));
+        }
+        Err(FormatError::new("the id of a match", "it is 32 digits of lower-case hex"))
+    }
+}
+
+impl fmt::Display for MatchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A suspect's content that is a copy of a work.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Match {
+    /// Its id.
+    pub id: MatchId,
+    /// How many were found before it, and one.
+    pub number: u64,
+    /// The id of the suspect's bytes.
+    pub suspect: String,
+    /// How the suspect was called where it was met first.
+    pub name: String,
+    /// Where a web archive had it from then.
+    pub url: Option<String>,
+    /// The scan that found it last.
+    pub scan: u64,
+    /// When it was found first, in seconds since 1970.
+    pub found: u64,
+    /// What the last scan found.
+    pub finding: MatchJson,
+    /// How the work lies in the suspect.
+    pub geometry: Option<GeometryJson>,
+    /// Why there is no small picture of the suspect.
+    pub no_picture: Option<String>,
+    /// How often the suspect was met.
+    pub sightings: u64,
+    /// How often from which host; not more hosts than are kept.
+    hosts: BTreeMap<String, u64>,
+    /// How often from elsewhere.
+    elsewhere: u64,
+    /// Whether every place where it was met is on a domain of the list.
+    pub is_allowed: bool,
+    /// What was decided and not undone, the last at the end.
+    pub(crate) decisions: Vec<Decision>,
+}
+
+/// What somebody decided.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Decision {
+    /// What the match is.
+    pub verdict: Verdict,
+    /// Why, if somebody said.
+    pub note: Option<String>,
+    /// Who decided.
+    pub actor: String,
+    /// When, in seconds since 1970.
+    pub time: u64,
+    /// The entry of the log that tells of it.
+    pub entry: Option<u64>,
+}
+
+/// What a person may say of a match.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// A copy that should not be there.
+    Infringing,
+    /// A copy that may be there.
+    Licensed,
+    /// No copy.
+    NoMatch,
+    /// To be looked at by somebody else.
+    Unsure,
+}
+
+/// How a match stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody looked at it yet.
+    Open,
+    /// Somebody decided.
+    Decided(Verdict),
+    /// Nobody has to look at it.
+    AllowListed,
+}
+
+impl Verdict {
+    /// As it is spelled.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Infringing => "infringing",
+            Verdict::Licensed => "licensed",
+            Verdict::NoMatch => "no-match",
+            Verdict::Unsure => "unsure",
+        }
+    }
+}
+
+impl Standing {
+    fn code(self) -> u8 {
+        match self {
+            Standing::Open => 0,
+            Standing::Decided(Verdict::Infringing) => 1,
+            Standing::Decided(Verdict::Licensed) => 2,
+            Standing::Decided(Verdict::NoMatch) => 3,
+            Standing::Decided(Verdict::Unsure) => 4,
+            Standing::AllowListed => 5,
+        }
+    }
+}
+
+impl Match {
+    /// The decision that counts.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.decisions.last()
+    }
+
+    /// How it stands: what a person decided counts before the list.
+    pub fn standing(&self) -> Standing {
+        match self.decision() {
+            Some(decision) => Standing::Decided(decision.verdict),
+            None if self.is_allowed => Standing::AllowListed,
+            None => Standing::Open,
+        }
+    }
+}
+
+/// A place where the suspect of a match was met.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize, ToSchema)]
+pub struct Sighting {
+    /// The scan that met it.
+    pub scan: u64,
+    /// How it was called there.
+    pub name: String,
+    /// Where a web archive had it from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// When, as the web archive spells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+}
+
+/// Which matches to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Those that this scan found.
+    pub scan: Option<u64>,
+    /// Those that stand so; all, where it is none.
+    pub standing: Option<Wish>,
+}
+
+/// How matches may be asked to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// So, and no other way.
+    Only(Standing),
+    /// Decided by a person, whatever the verdict.
+    Decided,
+}
+
+impl Wish {
+    fn fits(self, standing: Standing) -> bool {
+        match self {
+            Wish::Only(wanted) => standing == wanted,
+            Wish::Decided => matches!(standing, Standing::Decided(_)),
+        }
+    }
+}
+
+/// Some of many.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// In order.
+    pub items: Vec<T>,
+    /// What the next page comes after, if there is one.
+    pub next: Option<u64>,
+}
+
+impl Review {
+    /// Matches in the order in which they were found, after that place.
+    pub fn matches(
+        &self,
+        filter: Filter,
+        after: u64,
+        limit: usize,
+    ) -> Result<Page<Match>, ReviewError> {
+        self.store.read(|tx| {
+            let matches = tx.open_table(MATCHES)?;
+            let mut page = Page { items: Vec::new(), next: None };
+            let mut looks = 0;
+            let mut take = |place: u64, id: &str| -> Result<bool, Failure> {
+                if page.items.len() == limit || looks == LOOKS_MAX {
+                    return Ok(false);
+                }
+                looks += 1;
+                let bytes = matches.get(id)?.ok_or_else(|| missing(id))?;
+                let found: Match = parse(bytes.value())?;
+                if filter.standing.is_none_or(|wish| wish.fits(found.standing())) {
+                    page.items.push(found);
+                }
+                page.next = Some(place);
+                Ok(true)
+            };
+            let start = after.saturating_add(1);
+            let mut is_last = true;
+            match filter {
+                Filter { scan: Some(scan), .. } => {
+                    for pair in tx.open_table(OF_JOB)?.range((scan, start)..=(scan, u64::MAX))? {
+                        let (key, id) = pair?;
+                        is_last = take(key.value().1, id.value())?;
+                        if !is_last {
+                            break;
+                        }
+                    }
+                }
+                Filter { standing: Some(Wish::Only(standing)), .. } => {
+                    let code = standing.code();
+                    let standings = tx.open_table(STANDINGS)?;
+                    for pair in standings.range((code, start)..=(code, u64::MAX))? {
+                        let (key, id) = pair?;
+                        is_last = take(key.value().1, id.value())?;
+                        if !is_last {
+                            break;
+                        }
+                    }
+                }
+                _ => {
+                    for pair in tx.open_table(NUMBERS)?.range(start..)? {
+                        let (number, id) = pair?;
+                        is_last = take(number.value(), id.value())?;
+                        if !is_last {
+                            break;
+                        }
+                    }
+                }
+            }
+            if is_last {
+                page.next = None;
+            }
+            Ok(page)
+        })
+    }
+
+    /// A match, with the first places where its suspect was met.
+    pub fn match_by_id(&self, id: &MatchId) -> Result<(Match, Vec<Sighting>), ReviewError> {
+        self.store.read(|tx| {
+            let found = read(tx, id)?;
+            let sightings = tx.open_table(SIGHTINGS)?;
+            let all = sightings.range((id.text(), 0)..=(id.text(), u64::MAX))?;
+            let first = all.take(SIGHTINGS_TOLD_MAX).map(|sighting| parse(sighting?.1.value()));
+            Ok((found, first.collect::<Result<_, _>>()?))
+        })
+    }
+
+    /// The small JPEG of a suspect, if there is one.
+    pub fn picture(&self, suspect: &str) -> Result<Option<Vec<u8>>, ReviewError> {
+        self.store.read(|tx| {
+            let pictures = tx.open_table(PICTURES)?;
+            Ok(pictures.get(suspect)?.map(|jpeg| jpeg.value().to_vec()))
+        })
+    }
+}
+
+pub(crate) fn read(tx: &ReadTransaction, id: &MatchId) -> Result<Match, Failure> {
+    let matches = tx.open_table(MATCHES)?;
+    let bytes = matches.get(id.text())?.ok_or(Failure::Refused(ReviewError::NoMatch))?;
+    parse(bytes.value())
+}
+
+pub(crate) fn missing(id: &str) -> Failure {
+    damaged(format!("the match {id} is missing"))
+}
+
+/// What changes with matches, open for a transaction.
+pub(crate) struct Tables<'t> {
+    state: Table<'t, &'static str, u64>,
+    matches: Table<'t, &'static str, &'static [u8]>,
+    numbers: Table<'t, u64, &'static str>,
+    standings: Table<'t, (u8, u64), &'static str>,
+    of_job: Table<'t, (u64, u64), &'static str>,
+    in_job: Table<'t, (u64, &'static str), ()>,
+    sightings: Table<'t, (&'static str, u64), &'static [u8]>,
+    pictures: Table<'t, &'static str, &'static [u8]>,
+    hosts: Table<'t, (&'static str, &'static str), ()>,
+    domains: Table<'t, &'static str, &'static [u8]>,
+}
+
+impl<'t> Tables<'t> {
+    pub fn open(tx: &'t WriteTransaction) -> Result<Tables<'t>, Failure> {
+        Ok(Tables {
+            state: tx.open_table(STATE)?,
+            matches: tx.open_table(MATCHES)?,
+            numbers: tx.open_table(NUMBERS)?,
+            standings: tx.open_table(STANDINGS)?,
+            of_job: tx.open_table(OF_JOB)?,
+            in_job: tx.open_table(IN_JOB)?,
+            sightings: tx.open_table(SIGHTINGS)?,
+            pictures: tx.open_table(PICTURES)?,
+            hosts: tx.open_table(HOSTS)?,
+            domains: tx.open_table(DOMAINS)?,
+        })
+    }
+
+    pub fn get(&self, id: &str) -> Result<Option<Match>, Failure> {
+        let bytes = self.matches.get(id)?;
+        bytes.map(|bytes| parse(bytes.value())).transpose()
+    }
+
+    /// Puts a match back that stood so before; `None` for a new one.
+    pub fn put(&mut self, found: &Match, before: Option<Standing>) -> Result<(), Failure> {
+        let (id, number, standing) = (found.id.text(), found.number, found.standing());
+        self.matches.insert(id, &to_bytes(found)?[..])?;
+        if before != Some(standing) {
+            if let Some(before) = before {
+                self.standings.remove((before.code(), number))?;
+            }
+            self.standings.insert((standing.code(), number), id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether every place where the suspect was met is on a domain of the list. One that is not is one too many.
+    pub fn are_all_allowed(&self, found: &Match) -> Result<bool, Failure> {
+        if found.elsewhere > 0 {
+            return Ok(false);
+        }
+        for host in found.hosts.keys() {
+            let mut is_allowed = false;
+            for domain in above(host) {
+                is_allowed |= self.domains.get(domain)?.is_some();
+            }
+            if !is_allowed {
+                return Ok(false);
+            }
+        }
+        Ok(!found.hosts.is_empty())
+    }
+
+    /// Takes in what a job found in a suspect.
+    pub fn take_in(&mut self, job: &mut Job, scanned: &Scanned, now: u64) -> Result<(), Failure> {
+        let Some(suspect) = scanned.content else { return Ok(()) };
+        if scanned.outcome.matches().is_empty() {
+            return Ok(());
+        }
+        let text = suspect.to_string();
+        if let Some(Ok(jpeg)) = &scanned.thumbnail {
+            self.pictures.insert(&*text, &jpeg[..])?;
+        }
+        for finding in scanned.outcome.matches() {
+            self.take_in_finding(job, scanned, &suspect, finding, now)?;
+        }
+        Ok(())
+    }
+
+    fn take_in_finding(
+        &mut self,
+        job: &mut Job,
+        scanned: &Scanned,
+        suspect: &ContentId,
+        finding: &Finding,
+        now: u64,
+    ) -> Result<(), Failure> {
+        let id = MatchId::of(suspect, &finding.work);
+        let captured = scanned.name.captured.as_ref();
+        let sighting = Sighting {
+            scan: job.id,
+            name: scanned.name.text(),
+            url: captured.map(|captured| captured.url.clone()),
+            date: captured.map(|captured| captured.date.clone()),
+        };
+        let known = self.get(id.text())?;
+        let before = known.as_ref().map(Match::standing);
+        let mut found = match known {
+            Some(known) => known,
+            None => Match {
+                number: self.number(&id)?,
+                id,
+                suspect: suspect.to_string(),
+                name: sighting.name.clone(),
+                url: sighting.url.clone(),
+                scan: job.id,
+                found: now,
+                finding: MatchJson::copy(finding),
+                geometry: None,
+                no_picture: None,
+                sightings: 0,
+                hosts: BTreeMap::new(),
+                elsewhere: 0,
+                is_allowed: false,
+                decisions: Vec::new(),
+            },
+        };
+        found.scan = job.id;
+        found.finding = MatchJson::copy(finding);
+        found.geometry = finding.geometry.as_ref().map(GeometryJson::of);
+        match &scanned.thumbnail {
+            Some(Ok(_)) => found.no_picture = None,
+            Some(Err(reason)) => found.no_picture = Some(reason.clone()),
+            None => {} // these bytes came before
+        }
+        let id = found.id.text();
+        if found.sightings < SIGHTINGS_MAX {
+            self.sightings.insert((id, found.sightings), &to_bytes(&sighting)?[..])?;
+        }
+        found.sightings += 1;
+        match sighting.url.as_deref().and_then(host) {
+            Some(host) if found.hosts.contains_key(&host) || found.hosts.len() < HOSTS_MAX => {
+                self.hosts.insert((&*reversed(&host), id), ())?;
+                *found.hosts.entry(host).or_default() += 1;
+            }
+            _ => found.elsewhere += 1,
+        }
+        found.is_allowed = self.are_all_allowed(&found)?;
+        if self.in_job.insert((job.id, found.id.text()), ())?.is_none() {
+            job.count_match(finding);
+            self.of_job.insert((job.id, job.matches), found.id.text())?;
+        }
+        self.put(&found, before)
+    }
+
+    fn number(&mut self, id: &MatchId) -> Result<u64, Failure> {
+        let number = self.state.get("matches")?.map_or(0, |number| number.value()) + 1;
+        self.state.insert("matches", number)?;
+        self.numbers.insert(number, id.text())?;
+        Ok(number)
+    }
+}
+
+/// Matches that one page looks at: those that do not fit are passed over.
+const LOOKS_MAX: usize = 10_000;
+/// Places that are kept of a match, and told.
+const SIGHTINGS_MAX: u64 = 10_000;
+const SIGHTINGS_TOLD_MAX: usize = 100;
+/// Hosts that are kept of a match; what comes from more is looked at by a person.
+const HOSTS_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling_and_follows_from_both_contents() {
+        let (a, b) = (ContentId::of(b"a"), ContentId::of(b"b"));
+        let id = MatchId::of(&a, &b);
+        assert_eq!(id.to_string().parse::<MatchId>().unwrap(), id);
+        assert_ne!(MatchId::of(&b, &a), id);
+        for bad in ["", "x", &id.text().to_uppercase(), &id.text()[1..], &format!("{id}0"), "../a"]
+        {
+            assert!(bad.parse::<MatchId>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The one file in which jobs and matches lie, kept by redb: every change is one transaction, durable when it returns.
+
+use std::error::Error;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::{
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ReviewError;
+
+/// `version` of these tables, and the numbers that come next.
+pub(crate) const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
+/// Jobs by number.
+pub(crate) const JOBS: TableDefinition<u64, &[u8]> = TableDefinition::new("jobs");
+/// What a job told of each suspect, in the order in which it did.
+pub(crate) const RESULTS: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("results");
+/// Matches by id.
+pub(crate) const MATCHES: TableDefinition<&str, &[u8]> = TableDefinition::new("matches");
+/// Their ids, in the order in which they were found.
+pub(crate) const NUMBERS: TableDefinition<u64, &str> = TableDefinition::new("numbers");
+/// The same, by how they stand.
+pub(crate) const STANDINGS: TableDefinition<(u8, u64), &str> = TableDefinition::new("standings");
+/// The matches of a job, in the order in which it found them.
+pub(crate) const OF_JOB: TableDefinition<(u64, u64), &str> = TableDefinition::new("of_job");
+/// Whether a job found a match.
+pub(crate) const IN_JOB: TableDefinition<(u64, &str), ()> = TableDefinition::new("in_job");
+/// Where the suspect of a match was met.
+pub(crate) const SIGHTINGS: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("sightings");
+/// Small JPEGs of suspects by content.
+pub(crate) const PICTURES: TableDefinition<&str, &[u8]> = TableDefinition::new("pictures");
+/// What was decided of a match, and undone.
+pub(crate) const HISTORY: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("history");
+/// Domains whose suspects nobody has to look at.
+pub(crate) const DOMAINS: TableDefinition<&str, &[u8]> = TableDefinition::new("domains");
+/// Hosts from which the suspect of a match came, the last label first.
+pub(crate) const HOSTS: TableDefinition<(&str, &str), ()> = TableDefinition::new("hosts");
+
+/// The open file.
+pub(crate) struct Store {
+    path: PathBuf,
+    database: Database,
+}
+
+/// Why a transaction came to nothing.
+pub(crate) enum Failure {
+    Engine(Box<redb::Error>),
+    Damaged(Box<dyn Error + Send + Sync>),
+    Refused(ReviewError),
+}
+
+impl Store {
+    /// Opens the file in this folder, making it where there is none.
+    pub fn open(dir: &Path) -> Result<Store, ReviewError> {
+        let path = dir.join(FILE);
+        let database = guarded(&path, || {
+            let database = Database::builder().set_cache_size(CACHE_BYTES).create(&path)?;
+            prepare(&database)?;
+            Ok(database)
+        })?;
+        Ok(Store { path, database })
+    }
+
+    /// Reads one state of everything.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
+    ) -> Result<T, ReviewError> {
+        guarded(&self.path, || read(&self.database.begin_read()?))
+    }
+
+    /// Changes all or nothing. What this returns is durable.
+    pub fn write<T>(
+        &self,
+        write: impl FnOnce(&WriteTransaction) -> Result<T, Failure>,
+    ) -> Result<T, ReviewError> {
+        guarded(&self.path, || {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_quick_repair(true);
+            let done = write(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })
+    }
+}
+
+/// The number that comes next, of those called so.
+pub(crate) fn next_number(tx: &WriteTransaction, name: &str) -> Result<u64, Failure> {
+    let mut state = tx.open_table(STATE)?;
+    let number = state.get(name)?.map_or(1, |number| number.value());
+    state.insert(name, number + 1)?;
+    Ok(number)
+}
+
+/// As it lies in the file.
+pub(crate) fn to_bytes(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(value).map_err(damaged)
+}
+
+/// As it was put there.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(bytes).map_err(damaged)
+}
+
+pub(crate) fn damaged(what: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+    Failure::Damaged(what.into())
+}
+
+impl<E: Into<redb::Error>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Engine(Box::new(error.into()))
+    }
+}
+
+/// Makes the tables of a new file; of an old one, sees that they are these.
+fn prepare(database: &Database) -> Result<(), Failure> {
+    let tx = database.begin_write()?;
+    let version = tx.open_table(STATE)?.get("version")?.map(|version| version.value());
+    match version {
+        Some(VERSION) => Ok(tx.abort()?),
+        Some(other) => Err(damaged(format!("it is of version {other}, not {VERSION}"))),
+        None => {
+            tx.open_table(STATE)?.insert("version", VERSION)?;
+            tx.open_table(JOBS)?;
+            tx.open_table(RESULTS)?;
+            tx.open_table(MATCHES)?;
+            tx.open_table(NUMBERS)?;
+            tx.open_table(STANDINGS)?;
+            tx.open_table(OF_JOB)?;
+            tx.open_table(IN_JOB)?;
+            tx.open_table(SIGHTINGS)?;
+            tx.open_table(PICTURES)?;
+            tx.open_table(HISTORY)?;
+            tx.open_table(DOMAINS)?;
+            tx.open_table(HOSTS)?;
+            Ok(tx.commit()?)
+        }
+    }
+}
+
+/// Runs an operation. A panic counts as damage: redb says that it may panic on a file that was altered behind its back.
+fn guarded<T>(
+    path: &Path,
+    operation: impl FnOnce() -> Result<T, Failure>,
+) -> Result<T, ReviewError> {
+    let failure = match catch_unwind(AssertUnwindSafe(operation)) {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(failure)) => failure,
+        Err(_) => damaged("reading it made the database engine panic"),
+    };
+    let path = path.to_owned();
+    Err(match failure {
+        Failure::Refused(refused) => refused,
+        Failure::Damaged(source) => ReviewError::Unreadable { path, source },
+        Failure::Engine(error) => match *error {
+            redb::Error::Io(source) => ReviewError::Io { path, source },
+            error @ (redb::Error::PreviousIo
+            | redb::Error::DatabaseAlreadyOpen
+            | redb::Error::DatabaseClosed) => {
+                ReviewError::Io { path, source: io::Error::other(error) }
+            }
+            damage => ReviewError::Unreadable { path, source: damage.into() },
+        },
+    })
+}
+
+const FILE: &str = "review.redb";
+const VERSION: u64 = 1;
+/// redb's default is 1 GiB; the system caches the file as well.
+const CACHE_BYTES: usize = 32 << 20;
