@@ -68,6 +68,8 @@ enum Verb {
     Import(verbs::import::Import),
     Export(verbs::export::Export),
     Renew(verbs::renew::Renew),
+    #[command(subcommand)]
+    Claim(verbs::claim::Claim),
     Verify(verbs::verify::Verify),
     Certificate(verbs::certificate::Certificate),
     Bundle(verbs::bundle::Bundle),
@@ -96,6 +98,7 @@ fn main() -> ExitCode {
         Verb::Import(verb) => verb.run(archive),
         Verb::Export(verb) => verb.run(archive),
         Verb::Renew(verb) => verb.run(archive),
+        Verb::Claim(verb) => verb.run(archive),
         // Trust must be named: the default folder is nobody's word.
         Verb::Verify(verb) => verb.run(named.as_deref()),
         Verb::Certificate(verb) => verb.run(archive),

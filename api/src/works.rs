@@ -277,8 +277,11 @@ fn work(content: &ContentId, engine: &Engine) -> Result<Work, Problem> {
         kept: place.as_ref().map(|place| place.kept.is_some()),
         registrations: records
             .iter()
-            .map(|record| Entry::of(record.index, content.to_string(), record.claim.as_ref()))
-            .collect(),
+            .map(|record| {
+                Entry::of(record.index, content.to_string(), record.claim.as_ref())
+                    .with_fate(engine)
+            })
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -76,13 +76,17 @@ impl Salter {
         Salter { secret }
     }
 
-    /// HMAC-SHA-256 (RFC 2104) of the claim without its salt.
-    pub(crate) fn salt(&self, claim: &Claim) -> [u8; 32] {
+    /// HMAC-SHA-256 (RFC 2104) of the claim without its salt; of one that is made again `after` it was withdrawn, with
+    /// the number of that entry, or it would be the same claim and have the receipt of the withdrawn one.
+    pub(crate) fn salt(&self, claim: &Claim, after: Option<u64>) -> [u8; 32] {
         // A key shorter than a block is padded with zeros (RFC 2104).
         let mut block = [0; 64];
         block[..32].copy_from_slice(&self.secret);
         let mut mac = Hmac::<Sha256>::new(&block.into());
         mac.update(claim.unsalted_text().as_bytes());
+        if let Some(index) = after {
+            mac.update(format!("after {index}\n").as_bytes());
+        }
         mac.finalize().into_bytes().into()
     }
 }

@@ -3,6 +3,7 @@
 //! This floor knows the rooms below and connects them; it does not know the command line, HTTP, or which
 //! backends an operator chose.
 
+mod amend;
 mod audit;
 mod creator;
 mod derive;
@@ -23,6 +24,7 @@ pub mod sources;
 mod strength;
 mod walk;
 
+pub use amend::{AmendError, AmendedClaim, Correction, Fate, correct, withdraw};
 pub use audit::{ArchiveAudit, audit};
 pub use creator::{CreatorKey, CreatorKeyError};
 pub use derive::DeriveError;

@@ -100,6 +100,14 @@ pub enum RegisterError {
     Log(#[from] LogError),
 }
 
+impl RegisterError {
+    /// Whether the same file may be registered later all the same.
+    pub const fn may_pass(&self) -> bool {
+        use RegisterError::{Changed, Picture, TextTooLong};
+        !matches!(self, Changed | Picture(_) | TextTooLong { .. })
+    }
+}
+
 /// Registers a file. When this returns, the work, the claim, the entry and the checkpoint that covers it
 /// are durable.
 pub fn register(
@@ -112,7 +120,8 @@ pub fn register(
     let work = Work::read(path, submission, engine)?;
     let claimant = said(submission.claimant);
     let _turn = engine.in_hand.wait_for((work.content, claimant.clone()));
-    if let Some(index) = earlier_registration(&work.content, claimant.as_deref(), engine)? {
+    let earlier = earlier_registration(&work.content, claimant.as_deref(), engine)?;
+    if let Earlier::Stands(index) = earlier {
         let receipt = engine.log.receipt(index)?;
         let not_taken = not_taken(submission, &receipt.claim);
         let (status, similar) = (Status::Duplicate, Vec::new());
@@ -126,7 +135,9 @@ pub fn register(
     {
         engine.works.put_descriptors(&work.content, &descriptors::to_bytes(&look.features))?;
     }
-    let claim = claim(path, submission, digests, work.media_type, look.as_ref(), engine);
+    let mut claim = claim(path, submission, digests, work.media_type, look.as_ref());
+    let after = if let Earlier::Withdrawn(index) = earlier { Some(index) } else { None };
+    claim.salt = engine.salter.salt(&claim, after);
     // Many may wait for the log at a time, but not with their works in memory.
     let content = work.content;
     drop((work, decoder));
@@ -304,7 +315,6 @@ fn claim(
     digests: WorkDigests,
     media_type: &str,
     look: Option<&Look>,
-    engine: &Engine,
 ) -> Claim {
     let mut fingerprints = Vec::new();
     if let Some(look) = look {
@@ -323,16 +333,16 @@ fn claim(
         rights: said(submission.rights),
         collection: said(submission.collection),
         path: Some(submission.stated_path.unwrap_or(path).as_os_str().as_encoded_bytes().to_vec()),
+        amends: None,
         creator: None,
         salt: [0; 32],
     };
     claim.creator = submission.creator_key.map(|key| key.sign(&claim));
-    claim.salt = engine.salter.salt(&claim);
     claim
 }
 
 /// What a claimant said; an empty text says nothing.
-fn said(text: Option<&str>) -> Option<String> {
+pub(crate) fn said(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
@@ -345,6 +355,8 @@ fn not_taken(submission: &Submission<'_>, claim: &Claim) -> Vec<&'static str> {
     let has_kind = |kind: &String| claim.fingerprints.iter().any(|f| f.kind() == kind);
     [
         ("title", new(submission.title, &claim.title)),
+        // Another than was asked for, where that was corrected.
+        ("claimant", new(submission.claimant, &claim.claimant)),
         ("created", new(submission.created, &claim.created)),
         ("rights", new(submission.rights, &claim.rights)),
         ("collection", new(submission.collection, &claim.collection)),
@@ -356,21 +368,34 @@ fn not_taken(submission: &Submission<'_>, claim: &Claim) -> Vec<&'static str> {
     .collect()
 }
 
-/// The number under which the same claimant registered the same bytes.
+/// What the same claimant said of the same bytes before.
+enum Earlier {
+    Nothing,
+    /// The claim of this entry stands: theirs, or the one that theirs was corrected to.
+    Stands(u64),
+    /// The claim of this entry was withdrawn, and none stands.
+    Withdrawn(u64),
+}
+
 fn earlier_registration(
     content: &ContentId,
     claimant: Option<&str>,
     engine: &Engine,
-) -> Result<Option<u64>, RegistryError> {
+) -> Result<Earlier, RegistryError> {
     let by_claimant = |record: &Record| {
-        record.claim.as_ref().is_some_and(|claim| claim.claimant.as_deref() == claimant)
+        record
+            .claim
+            .as_ref()
+            .is_some_and(|claim| claim.claimant.as_deref() == claimant && !claim.is_withdrawal())
     };
-    Ok(engine
-        .registry
-        .by_content(content)?
-        .into_iter()
-        .find(by_claimant)
-        .map(|record| record.index))
+    let mut earlier = Earlier::Nothing;
+    for record in engine.registry.by_content(content)?.into_iter().filter(by_claimant) {
+        match engine.registry.standing(record.index)? {
+            Some(stands) => return Ok(Earlier::Stands(stands.index)),
+            None => earlier = Earlier::Withdrawn(record.index),
+        }
+    }
+    Ok(earlier)
 }
 
 /// Earlier registrations of the same bytes by another, and earlier works that look alike. A warning is a

@@ -2,6 +2,7 @@
 
 pub(crate) mod bundle;
 pub(crate) mod certificate;
+pub(crate) mod claim;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;

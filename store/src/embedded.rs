@@ -13,17 +13,20 @@ use std::str;
 use std::sync::{Mutex, PoisonError};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
-use timemark_verify::{Claim, ContentId, Leaf};
+use timemark_verify::{Act, Claim, ContentId, Leaf};
 
-use crate::registry::{Record, Registry, RegistryError, check_advance};
+use crate::registry::{Amended, Record, Registry, RegistryError, amends, check_advance};
 
 /// Index → bytes of the leaf, then the text of the claim, or nothing where it is erased.
 const WORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("works");
 /// Work and index, so that the registrations of a work lie side by side.
 const BY_CONTENT: TableDefinition<(&[u8; 32], u64), ()> = TableDefinition::new("by_content");
+/// Index of a claim → index of the one that amends it, and whether that withdraws it.
+const AMENDED: TableDefinition<u64, (u64, bool)> = TableDefinition::new("amended");
 /// `version` of these tables, and `len`.
 const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
-const VERSION: u64 = 1;
+/// 1 had no table of amendments. What is of another version is filled again from the log.
+const VERSION: u64 = 2;
 
 /// The works of a log in one redb file.
 pub struct EmbeddedRegistry {
@@ -69,8 +72,17 @@ impl Registry for EmbeddedRegistry {
                 state.insert("len", len)?;
                 let mut works = transaction.open_table(WORKS)?;
                 let mut by_content = transaction.open_table(BY_CONTENT)?;
+                let mut amended = transaction.open_table(AMENDED)?;
                 for record in records {
                     let bytes = to_bytes(record);
+                    if let Some(amendment) = record.claim.as_ref().and_then(|claim| claim.amends)
+                        && amended.get(amendment.index)?.is_none()
+                        && let Some(earlier) = works.get(amendment.index)?
+                        && amends(record, &parse(amendment.index, earlier.value())?)
+                    {
+                        let withdraws = amendment.act == Act::Withdraws;
+                        amended.insert(amendment.index, (record.index, withdraws))?;
+                    }
                     works.insert(record.index, &bytes[..])?;
                     by_content.insert((record.leaf.content.sha256(), record.index), ())?;
                     written += bytes.len() as u64 + ADVANCE_BYTES;
@@ -110,6 +122,16 @@ impl Registry for EmbeddedRegistry {
                 records.push(parse(index, bytes.value())?);
             }
             Ok(records)
+        })
+    }
+
+    fn amended(&self, index: u64) -> Result<Option<Amended>, RegistryError> {
+        guarded(&self.path, || {
+            let amended = self.database()?.begin_read()?.open_table(AMENDED)?;
+            Ok(amended.get(index)?.map(|found| {
+                let (by, withdraws) = found.value();
+                Amended { act: if withdraws { Act::Withdraws } else { Act::Corrects }, by }
+            }))
         })
     }
 
@@ -154,6 +176,7 @@ fn prepare(database: &Database) -> Result<(), Failure> {
             transaction.open_table(STATE)?.insert("version", VERSION)?;
             transaction.open_table(WORKS)?;
             transaction.open_table(BY_CONTENT)?;
+            transaction.open_table(AMENDED)?;
             Ok(transaction.commit()?)
         }
     }

@@ -18,6 +18,7 @@
 //! | every check by itself, and how others repeat it | [`steps`](fn@steps), [`expert_files`] | |
 //! | the receipt file | [`Receipt`], [`Anchor`] | docs/formats.md, c2sp.org/tlog-proof |
 
+mod beside;
 mod bundle;
 mod certificate;
 mod checkpoint;
@@ -50,7 +51,7 @@ pub use bundle::{
 };
 pub use certificate::attached_receipt;
 pub use checkpoint::{BadSignature, Checkpoint, cosigned_message};
-pub use claim::{Claim, ClaimFingerprint, CreatorSignature};
+pub use claim::{Act, Amendment, Claim, ClaimFingerprint, CreatorSignature};
 pub use content::{ContentId, WorkDigests, WorkHasher};
 pub use evidence_record::{CheckedEvidence, EvidenceFault, EvidenceRecord};
 pub use expert::{ExpertFile, expert_files};
@@ -60,8 +61,8 @@ pub use hash_tree::{HashTree, ReducedHashTree};
 pub use leaf::Leaf;
 pub use note::{KeyKind, Note, NoteSignature, SM2_IDENTITY, VerifierKey};
 pub use outcome::{
-    AnchorTold, Answer, ClaimTold, FileTold, Outcome, PathTold, RenewalTold, SignatureTold,
-    TimestampTold, TokenTold, Trust, TrustSource, TrustTold, WitnessTold,
+    AmendedTold, AnchorTold, Answer, ClaimTold, FileTold, Outcome, PathTold, RenewalTold,
+    SignatureTold, TimestampTold, TokenTold, Trust, TrustSource, TrustTold, WitnessTold,
 };
 pub use policy::{Authority, Policy, Rule, TrustedLog, Witness};
 pub use receipt::{Anchor, OtherSection, Receipt};
