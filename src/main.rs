@@ -65,6 +65,7 @@ impl ArchiveArg {
 enum Verb {
     Init(verbs::init::Init),
     Register(verbs::register::Register),
+    Watch(verbs::watch::Watch),
     Import(verbs::import::Import),
     Export(verbs::export::Export),
     Renew(verbs::renew::Renew),
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
     let answer = match cli.verb {
         Verb::Init(verb) => verb.run(archive),
         Verb::Register(verb) => verb.run(archive),
+        Verb::Watch(verb) => verb.run(archive),
         Verb::Import(verb) => verb.run(archive),
         Verb::Export(verb) => verb.run(archive),
         Verb::Renew(verb) => verb.run(archive),

@@ -138,6 +138,8 @@ pub(crate) struct Registering<'a> {
     /// Receipts that wait for the time-stamps of this run, where authorities are asked: some 100 bytes each,
     /// 10 MB for 100,000 works. Everything else that a run holds is of the files under way.
     unstamped: Mutex<Vec<PathBuf>>,
+    /// Files that could not be registered for a reason that may pass, for who tries them again.
+    unlucky: Mutex<Vec<PathBuf>>,
 }
 
 impl How {
@@ -210,7 +212,13 @@ impl<'a> Registering<'a> {
             pack: Setting::of(archive)?.pack,
             tally: Tally::default(),
             unstamped: Mutex::default(),
+            unlucky: Mutex::default(),
         })
+    }
+
+    /// Which files could not be registered since this was last asked, for a reason that lies not in them.
+    pub fn take_unlucky(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.unlucky.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn tally(&self) -> &Tally {
@@ -322,7 +330,16 @@ impl<'a> Registering<'a> {
                     }
                     RegisterJson { quorum, ..self.hand_out(&found, registration) }
                 }
-                Err(error) => RegisterJson::failed(&found.path, error_words(error)),
+                Err(error) => {
+                    if error.may_pass() {
+                        let mut unlucky =
+                            self.unlucky.lock().unwrap_or_else(PoisonError::into_inner);
+                        if unlucky.len() < UNLUCKY_MAX {
+                            unlucky.push(found.path.clone());
+                        }
+                    }
+                    RegisterJson::failed(&found.path, error_words(error))
+                }
             },
         };
         count(match line.status {
@@ -550,6 +567,8 @@ fn count(counter: &AtomicU64) {
 
 /// Works that may wait to be packed, 32 bytes each.
 const TO_PACK_MAX: usize = 1 << 16;
+/// Files that are remembered as unlucky.
+const UNLUCKY_MAX: usize = 1 << 16;
 /// How long a run waits for a store elsewhere at its end while nothing arrives there.
 const SENDING_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a long run has its newest checkpoint time-stamped.

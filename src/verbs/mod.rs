@@ -16,4 +16,5 @@ pub(crate) mod serve;
 pub(crate) mod store;
 pub(crate) mod tsa;
 pub(crate) mod verify;
+pub(crate) mod watch;
 pub(crate) mod witness;
