@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod accuracy;
+mod amendments;
 mod archive;
 mod bad_input;
 mod bundles;
@@ -26,6 +27,9 @@ mod storage;
 mod support;
 mod tidy;
 mod timestamps;
+mod upgrade;
+mod vector_amendments;
 mod vector_worlds;
 mod vectors;
+mod watching;
 mod witnesses;
