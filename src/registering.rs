@@ -132,6 +132,8 @@ pub(crate) struct Registering<'a> {
     seal_to: Option<Recipients>,
     receipts: Receipts,
     engine: Engine,
+    /// Whether the run goes on until somebody stops it: receipts do not wait for its end, then.
+    without_end: bool,
     /// Whether works are packed once they are registered.
     pack: bool,
     tally: Tally,
@@ -209,11 +211,17 @@ impl<'a> Registering<'a> {
             seal_to,
             receipts,
             engine,
+            without_end: false,
             pack: Setting::of(archive)?.pack,
             tally: Tally::default(),
             unstamped: Mutex::default(),
             unlucky: Mutex::default(),
         })
+    }
+
+    /// A run that goes on until somebody stops it.
+    pub fn without_end(self) -> Registering<'a> {
+        Registering { without_end: true, ..self }
     }
 
     /// Which files could not be registered since this was last asked, for a reason that lies not in them.
@@ -247,8 +255,12 @@ impl<'a> Registering<'a> {
             if engine.log.has_authorities() {
                 // A run of hours is stamped on the way; the sender goes with the last worker.
                 scope.spawn(move || {
+                    let mut stamped = engine.log.size();
                     while done.recv_timeout(STAMP_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                        stamp(engine);
+                        let size = engine.log.size();
+                        if size > stamped && self.stamp_on_the_way() {
+                            stamped = size;
+                        }
                     }
                 });
             }
@@ -410,6 +422,19 @@ impl<'a> Registering<'a> {
             }
         }
         line
+    }
+
+    /// Has what is registered so far stamped, and hands the tokens out if nobody knows when else.
+    fn stamp_on_the_way(&self) -> bool {
+        let waiting = if self.without_end { self.take_unstamped() } else { Vec::new() };
+        let is_stamped = stamp(&self.engine);
+        if is_stamped {
+            refresh_all(&self.engine, waiting);
+        } else {
+            let mut unstamped = self.unstamped.lock().unwrap_or_else(PoisonError::into_inner);
+            unstamped.extend(waiting);
+        }
+        is_stamped
     }
 
     /// Where the receipts of this run lie, each once.

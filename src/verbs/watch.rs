@@ -57,9 +57,12 @@ impl Watch {
         ensure!(self.dir.is_dir(), "{} is not a folder that can be read", self.dir.display());
         let stop = Arc::new(AtomicBool::new(false));
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, stop.clone()).context("signals")?;
+            // A second one does not wait: what was acknowledged is durable, and the rest is made up for.
+            signal_hook::flag::register_conditional_shutdown(signal, KILLED, stop.clone())
+                .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
+                .context("signals")?;
         }
-        let run = Registering::open(archive, &self.how, None)?;
+        let run = Registering::open(archive, &self.how, None)?.without_end();
         let words = Words {
             title: self.title,
             claimant: self.claimant,
@@ -223,6 +226,8 @@ const TEMPORARY: [&str; 11] = [
     ".download",
     ".filepart",
 ];
+/// Exit code of who is told twice to stop, as a shell has it.
+const KILLED: i32 = 130;
 /// How long after a failure of ours, a full disk say, a draft is tried again.
 const RETRY: Duration = Duration::from_secs(60);
 /// How soon a signal is noticed.
