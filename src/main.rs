@@ -62,9 +62,12 @@ impl ArchiveArg {
 enum Verb {
     Init(verbs::init::Init),
     Register(verbs::register::Register),
+    Watch(verbs::watch::Watch),
     Import(verbs::import::Import),
     Export(verbs::export::Export),
     Renew(verbs::renew::Renew),
+    #[command(subcommand)]
+    Claim(verbs::claim::Claim),
     Verify(verbs::verify::Verify),
     Certificate(verbs::certificate::Certificate),
     Bundle(verbs::bundle::Bundle),
@@ -92,9 +95,11 @@ fn main() -> ExitCode {
     let answer = match cli.verb {
         Verb::Init(verb) => verb.run(archive),
         Verb::Register(verb) => verb.run(archive),
+        Verb::Watch(verb) => verb.run(archive),
         Verb::Import(verb) => verb.run(archive),
         Verb::Export(verb) => verb.run(archive),
         Verb::Renew(verb) => verb.run(archive),
+        Verb::Claim(verb) => verb.run(archive),
         // Trust must be named: the default folder is nobody's word.
         Verb::Verify(verb) => verb.run(named.as_deref()),
         Verb::Certificate(verb) => verb.run(archive),

@@ -28,12 +28,12 @@ use anyhow::{Context, Result, bail, ensure};
 use data_encoding::HEXLOWER;
 use timemark_accounts::Accounts;
 use timemark_index::{Index, IndexError};
-use timemark_ingest::{Engine, Neural, Salter};
+use timemark_ingest::{Engine, Fate, Neural, Salter};
 use timemark_neural::{Model, Table};
 use timemark_store::{EmbeddedRegistry, Registry, RegistryError, Works};
 use timemark_tlog::{AuthorityClient, Endorsers, History, Log, LogKey, WitnessClient};
 use timemark_tsa::{Authority, TsaError};
-use timemark_verify::{Checkpoint, ContentId, Note, Policy, VerifierKey};
+use timemark_verify::{Anchor, Checkpoint, ContentId, Note, Policy, Receipt, VerifierKey};
 
 use crate::backup::{self, Mark};
 use crate::outcome::remark;
@@ -565,6 +565,26 @@ fn check_marker(archive: &Path) -> Result<()> {
         Ok(version) if version == VERSION => Ok(()),
         Ok(version) => bail!("{} is of an unknown version: {version:?}", archive.display()),
         Err(_) => bail!("there is no archive in {}; `timemark init` makes one", archive.display()),
+    }
+}
+
+/// What became since of the claim of this receipt, as far as the registry has it; `None` where the receipt is not of this
+/// archive's log. Needs no lock of the log and signs nothing; what is behind or in use is an error.
+pub(crate) fn fate(archive: &Path, receipt: &Receipt) -> Result<Option<Fate>> {
+    check_marker(archive)?;
+    let dir = archive.join("registry");
+    let origin = public_key(archive)?.verifier().name().to_owned();
+    let ours = |anchor: &&Anchor| anchor.checkpoint().origin == origin;
+    let Some(anchor) = receipt.anchors.iter().find(ours) else { return Ok(None) };
+    // Opening would make one.
+    let known = dir.join(EmbeddedRegistry::FILE);
+    ensure!(known.is_file(), "there is no {}", known.display());
+    let registry = EmbeddedRegistry::open(&dir)?;
+    let size = Checkpoint::of_note(&checkpoint(archive)?)?.size;
+    ensure!(registry.len()? >= size, "{} is behind the log", known.display());
+    match registry.by_index(anchor.index)? {
+        Some(record) if record.leaf == receipt.leaf => Ok(Some(Fate::of(anchor.index, &registry)?)),
+        _ => Ok(None),
     }
 }
 

@@ -47,7 +47,12 @@ fn words(finding: &Finding, strength: &str) -> String {
     let how = how.map_or_else(|| shown.clone(), |words| format!("{words}; {shown}"));
     let by =
         finding.claimant.as_ref().map_or_else(String::new, |name| format!(" by {}", legible(name)));
-    format!("{file}{by} (entry {}, {strength}score {:.2}: {how})", finding.index, finding.score)
+    let corrected = finding.corrected_by;
+    let corrected = corrected.map(|by| format!(", corrected by entry {by}")).unwrap_or_default();
+    format!(
+        "{file}{by} (entry {}{corrected}, {strength}score {:.2}: {how})",
+        finding.index, finding.score
+    )
 }
 
 /// A text from outside on a line for a person: as it is, unless characters in it hide, reorder others or

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use data_encoding::HEXLOWER;
 use timemark_ingest::Found;
 use timemark_verify::Receipt;
 
@@ -44,6 +45,30 @@ impl Receipts {
         let stem = target.file_name().unwrap_or_default().to_string_lossy();
         for name in names(&stem, receipt) {
             let path = target.with_file_name(name);
+            if is_receipt_of(&path, receipt) || self.put(receipt, &path, dir)? {
+                return Ok(path);
+            }
+        }
+        bail!("every name for it is taken")
+    }
+
+    /// Writes the receipt of a claim that amends another: beside that one's, `<name>.corrected-<entry>.timemark` or
+    /// `<name>.withdrawn-<entry>.timemark`. Nothing is overwritten.
+    pub fn write_amending(&self, named: &Path, status: &str, receipt: &Receipt) -> Result<PathBuf> {
+        let name = named.file_name().unwrap_or_default().to_string_lossy();
+        let target = match &self.dir {
+            Some(dir) => dir.join(&*name),
+            None => named.to_owned(),
+        };
+        let dir =
+            target.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let entry = receipt.anchors[0].index;
+        // Only the receipt of another log has that name already.
+        let claim = HEXLOWER.encode(&receipt.leaf.claim[..4]);
+        for suffix in [String::new(), format!(".{claim}")] {
+            let end = format!(".{status}-{entry}{suffix}.{}", Receipt::FILE_EXTENSION);
+            let room = name.floor_char_boundary(NAME_BYTES_MAX - end.len());
+            let path = target.with_file_name(format!("{}{end}", &name[..room]));
             if is_receipt_of(&path, receipt) || self.put(receipt, &path, dir)? {
                 return Ok(path);
             }

@@ -132,12 +132,16 @@ pub(crate) struct Registering<'a> {
     seal_to: Option<Recipients>,
     receipts: Receipts,
     engine: Engine,
+    /// Whether the run goes on until somebody stops it: receipts do not wait for its end, then.
+    without_end: bool,
     /// Whether works are packed once they are registered.
     pack: bool,
     tally: Tally,
     /// Receipts that wait for the time-stamps of this run, where authorities are asked: some 100 bytes each,
     /// 10 MB for 100,000 works. Everything else that a run holds is of the files under way.
     unstamped: Mutex<Vec<PathBuf>>,
+    /// Files that could not be registered for a reason that may pass, for who tries them again.
+    unlucky: Mutex<Vec<PathBuf>>,
 }
 
 impl How {
@@ -207,10 +211,22 @@ impl<'a> Registering<'a> {
             seal_to,
             receipts,
             engine,
+            without_end: false,
             pack: Setting::of(archive)?.pack,
             tally: Tally::default(),
             unstamped: Mutex::default(),
+            unlucky: Mutex::default(),
         })
+    }
+
+    /// A run that goes on until somebody stops it.
+    pub fn without_end(self) -> Registering<'a> {
+        Registering { without_end: true, ..self }
+    }
+
+    /// Which files could not be registered since this was last asked, for a reason that lies not in them.
+    pub fn take_unlucky(&self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.unlucky.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub fn tally(&self) -> &Tally {
@@ -239,8 +255,12 @@ impl<'a> Registering<'a> {
             if engine.log.has_authorities() {
                 // A run of hours is stamped on the way; the sender goes with the last worker.
                 scope.spawn(move || {
+                    let mut stamped = engine.log.size();
                     while done.recv_timeout(STAMP_INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                        stamp(engine);
+                        let size = engine.log.size();
+                        if size > stamped && self.stamp_on_the_way() {
+                            stamped = size;
+                        }
                     }
                 });
             }
@@ -322,7 +342,16 @@ impl<'a> Registering<'a> {
                     }
                     RegisterJson { quorum, ..self.hand_out(&found, registration) }
                 }
-                Err(error) => RegisterJson::failed(&found.path, error_words(error)),
+                Err(error) => {
+                    if error.may_pass() {
+                        let mut unlucky =
+                            self.unlucky.lock().unwrap_or_else(PoisonError::into_inner);
+                        if unlucky.len() < UNLUCKY_MAX {
+                            unlucky.push(found.path.clone());
+                        }
+                    }
+                    RegisterJson::failed(&found.path, error_words(error))
+                }
             },
         };
         count(match line.status {
@@ -393,6 +422,19 @@ impl<'a> Registering<'a> {
             }
         }
         line
+    }
+
+    /// Has what is registered so far stamped, and hands the tokens out if nobody knows when else.
+    fn stamp_on_the_way(&self) -> bool {
+        let waiting = if self.without_end { self.take_unstamped() } else { Vec::new() };
+        let is_stamped = stamp(&self.engine);
+        if is_stamped {
+            refresh_all(&self.engine, waiting);
+        } else {
+            let mut unstamped = self.unstamped.lock().unwrap_or_else(PoisonError::into_inner);
+            unstamped.extend(waiting);
+        }
+        is_stamped
     }
 
     /// Where the receipts of this run lie, each once.
@@ -550,6 +592,8 @@ fn count(counter: &AtomicU64) {
 
 /// Works that may wait to be packed, 32 bytes each.
 const TO_PACK_MAX: usize = 1 << 16;
+/// Files that are remembered as unlucky.
+const UNLUCKY_MAX: usize = 1 << 16;
 /// How long a run waits for a store elsewhere at its end while nothing arrives there.
 const SENDING_PATIENCE: Duration = Duration::from_secs(10);
 /// How often a long run has its newest checkpoint time-stamped.

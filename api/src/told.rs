@@ -4,7 +4,7 @@ use serde::Serialize;
 use timemark_ingest::{Engine, Registration, Status};
 use timemark_review::MatchJson;
 use timemark_verify::{
-    Answer, ClaimTold, Outcome, RenewalTold, TimestampTold, WitnessTold, escape,
+    Act, AmendedTold, Answer, ClaimTold, Outcome, RenewalTold, TimestampTold, WitnessTold, escape,
 };
 use utoipa::ToSchema;
 
@@ -97,6 +97,18 @@ pub(crate) struct Entry {
     length: Option<u64>,
     /// The kinds of its fingerprints.
     fingerprints: Vec<String>,
+    /// The entry of the claim that this one corrects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrects: Option<u64>,
+    /// The entry of the claim that this one withdraws: nothing is claimed here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdraws: Option<u64>,
+    /// The entry whose claim stands in the place of this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrected_by: Option<u64>,
+    /// The entry by which this claim was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawn_by: Option<u64>,
     /// Whether the claim was erased.
     pub erased: bool,
     /// Where its receipt is; absent where the claim was erased.
@@ -115,12 +127,23 @@ impl Entry {
     /// The registration of this number; `None` where there is none.
     pub fn at(index: u64, engine: &Engine) -> Result<Option<Entry>, crate::Problem> {
         let record = engine.registry.by_index(index).map_err(crate::Problem::internal)?;
-        Ok(record.map(|record| {
-            Entry::of(record.index, record.leaf.content.to_string(), record.claim.as_ref())
-        }))
+        let Some(record) = record else { return Ok(None) };
+        let entry = Entry::of(record.index, record.leaf.content.to_string(), record.claim.as_ref());
+        entry.with_fate(engine).map(Some)
+    }
+
+    /// With what became of the claim.
+    pub fn with_fate(mut self, engine: &Engine) -> Result<Entry, crate::Problem> {
+        let amended = engine.amended(self.index).map_err(crate::Problem::internal)?;
+        (self.corrected_by, self.withdrawn_by) = (amended.corrected_by, amended.withdrawn_by);
+        Ok(self)
     }
 
     pub fn of(index: u64, work: String, claim: Option<&timemark_verify::Claim>) -> Entry {
+        let amends = |act| {
+            let amends = claim.and_then(|claim| claim.amends).filter(|amends| amends.act == act);
+            amends.map(|amends| amends.index)
+        };
         Entry {
             work,
             index,
@@ -135,6 +158,10 @@ impl Entry {
             fingerprints: claim
                 .map(|claim| claim.fingerprints.iter().map(|f| f.kind().to_owned()).collect())
                 .unwrap_or_default(),
+            corrects: amends(Act::Corrects),
+            withdraws: amends(Act::Withdraws),
+            corrected_by: None,
+            withdrawn_by: None,
             erased: claim.is_none(),
             receipt: claim.map(|_| receipt_path(index)),
         }
@@ -201,8 +228,22 @@ pub(crate) struct Claimed {
     collection: Option<String>,
     /// As it is spelled in the claim.
     path: Option<String>,
+    /// The earlier claim that this one corrects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrects: Option<EarlierClaim>,
+    /// The earlier claim that this one withdraws.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdraws: Option<EarlierClaim>,
     /// The key whose signature on the claim was checked.
     creator_key: Option<String>,
+}
+
+/// A claim of an earlier entry of the same log.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EarlierClaim {
+    index: u64,
+    /// Its digest in hex.
+    claim: String,
 }
 
 /// A witness and the time it states.
@@ -267,8 +308,13 @@ impl Claimed {
             rights,
             collection,
             path,
+            corrects,
+            withdraws,
             creator_key,
         } = told;
+        let earlier = |told: Option<AmendedTold>| {
+            told.map(|AmendedTold { index, claim }| EarlierClaim { index, claim })
+        };
         Claimed {
             sha256,
             sha512,
@@ -282,6 +328,8 @@ impl Claimed {
             rights,
             collection,
             path,
+            corrects: earlier(corrects),
+            withdraws: earlier(withdraws),
             creator_key,
         }
     }

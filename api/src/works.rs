@@ -403,8 +403,11 @@ fn work(content: &ContentId, caller: &Caller, service: &Service) -> Result<Work,
         kept: place.as_ref().map(|place| place.kept.is_some()),
         registrations: records
             .iter()
-            .map(|record| Entry::of(record.index, content.to_string(), record.claim.as_ref()))
-            .collect(),
+            .map(|record| {
+                Entry::of(record.index, content.to_string(), record.claim.as_ref())
+                    .with_fate(engine)
+            })
+            .collect::<Result<_, _>>()?,
     })
 }
 

@@ -58,6 +58,7 @@ fn claim(i: u32) -> Claim {
         rights: None,
         collection: None,
         path: None,
+        amends: None,
         creator: None,
         salt: [7; 32],
     }

@@ -137,6 +137,7 @@ pub fn claim(number: u64, work: WorkDigests) -> Claim {
         rights: None,
         collection: None,
         path: Some(format!("pictures/{number}.jpg").into_bytes()),
+        amends: None,
         creator: None,
         salt: [number as u8; 32],
     }

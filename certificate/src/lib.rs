@@ -127,6 +127,7 @@ mod tests {
             rights: Some("保留所有权利 All rights reserved".to_owned()),
             collection: None,
             path: Some("works/山水.jpg".as_bytes().to_vec()),
+            amends: None,
             creator: None,
             salt: [9; 32],
         }
@@ -280,6 +281,8 @@ mod tests {
         (claim.title, claim.claimant) = (long("书"), long("mw "));
         (claim.created, claim.rights) = (long("年"), long("Rechtsschutzversicherung"));
         (claim.collection, claim.path) = (long("集"), long("😀").map(String::into_bytes));
+        let act = timemark_verify::Act::Withdraws;
+        claim.amends = Some(timemark_verify::Amendment { act, index: u64::MAX, claim: [7; 32] });
         let signer = secret("creator");
         let signature = signer.sign(claim.creator_message().as_bytes()).to_bytes();
         let key = signer.verifying_key().to_bytes();

@@ -5,7 +5,7 @@
 
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use timemark_verify::{Verdict, escape};
+use timemark_verify::{Act, Verdict, escape};
 
 use crate::code;
 use crate::face::{Faces, Ink, Style, Typeface};
@@ -113,6 +113,23 @@ impl Press<'_> {
         let (length, bytes) = (grouped(claim.work.length), both(words::BYTES));
         let size = format!("{} · {length} {bytes}", claim.media_type);
         let key = claim.creator.map(|creator| format!("ed25519 {}", in_groups(&creator.key)));
+        // What it does to an earlier claim stands first: a withdrawal claims nothing.
+        let amends = claim.amends.map(|amends| {
+            let index = amends.index;
+            match amends.act {
+                Act::Corrects => (
+                    CORRECTS,
+                    format!("条目 {index} 的声明，以本声明为准 · the claim of entry {index}, in the place of which this one stands"),
+                ),
+                Act::Withdraws => (
+                    WITHDRAWS,
+                    format!("条目 {index} 的声明，不再主张任何事项 · the claim of entry {index}: nothing is claimed any more"),
+                ),
+            }
+        });
+        if let Some((label, value)) = amends {
+            self.row(&mut column, label, VALUE, &value, 2);
+        }
         for (label, value, face, lines_max) in [
             (words::CLAIMANT, claim.claimant.as_deref(), VALUE, 2),
             (words::FILE_NAME, file.as_deref(), VALUE, 2),
@@ -452,6 +469,10 @@ const PANEL: Ink = [0xF8, 0xF3, 0xEE];
 const fn style(face: Typeface, size: f32, ink: Ink, tracking: f32) -> Style {
     Style { face, size, ink, tracking }
 }
+
+/// Not among the words of every certificate, and not set in the bold face.
+const CORRECTS: Words = Words { zh: "更正", en: "Corrects" };
+const WITHDRAWS: Words = Words { zh: "撤回", en: "Withdraws" };
 
 const TITLE_ZH: Style = style(Typeface::Bold, 26.0, TEXT, 0.22);
 const TITLE_EN: Style = style(Typeface::Bold, 9.0, ACCENT, 0.3);

@@ -82,6 +82,7 @@ fn claim(number: u8) -> Claim {
         rights: (number & 3 == 1).then(|| "All rights reserved\nNo AI training".to_owned()),
         collection: (number & 3 == 3).then(|| "春 2026".to_owned()),
         path: (number & 3 == 2).then(|| b"works/\xFF.png".to_vec()),
+        amends: None,
         creator: None,
         salt: [number; 32],
     };

@@ -293,6 +293,7 @@ pub(crate) mod tests {
             rights: None,
             collection: None,
             path: text(path).map(String::into_bytes),
+            amends: None,
             creator: None,
             salt: [0; 32],
         }

@@ -76,7 +76,7 @@ impl Engine {
                 continue;
             }
             let works: Vec<(u64, &Claim)> =
-                records.iter().filter_map(|r| Some((r.index, r.claim.as_ref()?))).collect();
+                records.iter().filter(|record| claims(record)).filter_map(in_words).collect();
             let features = self.features_of(&records)?;
             let features: Vec<(u64, &Features)> =
                 features.iter().map(|(index, features)| (*index, &**features)).collect();
@@ -94,8 +94,7 @@ impl Engine {
     /// in a rebuild, are found in the works again.
     fn features_of(&self, records: &[Record]) -> Result<Vec<(u64, Arc<Features>)>, DeriveError> {
         let from = self.index.keypoints_len();
-        let lacking =
-            records.iter().filter(|record| record.index >= from && record.claim.is_some());
+        let lacking = records.iter().filter(|record| record.index >= from && claims(record));
         let (mut found, mut missing) = (Vec::new(), Vec::new());
         for Record { index, leaf, .. } in lacking {
             match self.features.get(&leaf.content) {
@@ -169,6 +168,15 @@ impl Drop for Ready<'_> {
     fn drop(&mut self) {
         self.features.lock().remove(&self.work);
     }
+}
+
+/// Whether something is claimed: not where a claim is erased, or withdraws another. Nothing is found by those.
+pub(crate) fn claims(record: &Record) -> bool {
+    record.claim.as_ref().is_some_and(|claim| !claim.is_withdrawal())
+}
+
+fn in_words(record: &Record) -> Option<(u64, &Claim)> {
+    Some((record.index, record.claim.as_ref()?))
 }
 
 /// The record of an entry; `None` for an entry of a later kind.

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 
 use timemark_index::Candidate;
-use timemark_store::{BlobError, Record, RegistryError};
+use timemark_store::{BlobError, RegistryError};
 use timemark_verify::ContentId;
 use timemark_vision::{
     Alignment, Dihedral, Features, Geometry, Kind, Pdq, Picture, Rectangle, align, regions, trim,
 };
 
+use crate::amend::Standing;
 use crate::engine::Engine;
 use crate::finding::{Finding, Method};
 use crate::judge::{self, Judgement, SURE_DISTANCE, Verdict};
@@ -103,14 +104,19 @@ impl<'a> Search<'a> {
         let suspect = self.suspect;
         let near = self.engine.index.matches(Kind::Pdq, &pdq.codes, self.options.radius);
         let near = near.into_iter().filter(|near| near.quality >= QUALITY_MIN);
-        for near in near.take(LOOKED_AT_MAX) {
-            let Some(record) = self.new_work(near.index)? else { continue };
+        let mut looked_at = 0;
+        for near in near {
+            let Some(standing) = self.new_work(near.index)? else { continue };
+            looked_at += 1;
+            if looked_at > LOOKED_AT_MAX {
+                break;
+            }
             let position = Dihedral::ALL.get(near.variant).copied().unwrap_or(Dihedral::Original);
             let suspect_size = [suspect.width, suspect.height];
-            let Some(work) = self.work(&record)? else {
+            let Some(work) = self.work(&standing)? else {
                 if near.distance <= SURE_DISTANCE {
                     let transform = Some(position.words().to_owned());
-                    let found = Finding::by_code(&record, Kind::Pdq, near.distance);
+                    let found = Finding::by_code(&standing, Kind::Pdq, near.distance);
                     self.matches.push(Finding { transform, ..found });
                 }
                 continue;
@@ -119,7 +125,7 @@ impl<'a> Search<'a> {
             let geometry = Geometry::whole(work_size, suspect_size, rectangle, position);
             let judgement = judge::by_code(work, suspect, &geometry, near.distance);
             let method = Method::Code(Kind::Pdq);
-            self.take(&record, judgement, method, Some(near.distance), geometry);
+            self.take(&standing, judgement, method, Some(near.distance), geometry);
         }
         Ok(())
     }
@@ -198,7 +204,7 @@ impl<'a> Search<'a> {
         method: Method,
     ) -> Result<(), ScanError> {
         let (suspect, places_min) = (self.suspect, self.options.places_min);
-        let Some(record) = self.new_work(index)? else { return Ok(()) };
+        let Some(standing) = self.new_work(index)? else { return Ok(()) };
         let Some(work) = self.engine.index.features(index)? else { return Ok(()) };
         let alignments = mirrored.iter().filter_map(|&mirrored| align(&work, features, mirrored));
         let Some(alignment) = alignments
@@ -209,11 +215,11 @@ impl<'a> Search<'a> {
         };
         let misfit = alignment.misfit;
         let geometry = self.geometry(alignment, &work, features, rectangle);
-        let judgement = match self.work(&record)? {
+        let judgement = match self.work(&standing)? {
             Some(work) => judge::by_places(work, suspect, &geometry, misfit, places_min),
             None => judge::by_places_alone(&geometry),
         };
-        self.take(&record, judgement, method, None, geometry);
+        self.take(&standing, judgement, method, None, geometry);
         Ok(())
     }
 
@@ -250,16 +256,18 @@ impl<'a> Search<'a> {
         Geometry { map, work_size: work.size, suspect_size, joined }
     }
 
-    /// The record of a work, unless it is erased from the registry or has been found already.
-    fn new_work(&self, index: u64) -> Result<Option<Record>, RegistryError> {
-        let record = self.engine.registry.by_index(index)?;
-        Ok(record
-            .filter(|record| !self.matches.iter().any(|found| found.work == record.leaf.content)))
+    /// What stands of a claim upon a work, unless it was withdrawn or the work has been found already.
+    fn new_work(&self, index: u64) -> Result<Option<Standing>, RegistryError> {
+        let is_new = |standing: &Standing| {
+            let content = standing.first.leaf.content;
+            !self.matches.iter().any(|found| found.work == content)
+        };
+        Ok(self.engine.standing(index)?.filter(is_new))
     }
 
     /// The registered picture, from the store.
-    fn work(&mut self, record: &Record) -> Result<Option<&Picture>, ScanError> {
-        let content = record.leaf.content;
+    fn work(&mut self, standing: &Standing) -> Result<Option<&Picture>, ScanError> {
+        let content = standing.first.leaf.content;
         if !self.seen.contains_key(&content) {
             let picture = match work_picture(&content, self.engine) {
                 // `log audit` reports it; the scan goes on with what the index has.
@@ -273,13 +281,13 @@ impl<'a> Search<'a> {
 
     fn take(
         &mut self,
-        record: &Record,
+        standing: &Standing,
         judgement: Judgement,
         method: Method,
         distance: Option<u32>,
         geometry: Geometry,
     ) {
-        let finding = Finding::by_look(record, judgement, method, distance, geometry);
+        let finding = Finding::by_look(standing, judgement, method, distance, geometry);
         let known = self.related.iter().position(|related| related.work == finding.work);
         match (judgement.verdict, known) {
             (Verdict::Copy, _) => {

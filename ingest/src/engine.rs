@@ -76,9 +76,11 @@ impl Salter {
         Salter { secret }
     }
 
-    /// The salt of a claim.
-    pub(crate) fn salt(&self, claim: &Claim) -> [u8; 32] {
-        self.digest(&claim.unsalted_text())
+    /// The salt of a claim; of one that is made again `after` it was withdrawn, with the number of that entry, or it would
+    /// be the same claim and have the receipt of the withdrawn one.
+    pub(crate) fn salt(&self, claim: &Claim, after: Option<u64>) -> [u8; 32] {
+        let after = after.map(|index| format!("after {index}\n")).unwrap_or_default();
+        self.digest(&(claim.unsalted_text() + &after))
     }
 
     /// HMAC-SHA-256 (RFC 2104) of a text without its salt.

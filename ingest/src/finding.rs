@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use timemark_store::Record;
 use timemark_verify::{ContentId, Fingerprint, FormatError};
 use timemark_vision::{Geometry, Kind, Overlap};
 
+use crate::amend::Standing;
 use crate::judge::Judgement;
 use crate::strength::Strength;
 
@@ -17,6 +17,8 @@ pub struct Finding {
     pub work: ContentId,
     /// The number of its first registration.
     pub index: u64,
+    /// The entry by which that claim was corrected, where it was: what is said of the work is what stands.
+    pub corrected_by: Option<u64>,
     /// The path under which it was registered, unless the claim was erased.
     pub file: Option<String>,
     /// Its title, as claimed.
@@ -82,12 +84,14 @@ impl FromStr for Method {
 
 impl Finding {
     /// The same bytes as a work's.
-    pub(crate) fn exact(record: &Record) -> Finding {
-        let claim = record.claim.as_ref();
+    pub(crate) fn exact(standing: &Standing) -> Finding {
+        let Standing { first, now } = standing;
+        let claim = now.claim.as_ref();
         let path = claim.and_then(|claim| claim.path.as_deref());
         Finding {
-            work: record.leaf.content,
-            index: record.index,
+            work: first.leaf.content,
+            index: first.index,
+            corrected_by: Some(now.index).filter(|&index| index != first.index),
             file: path.map(|path| String::from_utf8_lossy(path).into_owned()),
             title: claim.and_then(|claim| claim.title.clone()),
             claimant: claim.and_then(|claim| claim.claimant.clone()),
@@ -119,16 +123,16 @@ impl Finding {
     }
 
     /// A code of a work that is near to one of a suspect.
-    pub(crate) fn by_code(record: &Record, kind: Kind, distance: u32) -> Finding {
+    pub(crate) fn by_code(standing: &Standing, kind: Kind, distance: u32) -> Finding {
         let half = f64::from(Fingerprint::BITS / 2);
         let score = 0.99 * (1.0 - f64::from(distance) / half).max(0.0);
         let (method, distance) = (Method::Code(kind), Some(distance));
-        Finding { score, method, distance, ..Finding::exact(record) }
+        Finding { score, method, distance, ..Finding::exact(standing) }
     }
 
     /// A work that was looked at beside the suspect.
     pub(crate) fn by_look(
-        record: &Record,
+        standing: &Standing,
         judgement: Judgement,
         method: Method,
         distance: Option<u32>,
@@ -146,7 +150,7 @@ impl Finding {
             alike: judgement.alike,
             alike_between: judgement.alike_between,
             geometry: Some(geometry),
-            ..Finding::exact(record)
+            ..Finding::exact(standing)
         }
     }
 }

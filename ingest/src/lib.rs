@@ -4,6 +4,7 @@
 //! backends an operator chose.
 
 mod actions;
+mod amend;
 mod audit;
 mod creator;
 mod derive;
@@ -26,6 +27,7 @@ mod strength;
 mod walk;
 
 pub use actions::{Act, Acted};
+pub use amend::{AmendError, AmendedClaim, Correction, Fate, correct, withdraw};
 pub use audit::{ArchiveAudit, audit};
 pub use creator::{CreatorKey, CreatorKeyError};
 pub use derive::DeriveError;

@@ -7,7 +7,7 @@ use timemark_store::Record;
 use timemark_vision::Picture;
 
 use crate::Engine;
-use crate::derive::{DeriveError, record};
+use crate::derive::{DeriveError, claims, record};
 use crate::detect::work_picture;
 
 /// A model, and what it saw in the works of the log.
@@ -53,7 +53,7 @@ impl Neural {
             let to = from + entries.len() as u64;
             let records = entries.into_iter().filter_map(|entry| record(entry).transpose());
             let records = records.collect::<Result<Vec<Record>, _>>()?;
-            let works = records.par_iter().filter(|record| record.claim.is_some());
+            let works = records.par_iter().filter(|record| claims(record));
             let seen = works.map(|record| Ok((record.index, self.work(record, engine)?)));
             let seen = seen.collect::<Result<Vec<_>, NeuralError>>()?;
             self.table.advance(&seen, to)?;

@@ -101,6 +101,14 @@ pub enum RegisterError {
     Log(#[from] LogError),
 }
 
+impl RegisterError {
+    /// Whether the same file may be registered later all the same.
+    pub const fn may_pass(&self) -> bool {
+        use RegisterError::{Changed, Picture, TextTooLong};
+        !matches!(self, Changed | Picture(_) | TextTooLong { .. })
+    }
+}
+
 /// Registers a file. When this returns, the work, the claim, the entry and the checkpoint that covers it
 /// are durable.
 pub fn register(
@@ -112,8 +120,9 @@ pub fn register(
     let claimant = said(submission.claimant);
     let InHand { work, decoder, turn: _turn } = take_up(path, submission, &claimant, engine)?;
     let digests = || work.digests();
-    if let Some(earlier) = earlier_registration(&work.content, digests, submission, engine)? {
-        return Ok(earlier);
+    let earlier = earlier_registration(&work.content, digests, claimant.as_deref(), engine)?;
+    if let Earlier::Stands(index) = earlier {
+        return duplicate(index, submission, engine);
     }
     // In the pool, whose threads are few: what a picture takes, the allocator keeps a while for the thread that asked.
     let mut look = rayon::scope(|_| work.look(submission))?;
@@ -125,7 +134,8 @@ pub fn register(
     }
     let stated = submission.stated_path.or(Some(path));
     let submission = Submission { stated_path: stated, ..*submission };
-    let claim = claim(&submission, digests, work.media_type, look.as_ref(), engine);
+    let mut claim = claim(&submission, digests, work.media_type, look.as_ref());
+    claim.salt = engine.salter.salt(&claim, earlier.withdrawn());
     // Many may wait for the log at a time, but not with their works in memory.
     let content = work.content;
     drop((work, decoder));
@@ -152,12 +162,15 @@ pub fn register_unseen(
 ) -> Result<Registration, RegisterError> {
     check_texts(submission)?;
     let content = unseen.work.digests.content();
-    let _turn = engine.in_hand.wait_for((content, said(submission.claimant)));
+    let claimant = said(submission.claimant);
+    let _turn = engine.in_hand.wait_for((content, claimant.clone()));
     let digests = || unseen.work.digests;
-    if let Some(earlier) = earlier_registration(&content, digests, submission, engine)? {
-        return Ok(earlier);
+    let earlier = earlier_registration(&content, digests, claimant.as_deref(), engine)?;
+    if let Earlier::Stands(index) = earlier {
+        return duplicate(index, submission, engine);
     }
-    let claim = claim(submission, unseen.work.digests, unseen.media_type, None, engine);
+    let mut claim = claim(submission, unseen.work.digests, unseen.media_type, None);
+    claim.salt = engine.salter.salt(&claim, earlier.withdrawn());
     Claim::parse(&claim.to_text()).map_err(LogError::Format)?; // before anything is written
     engine.works.note_unseen(&unseen.work)?;
     append(&claim, None, engine)
@@ -375,7 +388,6 @@ fn claim(
     digests: WorkDigests,
     media_type: &str,
     look: Option<&Look>,
-    engine: &Engine,
 ) -> Claim {
     let mut fingerprints = Vec::new();
     if let Some(look) = look {
@@ -394,16 +406,16 @@ fn claim(
         rights: said(submission.rights),
         collection: said(submission.collection),
         path: submission.stated_path.map(|path| path.as_os_str().as_encoded_bytes().to_vec()),
+        amends: None,
         creator: None,
         salt: [0; 32],
     };
     claim.creator = submission.creator_key.map(|key| key.sign(&claim));
-    claim.salt = engine.salter.salt(&claim);
     claim
 }
 
 /// What a claimant said; an empty text says nothing.
-fn said(text: Option<&str>) -> Option<String> {
+pub(crate) fn said(text: Option<&str>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
@@ -416,6 +428,8 @@ fn not_taken(submission: &Submission<'_>, claim: &Claim) -> Vec<&'static str> {
     let has_kind = |kind: &String| claim.fingerprints.iter().any(|f| f.kind() == kind);
     [
         ("title", new(submission.title, &claim.title)),
+        // Another than was asked for, where that was corrected.
+        ("claimant", new(submission.claimant, &claim.claimant)),
         ("created", new(submission.created, &claim.created)),
         ("rights", new(submission.rights, &claim.rights)),
         ("collection", new(submission.collection, &claim.collection)),
@@ -427,27 +441,55 @@ fn not_taken(submission: &Submission<'_>, claim: &Claim) -> Vec<&'static str> {
     .collect()
 }
 
-/// What the same claimant registered of the same bytes. A claim made from digests alone may have one of them wrong: then
-/// it is about no work that there is, and nobody is bound by it.
-fn earlier_registration(
-    content: &ContentId,
-    digests: impl Fn() -> WorkDigests,
+/// What the same claimant said of the same bytes before.
+enum Earlier {
+    Nothing,
+    /// The claim of this entry stands: theirs, or the one that theirs was corrected to.
+    Stands(u64),
+    /// The claim of this entry was withdrawn, and none stands.
+    Withdrawn(u64),
+}
+
+impl Earlier {
+    fn withdrawn(&self) -> Option<u64> {
+        if let Earlier::Withdrawn(index) = self { Some(*index) } else { None }
+    }
+}
+
+fn duplicate(
+    index: u64,
     submission: &Submission<'_>,
     engine: &Engine,
-) -> Result<Option<Registration>, RegisterError> {
-    let claimant = said(submission.claimant);
-    let is_same = |record: &Record| {
-        let claim = record.claim.as_ref();
-        claim.is_some_and(|claim| claim.claimant == claimant && claim.work == digests())
-    };
-    let records = engine.registry.by_content(content)?;
-    let Some(index) = records.into_iter().find(is_same).map(|record| record.index) else {
-        return Ok(None);
-    };
+) -> Result<Registration, RegisterError> {
     let receipt = engine.log.receipt(index)?;
     let not_taken = not_taken(submission, &receipt.claim);
     let (status, similar) = (Status::Duplicate, Vec::new());
-    Ok(Some(Registration { status, receipt, similar, not_taken, behind: None }))
+    Ok(Registration { status, receipt, similar, not_taken, behind: None })
+}
+
+/// A claim made from digests alone may have one of them wrong: then it is about no work that there is, and nobody is bound
+/// by it.
+fn earlier_registration(
+    content: &ContentId,
+    digests: impl Fn() -> WorkDigests,
+    claimant: Option<&str>,
+    engine: &Engine,
+) -> Result<Earlier, RegistryError> {
+    let is_same = |record: &Record| {
+        record.claim.as_ref().is_some_and(|claim| {
+            claim.claimant.as_deref() == claimant
+                && !claim.is_withdrawal()
+                && claim.work == digests()
+        })
+    };
+    let mut earlier = Earlier::Nothing;
+    for record in engine.registry.by_content(content)?.into_iter().filter(is_same) {
+        match engine.registry.standing(record.index)? {
+            Some(stands) => return Ok(Earlier::Stands(stands.index)),
+            None => earlier = Earlier::Withdrawn(record.index),
+        }
+    }
+    Ok(earlier)
 }
 
 /// Earlier registrations of the same bytes by another, and earlier works that look alike. A warning is a

@@ -493,10 +493,16 @@ pub(crate) fn exact_finding(
     content: &ContentId,
     engine: &Engine,
 ) -> Result<Option<Finding>, RegistryError> {
-    let records = engine.registry.by_content(content)?;
-    // The first registration, unless nothing but its number is left of it.
-    let first = records.iter().find(|record| record.claim.is_some()).or(records.first());
-    Ok(first.map(Finding::exact))
+    // The first registration that stands, unless nothing but its number is left of it.
+    let mut erased = None;
+    for record in engine.registry.by_content(content)? {
+        let Some(standing) = engine.standing(record.index)? else { continue };
+        if standing.now.claim.is_some() {
+            return Ok(Some(Finding::exact(&standing)));
+        }
+        erased.get_or_insert(standing);
+    }
+    Ok(erased.as_ref().map(Finding::exact))
 }
 
 /// The works whose PDQ code lies within `radius` bits of this one, nearest first.
@@ -526,14 +532,14 @@ pub(crate) fn findings_by_code(
         if near.quality < QUALITY_MIN {
             continue;
         }
-        let Some(record) = engine.registry.by_index(near.index)? else { continue };
-        if !found.insert(record.leaf.content) {
+        let Some(standing) = engine.standing(near.index)? else { continue };
+        if !found.insert(standing.first.leaf.content) {
             continue;
         }
         // Only PDQ has a code for each position.
         let position = Dihedral::ALL.get(near.variant).filter(|_| kind == Kind::Pdq);
         let transform = position.map(|position| position.words().to_owned());
-        findings.push(Finding { transform, ..Finding::by_code(&record, kind, near.distance) });
+        findings.push(Finding { transform, ..Finding::by_code(&standing, kind, near.distance) });
     }
     Ok(findings)
 }

@@ -12,6 +12,9 @@ pub struct MatchJson {
     pub work: String,
     /// The number of its first registration.
     pub index: u64,
+    /// The entry by which that claim was corrected, where it was: title and claimant are what stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected_by: Option<u64>,
     /// What its file was called; absent where the claim was erased.
     pub file: Option<String>,
     /// As claimed.
@@ -61,6 +64,7 @@ impl MatchJson {
         MatchJson {
             work: finding.work.to_string(),
             index: finding.index,
+            corrected_by: finding.corrected_by,
             file: finding.file.clone(),
             title: finding.title.clone(),
             claimant: finding.claimant.clone(),

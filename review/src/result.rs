@@ -127,6 +127,7 @@ fn finding(json: &MatchJson, geometry: Option<Geometry>) -> Result<Finding, Form
     Ok(Finding {
         work,
         index: json.index,
+        corrected_by: json.corrected_by,
         file: json.file.clone(),
         title: json.title.clone(),
         claimant: json.claimant.clone(),

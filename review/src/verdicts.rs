@@ -134,6 +134,7 @@ mod tests {
 
     fn finding(work: &str) -> Finding {
         Finding {
+            corrected_by: None,
             work: ContentId::of(work.as_bytes()),
             index: 7,
             file: Some(work.to_owned()),

@@ -450,6 +450,7 @@ mod tests {
         let work = |text: &str, score, method, distance, transform: Option<&str>| Finding {
             work: ContentId::of(text.as_bytes()),
             index: 41,
+            corrected_by: None,
             file: Some(format!("works/<b>{text}</b>\u{202E}gpj.exe")),
             title: Some("<em>title".to_owned()),
             claimant: Some("<em>claimant".to_owned()),
@@ -532,6 +533,7 @@ mod tests {
         let work = |text: &str, map: [f64; 6]| Finding {
             work: ContentId::of(text.as_bytes()),
             index: 7,
+            corrected_by: None,
             file: Some(format!("works/<b>{text}")),
             title: None,
             claimant: None,
@@ -577,6 +579,7 @@ mod tests {
         let work = |score| Finding {
             work: ContentId::of(b"work"),
             index: 7,
+            corrected_by: None,
             file: Some("work.jpg".to_owned()),
             title: None,
             claimant: None,

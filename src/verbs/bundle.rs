@@ -357,10 +357,22 @@ fn registered(item: &Path, engine: &Engine) -> Result<Option<Receipt>> {
     of_content(&digest(item).with_context(named)?.content(), engine)
 }
 
-/// The receipt of the first registration of these bytes.
+/// The receipt of the first registration of these bytes whose claim was not withdrawn.
 fn of_content(content: &ContentId, engine: &Engine) -> Result<Option<Receipt>> {
-    let first = engine.registry.by_content(content)?.into_iter().find(|r| r.claim.is_some());
-    first.map(|record| Ok(engine.log.receipt(record.index)?)).transpose()
+    for record in engine.registry.by_content(content)? {
+        let Some(now) = engine.registry.standing(record.index)? else { continue };
+        if record.claim.is_none() {
+            continue;
+        }
+        if now.index != record.index {
+            remark(&format!(
+                "{content}: the claim of entry {} was corrected by entry {}; that receipt shows it",
+                record.index, now.index
+            ));
+        }
+        return Ok(Some(engine.log.receipt(record.index)?));
+    }
+    Ok(None)
 }
 
 /// Compares the suspects at full depth, reports on them into `dir`, and returns the entries of the works of which they

@@ -18,7 +18,7 @@ use crate::open;
 use crate::outcome::{
     Answer, error_words, json_text, legible, print_json, print_line, remark, utc,
 };
-use crate::verbs::verify::{digest, read_receipt};
+use crate::verbs::verify::{digest, fate_words, read_receipt};
 
 /// Make a certificate of a receipt: a page in Chinese and English, as a PDF with the receipt inside
 #[derive(clap::Args)]
@@ -92,6 +92,10 @@ impl Certificate {
             print_json(&line)?;
         } else {
             line.say(&self.receipt)?;
+        }
+        // The page says what the receipt says; who frames it should know.
+        if let Some(words) = open::fate(archive, &receipt).ok().flatten().and_then(fate_words) {
+            remark(&format!("{}: {words}", self.receipt.display()));
         }
         Ok(match line.status {
             "refused" => Answer::No,

@@ -8,7 +8,7 @@ mod rotate;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use timemark_verify::TrustedLog;
 
 use crate::outcome::{Answer, legible, print_bytes, print_line};
@@ -90,6 +90,17 @@ fn erase_claim(archive: &Path, index: u64) -> Result<()> {
     let engine = open::open_without_signing(archive)?;
     let size = engine.log.size();
     ensure!(index < size, "there is no entry {index}; the log holds {size}");
+    // Without what amends it, the earlier claim would stand again.
+    if let Some(amends) = engine.registry.by_index(index)?.and_then(|record| record.claim?.amends)
+        && let Some(earlier) = engine.registry.by_index(amends.index)?
+        && earlier.claim.is_some()
+    {
+        bail!(
+            "entry {index} {} the claim of entry {}, which would stand again: erase that one first",
+            amends.act.name(),
+            amends.index
+        );
+    }
     // What was derived from the claim goes with it, whole: deleting rows could leave traces. From here on
     // it is not believed any more, so that it goes at the next start even if this one is killed.
     open::disown_derived(archive)?;

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod bundle;
 pub(crate) mod certificate;
+pub(crate) mod claim;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;
@@ -16,4 +17,5 @@ pub(crate) mod serve;
 pub(crate) mod store;
 pub(crate) mod tsa;
 pub(crate) mod verify;
+pub(crate) mod watch;
 pub(crate) mod witness;

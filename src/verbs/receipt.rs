@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use data_encoding::HEXLOWER;
 use serde::Serialize;
-use timemark_verify::{Anchor, EvidenceRecord, Receipt as ReceiptFile, Rule, Timestamp};
+use timemark_verify::{Amendment, Anchor, EvidenceRecord, Receipt as ReceiptFile, Rule, Timestamp};
 
 use crate::open;
 use crate::outcome::{
     Answer, error_words, json_text, legible, print_bytes, print_json, print_line, utc,
 };
 use crate::registering::{refresh, tell_of_witnesses};
-use crate::verbs::verify::read_receipt;
+use crate::verbs::verify::{fate_words, read_receipt};
 
 /// Show a receipt, take it apart for other tools, or add what was said of its log since
 #[derive(clap::Subcommand)]
@@ -96,7 +96,12 @@ impl Receipt {
                     })?
                     .clone()
             }
-            Receipt::Show(_) | Receipt::Refresh(_) => words(&receipt, path).into_bytes(),
+            Receipt::Show(_) | Receipt::Refresh(_) => {
+                // What is known here of the claim since; without the archive the receipt tells what it tells.
+                let fate = open::fate(archive, &receipt).ok().flatten().and_then(fate_words);
+                let fate = fate.map(|fate| format!("{fate}\n")).unwrap_or_default();
+                (fate + &words(&receipt, path)).into_bytes()
+            }
         };
         print_bytes(&part)?;
         Ok(Answer::Yes)
@@ -175,6 +180,9 @@ fn record_words(der: &[u8]) -> String {
 fn words(receipt: &ReceiptFile, path: &Path) -> String {
     let claim = &receipt.claim;
     let mut lines = vec![("work", claim.work.content().to_string())];
+    if let Some(Amendment { act, index, claim }) = &claim.amends {
+        lines.push((act.name(), format!("the claim of entry {index}, {}", HEXLOWER.encode(claim))));
+    }
     for (name, value) in [
         ("title", claim.title.clone()),
         ("claimant", claim.claimant.clone()),

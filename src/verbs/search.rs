@@ -10,6 +10,7 @@ use crate::open;
 use crate::outcome::{
     Answer, MatchJson, copy_words, json_text, legible, print_json, print_line, remark,
 };
+use crate::verbs::verify::fate_words;
 
 /// Look up works by title, claimant, collection and file name, or by a picture
 #[derive(clap::Args)]
@@ -35,6 +36,11 @@ struct WorkJson {
     file: Option<String>,
     title: Option<String>,
     claimant: Option<String>,
+    /// What became of the claim since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrected_by: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn_by: Option<u64>,
 }
 
 impl Search {
@@ -56,19 +62,23 @@ impl Search {
         for index in &found {
             let Some(record) = engine.registry.by_index(*index)? else { continue };
             let claim = record.claim.as_ref();
+            let fate = engine.amended(*index)?;
             let work = WorkJson {
                 work: record.leaf.content.to_string(),
                 index: *index,
                 file: claim.and_then(|claim| claim.path.as_deref()).map(json_text),
                 title: claim.and_then(|claim| claim.title.clone()),
                 claimant: claim.and_then(|claim| claim.claimant.clone()),
+                corrected_by: fate.corrected_by,
+                withdrawn_by: fate.withdrawn_by,
             };
             if self.json {
                 print_json(&work)?;
             } else {
                 let words = [&work.title, &work.claimant, &work.file];
                 let words: Vec<_> = words.into_iter().flatten().map(legible).collect();
-                print_line(&format!("entry {index}  {}", words.join("  ·  ")))?;
+                let fate = fate_words(fate).map(|words| format!("  {words}")).unwrap_or_default();
+                print_line(&format!("entry {index}  {}{fate}", words.join("  ·  ")))?;
             }
         }
         Ok(found.len())

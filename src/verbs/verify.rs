@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use timemark_ingest::Fate;
 use timemark_verify::{
-    Answer as Verdict, ClaimTold, FormatError, Outcome, Policy, Receipt, RenewalTold,
+    AmendedTold, Answer as Verdict, ClaimTold, FormatError, Outcome, Policy, Receipt, RenewalTold,
     TimestampTold, Trust as Under, TrustTold, WitnessTold, WorkDigests, WorkHasher,
 };
 
 use crate::open;
-use crate::outcome::{Answer, legible, print_bytes, print_json};
+use crate::outcome::{Answer, legible, print_bytes, print_json, remark};
 
 /// Check a receipt against its work, offline
 #[derive(clap::Args)]
@@ -41,6 +42,11 @@ struct VerdictJson {
     existed_by: Option<String>,
     index: Option<u64>,
     log: Option<String>,
+    /// What became of the claim since, as the archive knows whose log it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    corrected_by: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn_by: Option<u64>,
     /// What the claim says, where it is verified that the log holds it.
     claim: Option<ClaimTold>,
     witnesses: Vec<WitnessTold>,
@@ -96,7 +102,19 @@ impl Verify {
             Err(error) => return Ok(VerdictJson::of(Outcome::of_unreadable(&error), words)),
         };
         let under = trust.as_ref().map(|trust| Under { policy: &trust.policy, told: &trust.told });
-        let outcome = Outcome::of_receipt(&work, "", &receipt, under);
+        let mut outcome = Outcome::of_receipt(&work, "", &receipt, under);
+        if let Some(archive) = archive.filter(|_| outcome.verdict == Verdict::Verified) {
+            match open::fate(archive, &receipt) {
+                Ok(fate) => {
+                    let fate = fate.unwrap_or_default();
+                    (outcome.corrected_by, outcome.withdrawn_by) =
+                        (fate.corrected_by, fate.withdrawn_by);
+                }
+                Err(error) => remark(&format!(
+                    "whether the claim was corrected or withdrawn since cannot be told now: {error:#}"
+                )),
+            }
+        }
         Ok(VerdictJson::of(outcome, words))
     }
 
@@ -125,6 +143,8 @@ impl Verify {
             format!("{}  {}", verdict.verdict.name().to_uppercase(), legible(&self.file)),
             format!("  {}", legible(&verdict.reason)),
         ];
+        let fate = Fate { corrected_by: verdict.corrected_by, withdrawn_by: verdict.withdrawn_by };
+        lines.extend(fate_words(fate).map(|words| format!("  {words}")));
         lines.extend(verdict.claim.iter().flat_map(claim_words));
         if let (Some(log), Some(index)) = (&verdict.log, verdict.index) {
             lines.push(format!("  log         {}, entry {index}", legible(log)));
@@ -163,6 +183,8 @@ impl VerdictJson {
             existed_by: outcome.existed_by,
             index: outcome.index,
             log: outcome.log,
+            corrected_by: outcome.corrected_by,
+            withdrawn_by: outcome.withdrawn_by,
             claim: outcome.claim.filter(|_| outcome.verdict == Verdict::Verified),
             witnesses: outcome.witnesses,
             timestamps: outcome.timestamps,
@@ -182,6 +204,8 @@ impl VerdictJson {
             existed_by: None,
             index: None,
             log: None,
+            corrected_by: None,
+            withdrawn_by: None,
             claim: None,
             witnesses: Vec::new(),
             timestamps: Vec::new(),
@@ -189,6 +213,15 @@ impl VerdictJson {
             bad_timestamps: Vec::new(),
             renewals: Vec::new(),
         }
+    }
+}
+
+/// What became of a claim, for a person.
+pub(crate) fn fate_words(fate: Fate) -> Option<String> {
+    match (fate.withdrawn_by, fate.corrected_by) {
+        (Some(by), _) => Some(format!("WITHDRAWN   by entry {by}: nothing is claimed any more")),
+        (None, Some(by)) => Some(format!("CORRECTED   by entry {by}: what that claims stands")),
+        (None, None) => None,
     }
 }
 
@@ -201,7 +234,13 @@ fn claim_words(claim: &ClaimTold) -> impl Iterator<Item = String> {
     let creator = key.map(|key| format!("  signed      by the creator's key {key}"));
     let sha256 = Some(format!("  sha256      {}", claim.sha256));
     let created = claim.created.as_ref().map(|created| format!("{created} (as claimed)"));
+    let amends = |what: &str, earlier: &Option<AmendedTold>| {
+        let earlier = earlier.as_ref()?;
+        Some(format!("  {what:<11} the claim of entry {}, {}", earlier.index, earlier.claim))
+    };
     let lines = [
+        amends("corrects", &claim.corrects),
+        amends("withdraws", &claim.withdraws),
         said("title", &claim.title),
         said("claimant", &claim.claimant),
         said("created", &created),
@@ -218,6 +257,11 @@ fn renewal_words(renewal: &RenewalTold) -> String {
     let made: Vec<String> = renewal.timestamps.iter().map(made).collect();
     let before = renewal.renew_before.as_deref().unwrap_or_default();
     format!("  renewed     the {}: {}; again before {before}", renewal.about, made.join(", "))
+}
+
+/// The bytes of a receipt, or of a certificate that has one attached.
+pub(crate) fn read_receipt_or_certificate(path: &Path) -> Result<Vec<u8>> {
+    read(path, Receipt::FILE_BYTES_MAX)
 }
 
 /// The bytes of a receipt file, or of one that is too long to be one.

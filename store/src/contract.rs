@@ -5,7 +5,7 @@
 use std::io::{self, Read};
 use std::slice;
 
-use timemark_verify::{Claim, ContentId, Leaf, WorkDigests};
+use timemark_verify::{Act, Amendment, Claim, ContentId, Leaf, WorkDigests};
 
 use crate::dag::DagHasher;
 use crate::{Address, BlobError, BlobStore, Record, Registry, RegistryError};
@@ -127,18 +127,20 @@ pub fn check_registry(registry: &dyn Registry) {
     assert_eq!(registry.by_content(&erased.leaf.content).unwrap(), [erased]);
     assert_eq!(registry.by_content(&ContentId::of(b"nobody's")).unwrap(), []);
 
+    check_amendments(registry);
+
     // What does not follow is refused as a whole.
     let at = |index| sample_record(index, b"refused");
-    refused(&[], 11);
-    refused(&[at(11)], 12);
-    refused(&[at(12), at(11)], 14);
-    refused(&[at(12), at(12)], 14);
-    refused(&[at(12), at(14)], 14);
-    refused(&[at(12), Record { leaf: c.leaf, ..at(13) }], 14);
-    assert_eq!(registry.by_content(&at(12).leaf.content).unwrap(), []);
+    refused(&[], 29);
+    refused(&[at(29)], 30);
+    refused(&[at(30), at(29)], 32);
+    refused(&[at(30), at(30)], 32);
+    refused(&[at(30), at(32)], 32);
+    refused(&[at(30), Record { leaf: c.leaf, ..at(31) }], 32);
+    assert_eq!(registry.by_content(&at(30).leaf.content).unwrap(), []);
 
     // Of threads that take in the same entries, one wins.
-    let entries: Vec<Record> = (12..112).map(|index| sample_record(index, b"raced")).collect();
+    let entries: Vec<Record> = (30..112).map(|index| sample_record(index, b"raced")).collect();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -150,6 +152,50 @@ pub fn check_registry(registry: &dyn Registry) {
     });
     assert_eq!(registry.by_content(&entries[0].leaf.content).unwrap(), entries);
     assert_eq!(registry.len().unwrap(), 112);
+}
+
+/// Claims that amend others, from entry 12 to 29.
+fn check_amendments(registry: &dyn Registry) {
+    let a = registry.by_index(2).unwrap().unwrap();
+    let erased = registry.by_index(9).unwrap().unwrap();
+    let amending = |at: u64, act, meant: &Record, work: &[u8]| {
+        let amends = Some(Amendment { act, index: meant.index, claim: meant.leaf.claim });
+        let record = sample_record(at, work);
+        let claim = Claim { amends, ..record.claim.unwrap() };
+        Record { index: at, leaf: Leaf::of(&claim), claim: Some(claim) }
+    };
+    let amended = |index| registry.amended(index).unwrap().map(|amended| (amended.act, amended.by));
+    let standing = |index| registry.standing(index).unwrap().map(|record| record.index);
+    use Act::{Corrects, Withdraws};
+
+    assert_eq!((amended(2), standing(2)), (None, Some(2)));
+    let elsewhere = amending(12, Corrects, &a, b"another");
+    let mut unmeant = amending(13, Corrects, &a, b"a work");
+    let claim = unmeant.claim.as_mut().unwrap();
+    claim.amends.as_mut().unwrap().claim = [0; 32];
+    unmeant.leaf = Leaf::of(claim);
+    registry.advance(&[elsewhere, unmeant], 14).unwrap();
+    assert_eq!((amended(2), standing(2), standing(12)), (None, Some(2), Some(12)));
+
+    // In one batch, as after a crash; the first of two counts.
+    let corrected = amending(14, Corrects, &a, b"a work");
+    let late = amending(15, Withdraws, &a, b"a work");
+    registry.advance(&[corrected.clone(), late.clone()], 16).unwrap();
+    assert_eq!((amended(2), standing(2)), (Some((Corrects, 14)), Some(14)));
+    assert_eq!(standing(15), None, "a withdrawal claims nothing, even where it withdraws nothing");
+
+    let of_withdrawal = amending(16, Corrects, &late, b"a work");
+    registry.advance(&[of_withdrawal], 17).unwrap();
+    assert_eq!(amended(15), None);
+
+    let withdrawn = amending(17, Withdraws, &corrected, b"a work");
+    registry.advance(&[withdrawn], 18).unwrap();
+    assert_eq!((amended(14), standing(2), standing(14)), (Some((Withdraws, 17)), None, None));
+
+    let of_erased = amending(18, Corrects, &erased, b"erased");
+    registry.advance(&[of_erased], 30).unwrap();
+    assert_eq!((amended(9), standing(9)), (Some((Corrects, 18)), Some(18)));
+    assert_eq!((amended(99), standing(99)), (None, None));
 }
 
 /// A record whose claim varies with the index.
@@ -164,6 +210,7 @@ pub(crate) fn sample_record(index: u64, work: &[u8]) -> Record {
         rights: None,
         collection: None,
         path: None,
+        amends: None,
         creator: None,
         salt: [9; 32],
     };

@@ -13,25 +13,26 @@ use std::path::{Path, PathBuf};
 use std::str;
 use std::sync::{Mutex, PoisonError};
 
-use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition, TableHandle,
-    WriteTransaction,
-};
-use timemark_verify::{Claim, ContentId, Leaf};
+use redb::WriteTransaction;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use timemark_verify::{Act, Claim, ContentId, Leaf};
 
-use crate::registry::{Record, Registry, RegistryError, check_advance};
+use crate::registry::{Amended, Record, Registry, RegistryError, amends, check_advance};
 
 /// Index → bytes of the leaf, then the text of the claim, or nothing where it is erased.
 const WORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("works");
 /// Work and index, so that the registrations of a work lie side by side.
 const BY_CONTENT: TableDefinition<(&[u8; 32], u64), ()> = TableDefinition::new("by_content");
-/// Collection and index. Files of 0.1.0 have neither this table nor the next; they are filled when such a file is opened.
+/// Collection and index.
 const BY_COLLECTION: TableDefinition<(&str, u64), ()> = TableDefinition::new("by_collection");
 /// How many registrations each collection has.
 const COLLECTIONS: TableDefinition<&str, u64> = TableDefinition::new("collections");
+/// Index of a claim → index of the one that amends it, and whether that withdraws it.
+const AMENDED: TableDefinition<u64, (u64, bool)> = TableDefinition::new("amended");
 /// `version` of these tables, and `len`.
 const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
-const VERSION: u64 = 1;
+/// 1 had no table of amendments. What is of another version is filled again from the log.
+const VERSION: u64 = 2;
 
 /// The works of a log in one redb file.
 pub struct EmbeddedRegistry {
@@ -78,9 +79,18 @@ impl Registry for EmbeddedRegistry {
                 let mut works = transaction.open_table(WORKS)?;
                 let mut by_content = transaction.open_table(BY_CONTENT)?;
                 let mut collected = Collected::open(&transaction)?;
+                let mut amended = transaction.open_table(AMENDED)?;
                 for record in records {
                     collected.add(record)?;
                     let bytes = to_bytes(record);
+                    if let Some(amendment) = record.claim.as_ref().and_then(|claim| claim.amends)
+                        && amended.get(amendment.index)?.is_none()
+                        && let Some(earlier) = works.get(amendment.index)?
+                        && amends(record, &parse(amendment.index, earlier.value())?)
+                    {
+                        let withdraws = amendment.act == Act::Withdraws;
+                        amended.insert(amendment.index, (record.index, withdraws))?;
+                    }
                     works.insert(record.index, &bytes[..])?;
                     by_content.insert((record.leaf.content.sha256(), record.index), ())?;
                     written += bytes.len() as u64 + ADVANCE_BYTES;
@@ -155,6 +165,16 @@ impl Registry for EmbeddedRegistry {
         })
     }
 
+    fn amended(&self, index: u64) -> Result<Option<Amended>, RegistryError> {
+        guarded(&self.path, || {
+            let amended = self.database()?.begin_read()?.open_table(AMENDED)?;
+            Ok(amended.get(index)?.map(|found| {
+                let (by, withdraws) = found.value();
+                Amended { act: if withdraws { Act::Withdraws } else { Act::Corrects }, by }
+            }))
+        })
+    }
+
     fn len(&self) -> Result<u64, RegistryError> {
         guarded(&self.path, || {
             let state = self.database()?.begin_read()?.open_table(STATE)?;
@@ -190,30 +210,17 @@ fn prepare(database: &Database) -> Result<(), Failure> {
     let transaction = database.begin_write()?;
     let version = transaction.open_table(STATE)?.get("version")?.map(|version| version.value());
     match version {
-        Some(VERSION) if has_collections(&transaction)? => Ok(transaction.abort()?),
-        Some(VERSION) => {
-            {
-                let mut collected = Collected::open(&transaction)?;
-                for pair in transaction.open_table(WORKS)?.iter()? {
-                    let (index, bytes) = pair?;
-                    collected.add(&parse(index.value(), bytes.value())?)?;
-                }
-            }
-            Ok(transaction.commit()?)
-        }
+        Some(VERSION) => Ok(transaction.abort()?),
         Some(other) => Err(damaged(format!("it is of version {other}, not {VERSION}"))),
         None => {
             transaction.open_table(STATE)?.insert("version", VERSION)?;
             transaction.open_table(WORKS)?;
             transaction.open_table(BY_CONTENT)?;
             drop(Collected::open(&transaction)?);
+            transaction.open_table(AMENDED)?;
             Ok(transaction.commit()?)
         }
     }
-}
-
-fn has_collections(transaction: &WriteTransaction) -> Result<bool, Failure> {
-    Ok(transaction.list_tables()?.any(|table| table.name() == COLLECTIONS.name()))
 }
 
 /// Which registrations belong to which collection, open for a transaction.
@@ -348,9 +355,8 @@ mod tests {
         Ok(len)
     }
 
-    /// A file of 0.1.0 knew no collections.
     #[test]
-    fn an_older_file_learns_its_collections_when_it_is_opened() {
+    fn registrations_are_found_by_the_collection_that_they_name() {
         let dir = tempfile::tempdir().unwrap();
         let registry = open(&dir);
         for index in 0..5_u64 {
@@ -361,21 +367,12 @@ mod tests {
             }
             registry.advance(&[record], index + 1).unwrap();
         }
-        let told = |registry: &EmbeddedRegistry| {
-            let spring = registry.in_collection("spring", u64::MAX, 9).unwrap();
-            let indexes: Vec<u64> = spring.iter().map(|record| record.index).collect();
-            (registry.collections("", 9).unwrap(), indexes)
-        };
-        let expected = (vec![("autumn".to_owned(), 2), ("spring".to_owned(), 2)], vec![3, 0]);
-        assert_eq!(told(&registry), expected);
-        assert_eq!(registry.collections("autumn", 9).unwrap().len(), 1);
+        let spring = registry.in_collection("spring", u64::MAX, 9).unwrap();
+        assert_eq!(spring.iter().map(|record| record.index).collect::<Vec<_>>(), [3, 0]);
         assert_eq!(registry.in_collection("spring", 3, 9).unwrap()[0].index, 0);
-        let transaction = registry.database().unwrap().begin_write().unwrap();
-        transaction.delete_table(BY_COLLECTION).unwrap();
-        transaction.delete_table(COLLECTIONS).unwrap();
-        transaction.commit().unwrap();
-        drop(registry);
-        assert_eq!(told(&open(&dir)), expected);
+        let all = [("autumn".to_owned(), 2), ("spring".to_owned(), 2)];
+        assert_eq!(registry.collections("", 9).unwrap(), all);
+        assert_eq!(registry.collections("autumn", 9).unwrap(), all[1..]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use timemark_verify::{Claim, ContentId, Leaf};
+use timemark_verify::{Act, Claim, ContentId, Leaf};
 
 /// A registered work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,15 @@ pub struct Record {
     pub leaf: Leaf,
     /// What the claimant says; `None` once it is erased.
     pub claim: Option<Claim>,
+}
+
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amended {
+    /// What was done to it.
+    pub act: Act,
+    /// The number of the entry that did it.
+    pub by: u64,
 }
 
 /// The works of a log. Several threads may read and advance it at once.
@@ -43,6 +52,25 @@ pub trait Registry: Send + Sync {
         before: u64,
         limit: usize,
     ) -> Result<Vec<Record>, RegistryError>;
+    /// What became of the claim of this entry: the first later one that amends it, by [`Claim::amends`]. Where the earlier
+    /// claim is erased, its digest in the log tells whether it was meant.
+    fn amended(&self, index: u64) -> Result<Option<Amended>, RegistryError>;
+
+    /// The claim that stands in the place of this entry's: itself, or what it was corrected to; `None` where it was
+    /// withdrawn, is itself a withdrawal, or there is no such entry.
+    fn standing(&self, index: u64) -> Result<Option<Record>, RegistryError> {
+        let mut at = index;
+        // Each amendment is a later entry than what it amends.
+        while let Some(amended) = self.amended(at)? {
+            if amended.act == Act::Withdraws {
+                return Ok(None);
+            }
+            at = amended.by;
+        }
+        let record = self.by_index(at)?;
+        let withdraws = |record: &Record| record.claim.as_ref().is_some_and(Claim::is_withdrawal);
+        Ok(record.filter(|record| !withdraws(record)))
+    }
 
     /// How many entries of the log have been taken in: where to resume.
     fn len(&self) -> Result<u64, RegistryError>;
@@ -111,4 +139,18 @@ pub(crate) fn check_advance(records: &[Record], from: u64, to: u64) -> Result<()
         next = index + 1;
     }
     Ok(())
+}
+
+/// Whether a record amends an earlier one, which may be erased: for a backend's `advance`.
+pub(crate) fn amends(record: &Record, earlier: &Record) -> bool {
+    let Some(claim) = &record.claim else { return false };
+    match &earlier.claim {
+        Some(earlier_claim) => claim.amends(record.index, earlier_claim, earlier.index),
+        None => claim.amends.is_some_and(|amends| {
+            amends.index == earlier.index
+                && earlier.index < record.index
+                && amends.claim == earlier.leaf.claim
+                && earlier.leaf.content == record.leaf.content
+        }),
+    }
 }

@@ -89,6 +89,7 @@ fn grow(desk: &Desk, size: u64) {
                         rights: None,
                         collection: None,
                         path: None,
+                        amends: None,
                         creator: None,
                         salt: [0; 32],
                     };

@@ -4,6 +4,7 @@
 mod access;
 mod accuracy;
 mod actions;
+mod amendments;
 mod archive;
 mod bad_input;
 mod bundles;
@@ -32,6 +33,9 @@ mod storage;
 mod support;
 mod tidy;
 mod timestamps;
+mod upgrade;
+mod vector_amendments;
 mod vector_worlds;
 mod vectors;
+mod watching;
 mod witnesses;

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::renewal::Aging;
 use crate::support::{Desk, Server, expect, expect_json, timemark};
 use crate::timestamps::OpensslAuthority;
+use crate::vector_amendments;
 use crate::vectors::{Files, Judgement, Vector, resealed_receipt};
 
 /// Writes all vectors, each with what the library says of it, which has to be what is meant by it.
@@ -22,27 +23,35 @@ pub fn write(dir: &Path) {
     plain(&mut out);
     witnessed(&mut out);
     aged(&mut out);
-    let lines = |vectors: &[Vector]| -> String {
-        vectors.iter().map(|v| serde_json::to_string(v).unwrap() + "\n").collect()
-    };
-    fs::write(dir.join("vectors.jsonl"), lines(&out.vectors)).unwrap();
-    fs::write(dir.join("sweep.jsonl"), lines(&out.sweeps)).unwrap();
-}
-
-struct Out<'a> {
-    dir: &'a Path,
-    vectors: Vec<Vector>,
-    sweeps: Vec<Vector>,
+    vector_amendments::amended(&mut out);
+    out.write_lists();
 }
 
 impl Out<'_> {
-    fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    pub fn write_lists(&self) {
+        let lines = |vectors: &[Vector]| -> String {
+            vectors.iter().map(|v| serde_json::to_string(v).unwrap() + "\n").collect()
+        };
+        fs::write(self.dir.join("vectors.jsonl"), lines(&self.vectors)).unwrap();
+        fs::write(self.dir.join("sweep.jsonl"), lines(&self.sweeps)).unwrap();
+    }
+}
+
+/// Where vectors go, and those that there are.
+pub struct Out<'a> {
+    pub dir: &'a Path,
+    pub vectors: Vec<Vector>,
+    pub sweeps: Vec<Vector>,
+}
+
+impl Out<'_> {
+    pub fn file(&self, name: &str, bytes: impl AsRef<[u8]>) -> String {
         fs::write(self.dir.join(name), bytes).unwrap();
         name.to_owned()
     }
 
     /// A vector, and what is meant to come out of it.
-    fn add(&mut self, name: &str, vector: Vector, verdict: &str, check: &str) {
+    pub fn add(&mut self, name: &str, vector: Vector, verdict: &str, check: &str) {
         let read =
             |name: &Option<String>| name.as_ref().map(|n| fs::read(self.dir.join(n)).unwrap());
         let files = Files {
@@ -60,7 +69,7 @@ impl Out<'_> {
     }
 
     /// A receipt that was changed in one place, sealed again unless it is `raw`.
-    fn changed(
+    pub fn changed(
         &mut self,
         base: &Vector,
         name: &str,
@@ -554,7 +563,7 @@ fn aged(out: &mut Out) {
 type Change = fn(&str) -> String;
 
 /// Another hex digit behind the first such text.
-fn other_digit(receipt: &str, before: &str) -> String {
+pub fn other_digit(receipt: &str, before: &str) -> String {
     let at = receipt.find(before).unwrap_or_else(|| panic!("no {before:?}")) + before.len();
     let digit = if &receipt[at..=at] == "0" { "1" } else { "0" };
     format!("{}{digit}{}", &receipt[..at], &receipt[at + 1..])
@@ -664,5 +673,5 @@ const README: &str = "# Test vectors
 
 Files for a second implementation of the formats in [docs/formats.md](../formats.md), whose last chapter but one tells how to read them.
 `tests/it/vectors.rs` holds four implementations against them; `TIMEMARK_BLESS=1` with that test writes them anew, with other keys and
-times.
+times; `TIMEMARK_BLESS=amended` only those of claims that amend others.
 ";

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use timemark_verify::Session;
 
 use crate::support::{expect, repository, run, skip};
-use crate::vector_worlds;
+use crate::{vector_amendments, vector_worlds};
 
 /// A line of `vectors.jsonl` or, without what must come out, of `sweep.jsonl`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -162,8 +162,10 @@ pub fn vectors_dir() -> PathBuf {
 
 #[test]
 fn the_library_says_of_every_vector_what_is_written() {
-    if std::env::var_os("TIMEMARK_BLESS").is_some() {
-        vector_worlds::write(&vectors_dir());
+    match std::env::var_os("TIMEMARK_BLESS") {
+        Some(part) if part == "amended" => vector_amendments::write_amended(&vectors_dir()),
+        Some(_) => vector_worlds::write(&vectors_dir()),
+        None => {}
     }
     let vectors = lines("vectors.jsonl");
     assert!(vectors.len() > 50);

@@ -97,6 +97,7 @@ static CLAIMS: LazyLock<Vec<(Claim, BatchEntry)>> = LazyLock::new(|| {
             rights: None,
             collection: None,
             path: None,
+            amends: None,
             creator: None,
             salt: [i as u8; 32],
         };

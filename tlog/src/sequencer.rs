@@ -744,6 +744,7 @@ mod tests {
             rights: None,
             collection: None,
             path: None,
+            amends: None,
             creator: None,
             salt: [i as u8; 32],
         }

@@ -12,6 +12,7 @@ const $ = (id) => document.getElementById(id);
 
 // What was dropped, by role, and what came of it. Nothing of this outlives the page.
 const given = { work: null, receipt: null, certificate: null, policy: null, bundle: null };
+let others = []; // further receipts of the same work, which may correct or withdraw what the first claims
 let shown = null; // { outcome } or nothing
 let notices = []; // [kind, key, ...words]
 let run = 0; // counts up with each change: what an older run still answers is dropped
@@ -98,7 +99,7 @@ async function place(files, folders) {
       notices.push(['bad', 'policy_with', file.name]);
       continue;
     }
-    if (roles[role] && role !== 'pdf') {
+    if (roles[role] && role !== 'pdf' && role !== 'receipt') {
       notices.push(['bad', 'fault_two', () => t(`role_${role}`), roles[role].file.name, file.name]);
       return false;
     }
@@ -109,7 +110,11 @@ async function place(files, folders) {
     Object.assign(given, { work: null, receipt: null, certificate: null, bundle: roles.bundle.file });
   } else if (roles.work || roles.receipt || roles.pdf) {
     given.bundle = null;
-    if (roles.receipt) Object.assign(given, { receipt: roles.receipt.file, certificate: null });
+    if (roles.receipt) {
+      const [first, ...more] = roles.receipt.more;
+      others = more;
+      Object.assign(given, { receipt: first, certificate: null });
+    }
     if (roles.work) given.work = roles.work.file;
     const pdfs = roles.pdf ? roles.pdf.more : [];
     if (!(await placePdfs(pdfs, roles))) return false;
@@ -232,6 +237,11 @@ async function check() {
       if (me !== run) return;
       held.proof = proof;
       held.unreadable = answer.ok ? null : answer;
+      for (const other of receipt ? others : []) {
+        const told = await ask('beside', { file: other, bytes_max: RECEIPT_BYTES_MAX + 1 });
+        if (me !== run) return;
+        if (!told.ok) notices.push(['bad', 'fault_beside', other.name]);
+      }
     }
     // A receipt that cannot be read proves nothing about any work: no need to hash one.
     if (!bundle && proof && held.unreadable) return settle(held.unreadable);
@@ -330,6 +340,7 @@ function show() {
   const parts = [];
   if (shown) {
     const { outcome } = shown;
+    parts.push(amendmentCard(outcome));
     parts.push(verdictCard(outcome, actions));
     parts.push(...(outcome.subject === 'bundle' ? bundleBody(outcome, actions) : receiptBody(outcome, null, actions)));
   } else {
@@ -344,6 +355,9 @@ function showSlots() {
   const slots = ['bundle', 'work', 'receipt', 'certificate', 'policy'].filter((role) => given[role]).map((role) => el('li', { class: 'slot' },
     el('span', { class: 'role' }, t(`role_${role}`)), el('span', { class: 'name' }, outside(given[role].name)), el('span', { class: 'soft' }, bytes(given[role].size)),
     el('button', { type: 'button', class: 'small', 'aria-label': t('remove', t(`role_${role}`)), title: t('remove', t(`role_${role}`)), onclick: () => drop(role) }, '×')));
+  for (const other of receipt ? others : []) {
+    slots.push(el('li', { class: 'slot' }, el('span', { class: 'role' }, t('role_receipt')), el('span', { class: 'name' }, outside(other.name)), el('span', { class: 'soft' }, bytes(other.size))));
+  }
   const wanted = (words) => el('li', { class: 'slot wanted' }, words);
   if (!bundle && (receipt || certificate) && !work) slots.push(wanted(t('wanted_work')));
   if (!bundle && work && !receipt && !certificate) slots.push(wanted(t('wanted_receipt')));
@@ -368,6 +382,7 @@ function busy(what, at, of) {
 
 function drop(role) {
   given[role] = null;
+  if (role === 'receipt') others = [];
   notices = [];
   if (role !== 'policy') stop();
   busy(null);
@@ -377,6 +392,7 @@ function drop(role) {
 
 function restart() {
   for (const role of Object.keys(given)) given[role] = null;
+  others = [];
   notices = [];
   shown = null;
   stop();

@@ -45,6 +45,23 @@ function verdictCard(outcome, actions) {
   return card;
 }
 
+// What stands above everything: that this claim amends another, or was amended by one. Only where the log vouches for it.
+function amendmentCard(outcome) {
+  const { claim, verdict } = outcome;
+  if (outcome.subject === 'bundle' || !claim || verdict === 'refused') return null;
+  const lines = [];
+  const tell = (key, ...words) => lines.push(el('p', { class: 'amended', lang: 'zh-CN' }, inLanguage('zh', key, ...words)), el('p', { class: 'amended', lang: 'en' }, inLanguage('en', key, ...words)));
+  if (outcome.withdrawn_by !== undefined) tell('withdrawn_by', number(outcome.withdrawn_by));
+  else if (outcome.corrected_by !== undefined) tell('corrected_by', number(outcome.corrected_by));
+  if (claim.corrects) tell('corrects', number(claim.corrects.index));
+  if (claim.withdraws) tell('withdraws', number(claim.withdraws.index));
+  if (!lines.length) return null;
+  const now = outcome.withdrawn_by === undefined && outcome.corrected_claim;
+  const list = now && el('dl', { class: 'claim' }, ['title', 'claimant', 'created', 'rights', 'collection'].filter((key) => now[key]).map((key) => [el('dt', {}, t(`claim_${key}`)), el('dd', {}, outside(now[key]))]));
+  return el('section', { class: 'card undecided amendment', 'aria-label': t('amendment') }, lines, list ? [el('h3', {}, t('corrected_claim')), list] : null,
+    verdict === 'verified' ? null : el('p', { class: 'soft' }, t('amendment_unchecked')));
+}
+
 // How many receipts of a bundle are about works that it does not hold.
 const worksAbsent = ({ items = [] }) => items.filter((item) => item.work === 'absent').length;
 
@@ -144,7 +161,7 @@ function confirmation(outcome, actions) {
 
 // All that one receipt holds, below its verdict. `item` is null, or which receipt of the bundle it is.
 function receiptBody(outcome, item, actions) {
-  const parts = [];
+  const parts = item === null ? [] : [amendmentCard(outcome)];
   outcome.anchors.forEach((anchor, position) => parts.push(drawingSection(outcome, anchor, position)));
   if (outcome.claim) parts.push(timelineSection(outcome), claimSection(outcome));
   if (outcome.bad_timestamps.length) {
@@ -203,6 +220,7 @@ function claimSection(outcome) {
   const list = el('dl', { class: 'claim' });
   const add = (key, value) => value !== null && value !== undefined && value !== '' && list.append(el('dt', {}, t(`claim_${key}`)), el('dd', {}, value));
   for (const key of ['title', 'claimant', 'created', 'rights', 'collection', 'path', 'media_type']) if (claim[key]) add(key, outside(claim[key]));
+  for (const key of ['corrects', 'withdraws']) if (claim[key]) add(key, [t('entry', number(claim[key].index)), ' ', code(outside(claim[key].claim))]);
   add('length', t('bytes_exact', number(claim.length)));
   for (const key of ['cid', 'sha256', 'sha512', 'sm3', 'creator_key']) if (claim[key]) add(key, code(outside(claim[key])));
   return el('section', { class: 'card' }, el('h2', {}, t('claim')), el('p', { class: 'soft' }, t('claim_caption')), list,

@@ -319,6 +319,27 @@ const WORDS = {
     (about, time) => `What renews the ${about === 'receipt' ? 'receipt' : 'checkpoint'} is to be renewed again before ${time}.`,
   ],
 
+  amendment: ['更正与撤回', 'Corrections and withdrawals'],
+  corrects: [(n) => `本声明更正条目 ${n} 的声明。`, (n) => `This claim corrects that of entry ${n}.`],
+  withdraws: [
+    (n) => `本声明撤回条目 ${n} 的声明：不再主张任何事项。`,
+    (n) => `This claim withdraws that of entry ${n}: nothing is claimed any more.`,
+  ],
+  corrected_by: [
+    (n) => `本声明已由条目 ${n} 更正，以更正为准。`,
+    (n) => `This claim was corrected by entry ${n}, which stands in its place.`,
+  ],
+  withdrawn_by: [
+    (n) => `本声明已由条目 ${n} 撤回：不再主张任何事项。`,
+    (n) => `This claim was withdrawn by entry ${n}: nothing is claimed any more.`,
+  ],
+  corrected_claim: ['更正后的声明', 'What is claimed now'],
+  amendment_unchecked: ['收据如此记载，尚未核验。', 'The receipt says so; it is not verified yet.'],
+  fault_beside: [
+    (name) => `另一份收据 ${name} 无法读取，未予考虑。`,
+    (name) => `The other receipt, ${name}, cannot be read and was not considered.`,
+  ],
+
   claim: ['登记声明', 'The claim'],
   claim_caption: ['登记人所述；本页核验的是它何时被记录，而非其内容是否属实。', 'What the registrant said. That it was said is proven, not that it is true.'],
   claim_title: ['名称', 'Title'],
@@ -326,6 +347,8 @@ const WORDS = {
   claim_created: ['创作日期', 'Created'],
   claim_rights: ['权利声明', 'Rights'],
   claim_collection: ['所属集合', 'Collection'],
+  claim_corrects: ['更正', 'Corrects'],
+  claim_withdraws: ['撤回', 'Withdraws'],
   claim_path: ['路径', 'Path'],
   claim_media_type: ['媒体类型', 'Media type'],
   claim_length: ['长度', 'Length'],

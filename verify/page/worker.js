@@ -6,7 +6,7 @@ const SLICE_BYTES = 4 << 20;
 const PROGRESS_MS = 80;
 
 // The operations of verify/src/wasm.rs.
-const OP = { work: 1, workDone: 2, receipt: 3, policy: 4, bundle: 5, verdict: 6, detail: 7, trust: 9, expert: 10 };
+const OP = { work: 1, workDone: 2, receipt: 3, policy: 4, bundle: 5, verdict: 6, detail: 7, trust: 9, expert: 10, beside: 11 };
 
 let wasm;
 
@@ -20,6 +20,9 @@ const commands = {
   },
   async receipt({ file, bytes_max }) {
     return outcome(call(OP.receipt, await read(file, 0, bytes_max)));
+  },
+  async beside({ file, bytes_max }) {
+    return outcome(call(OP.beside, await read(file, 0, bytes_max)));
   },
   async policy({ file, bytes_max }) {
     return json(call(OP.policy, file ? await read(file, 0, bytes_max) : undefined));

@@ -11,6 +11,7 @@
 //! media-type image/jpeg      told by content
 //! fingerprint <kind> <value> none or more, ascending
 //! title, claimant, created, rights, collection, path      optional; spelled by text.rs
+//! corrects <index> <64 hex>  optional, or `withdraws …`: which earlier claim, by its entry and its digest
 //! creator ed25519 <64 hex> <128 hex>          optional: key and signature
 //! salt <64 hex>
 //! ```
@@ -50,11 +51,44 @@ pub struct Claim {
     pub collection: Option<String>,
     /// The path under which the work was registered, as given; bytes, because a path need not be text.
     pub path: Option<Vec<u8>>,
+    /// The earlier claim upon the same work that this one corrects or withdraws. A reader from before it refuses a
+    /// claim with this line.
+    pub amends: Option<Amendment>,
     /// The creator's own signature.
     pub creator: Option<CreatorSignature>,
     /// Keyed digest of the rest of the claim under a secret of the archive, so that nobody can test
     /// guesses of a claim against the log, and the same claim gives the same receipt.
     pub salt: [u8; 32],
+}
+
+/// What a claim does to an earlier one upon the same work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amendment {
+    /// What it does.
+    pub act: Act,
+    /// The number of the earlier claim's entry in the same log.
+    pub index: u64,
+    /// The earlier claim's digest.
+    pub claim: [u8; 32],
+}
+
+/// What can be done to an earlier claim. Its receipt stays true: it was said, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// What the later claim says takes the place of what the earlier one said.
+    Corrects,
+    /// Nothing is claimed any more.
+    Withdraws,
+}
+
+impl Act {
+    /// As it is spelled in a claim.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Act::Corrects => "corrects",
+            Act::Withdraws => "withdraws",
+        }
+    }
 }
 
 /// A fingerprint in a claim: a kind and its value, both printable ASCII. Ordered by kind, then value.
@@ -171,6 +205,27 @@ impl Claim {
         self.fingerprints.iter().find_map(ClaimFingerprint::as_pdq)
     }
 
+    /// Whether this claim, as that of an entry, amends the one of an earlier entry: the same work, that digest, and the
+    /// same creator's key where that one is signed. A withdrawal is not amended. That both are in one log is for the
+    /// caller to know.
+    pub fn amends(&self, at: u64, earlier: &Claim, earlier_at: u64) -> bool {
+        let is_meant = |amendment: &Amendment| {
+            amendment.index == earlier_at
+                && earlier_at < at
+                && earlier.digest() == amendment.claim
+                && earlier.work == self.work
+        };
+        let key = |claim: &Claim| claim.creator.map(|creator| creator.key);
+        self.amends.as_ref().is_some_and(is_meant)
+            && !earlier.is_withdrawal()
+            && (earlier.creator.is_none() || key(self) == key(earlier))
+    }
+
+    /// Whether this claims nothing but that an earlier claim is withdrawn.
+    pub fn is_withdrawal(&self) -> bool {
+        self.amends.is_some_and(|amendment| amendment.act == Act::Withdraws)
+    }
+
     /// Whether the creator's signature, if there is one, is genuine.
     pub fn creator_signature_holds(&self) -> bool {
         self.creator.is_none_or(|creator| {
@@ -201,6 +256,9 @@ impl Claim {
             if let Some(value) = value {
                 line(text, key, &escape(value));
             }
+        }
+        if let Some(Amendment { act, index, claim }) = self.amends {
+            line(text, act.name(), &format!("{index} {}", HEXLOWER.encode(&claim)));
         }
     }
 
@@ -242,6 +300,7 @@ impl Claim {
             rights: lines.optional_text("rights")?,
             collection: lines.optional_text("collection")?,
             path: lines.optional_bytes("path")?,
+            amends: parse_amendment(&mut lines)?,
             creator: lines.optional("creator").map(parse_creator).transpose()?,
             salt: hex(lines.value("salt")?)?,
         };
@@ -272,6 +331,17 @@ fn bad(reason: impl Into<String>) -> FormatError {
 fn hex<const N: usize>(digits: &str) -> Result<[u8; N], FormatError> {
     let bytes = HEXLOWER.decode(digits.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
     bytes.ok_or_else(|| bad(format!("{digits:?} is not {} lower-case hex digits", 2 * N)))
+}
+
+fn parse_amendment(lines: &mut Lines) -> Result<Option<Amendment>, FormatError> {
+    for act in [Act::Corrects, Act::Withdraws] {
+        let Some(value) = lines.optional(act.name()) else { continue };
+        let parts = value.split_once(' ').and_then(|(index, claim)| Some((decimal(index)?, claim)));
+        let (index, claim) = parts
+            .ok_or_else(|| bad(format!("{} is not an entry's number and a digest", act.name())))?;
+        return Ok(Some(Amendment { act, index, claim: hex(claim)? }));
+    }
+    Ok(None)
 }
 
 fn parse_creator(value: &str) -> Result<CreatorSignature, FormatError> {
@@ -343,6 +413,7 @@ pub(crate) mod tests {
             rights: Some("All rights reserved\nNo AI training".to_owned()),
             collection: Some("Spring 2026".to_owned()),
             path: Some(b"works/\xFF.jpg".to_vec()),
+            amends: None,
             creator: None,
             salt: [9; 32],
         }
@@ -372,6 +443,70 @@ pub(crate) mod tests {
         let other = Claim { collection: Some("Autumn 2026".to_owned()), ..sample() };
         assert_ne!(sample().creator_message(), other.creator_message());
         assert!(sample().creator_message().contains("\ncollection Spring 2026\npath "));
+    }
+
+    fn amending(act: Act) -> Claim {
+        Claim { amends: Some(Amendment { act, index: 17, claim: sample().digest() }), ..sample() }
+    }
+
+    #[test]
+    fn what_is_amended_stands_between_path_and_creator() {
+        for act in [Act::Corrects, Act::Withdraws] {
+            let (claim, text) = (amending(act), amending(act).to_text());
+            let line = format!("{} 17 {}\n", act.name(), HEXLOWER.encode(&sample().digest()));
+            assert!(text.contains(&format!("\npath works/%FF.jpg\n{line}salt ")), "{text}");
+            assert_eq!(text.replace(&line, ""), sample().to_text());
+            assert!(claim.creator_message().ends_with(&line), "a creator signs it too");
+            assert_eq!(Claim::parse(&text).unwrap(), claim);
+            for (from, to) in [
+                (" 17 ", " 017 "),
+                (" 17 ", " +17 "),
+                (" 17 ", "  17 "),
+                (" 17 ", " 18446744073709551616 "),
+                (" 17 ", " 17"),
+                ("\nsalt", " \nsalt"),
+                ("\nsalt", "0\nsalt"),
+                (act.name(), "Corrects"),
+                (act.name(), "amends"),
+                (&format!("path works/%FF.jpg\n{line}"), &format!("{line}path works/%FF.jpg\n")),
+                (&line, &line.repeat(2)),
+                (&line, &format!("{line}corrects 18 {}\n", "0".repeat(64))),
+                (&line, &format!("{line}withdraws 18 {}\n", "0".repeat(64))),
+                (&line, &format!("{line}creator ed25519 {}\n{line}", "0".repeat(64))),
+            ] {
+                let other = text.replacen(from, to, 1);
+                assert_ne!(text, other, "{from}");
+                assert!(Claim::parse(&other).is_err(), "{to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_claim_that_is_meant_is_amended() {
+        let (old, new) = (sample(), amending(Act::Corrects));
+        assert!(new.amends(18, &old, 17));
+        assert!(!new.amends(18, &old, 16), "another entry");
+        assert!(!new.amends(17, &old, 17), "itself");
+        let other = Claim { title: None, ..sample() };
+        assert!(!new.amends(18, &other, 17), "another claim");
+        let work = WorkDigests::of(b"another work");
+        assert!(!Claim { work, ..amending(Act::Corrects) }.amends(18, &old, 17), "another work");
+        assert!(!old.amends(18, &new, 17), "it amends nothing");
+        let withdrawal = amending(Act::Withdraws);
+        let meant = Amendment { claim: withdrawal.digest(), ..new.amends.unwrap() };
+        let late = Claim { amends: Some(meant), ..sample() };
+        assert!(!late.amends(18, &withdrawal, 17), "nothing is claimed any more");
+    }
+
+    #[test]
+    fn a_signed_claim_is_amended_under_the_same_key_only() {
+        let by = |key| Some(CreatorSignature { key: [key; 32], signature: [0; 64] });
+        let old = Claim { creator: by(1), ..sample() };
+        let meant = Amendment { act: Act::Corrects, index: 17, claim: old.digest() };
+        for (creator, amends) in [(by(1), true), (by(2), false), (None, false)] {
+            let new = Claim { amends: Some(meant), creator, ..sample() };
+            assert_eq!(new.amends(18, &old, 17), amends, "{creator:?}");
+        }
     }
 
     #[test]
@@ -431,9 +566,15 @@ pub(crate) mod tests {
             rights in option::of("(?s).{1,20}"),
             collection in option::of("(?s).{1,20}"),
             path in option::of(proptest::collection::vec(1u8.., 1..20)),
+            amended in option::of((any::<bool>(), any::<u64>(), any::<[u8; 32]>())),
             salt in any::<[u8; 32]>(),
         ) {
-            let claim = Claim { work: WorkDigests::of(&content), title, rights, collection, path, salt, ..sample() };
+            let amends = amended.map(|(withdraws, index, claim)| {
+                let act = if withdraws { Act::Withdraws } else { Act::Corrects };
+                Amendment { act, index, claim }
+            });
+            let work = WorkDigests::of(&content);
+            let claim = Claim { work, title, rights, collection, path, amends, salt, ..sample() };
             prop_assert_eq!(Claim::parse(&claim.to_text()).unwrap(), claim);
         }
 

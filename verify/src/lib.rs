@@ -20,6 +20,7 @@
 //! | the receipt file | [`Receipt`], [`Anchor`] | docs/formats.md, c2sp.org/tlog-proof |
 
 mod action;
+mod beside;
 mod bundle;
 mod certificate;
 mod checkpoint;
@@ -53,7 +54,7 @@ pub use bundle::{
 };
 pub use certificate::attached_receipt;
 pub use checkpoint::{BadSignature, Checkpoint, cosigned_message};
-pub use claim::{Claim, ClaimFingerprint, CreatorSignature};
+pub use claim::{Act, Amendment, Claim, ClaimFingerprint, CreatorSignature};
 pub use content::{ContentId, WorkDigests, WorkHasher};
 pub use evidence_record::{CheckedEvidence, EvidenceFault, EvidenceRecord};
 pub use expert::{ExpertFile, expert_files};
@@ -63,8 +64,8 @@ pub use hash_tree::{HashTree, ReducedHashTree};
 pub use leaf::Leaf;
 pub use note::{KeyKind, Note, NoteSignature, SM2_IDENTITY, VerifierKey};
 pub use outcome::{
-    AnchorTold, Answer, ClaimTold, FileTold, Outcome, PathTold, RenewalTold, SignatureTold,
-    TimestampTold, TokenTold, Trust, TrustSource, TrustTold, WitnessTold,
+    AmendedTold, AnchorTold, Answer, ClaimTold, FileTold, Outcome, PathTold, RenewalTold,
+    SignatureTold, TimestampTold, TokenTold, Trust, TrustSource, TrustTold, WitnessTold,
 };
 pub use policy::{Authority, Policy, Rule, TrustedLog, Witness};
 pub use receipt::{Anchor, OtherSection, Receipt};

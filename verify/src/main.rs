@@ -22,11 +22,12 @@ use timemark_verify::{
 const HELP: &str = "\
 What a receipt proves about a file, offline.
 
-Usage: timemark-verify [OPTIONS] WORK RECEIPT [POLICY]
+Usage: timemark-verify [OPTIONS] WORK RECEIPT [OTHER RECEIPTS]... [POLICY]
        timemark-verify [OPTIONS] BUNDLE.zip [POLICY]
 
 WORK      the file
-RECEIPT   its receipt, or the certificate (PDF) that has it attached
+RECEIPT   its receipt, or the certificate (PDF) that has it attached; with others of the same work it is told
+          whether they correct or withdraw it
 BUNDLE    an evidence bundle
 POLICY    whom to trust: a file from the log's operator, never from who hands in the receipt.
           Without one the answer is `undecided` at best
@@ -107,17 +108,26 @@ fn run(args: &Args) -> Result<Answer, String> {
             _ => Err("a bundle is checked under one policy".to_owned()),
         };
     }
-    match rest {
-        [receipt] => work(first, receipt, None, args),
-        [receipt, policy] => work(first, receipt, Some(policy), args),
-        [] => Err(format!("{} is no bundle; name its receipt as well", first.display())),
-        _ => Err("one work, one receipt and one policy are looked at".to_owned()),
+    let [receipt, others @ ..] = rest else {
+        return Err(format!("{} is no bundle; name its receipt as well", first.display()));
+    };
+    // A policy stands last, and is no receipt.
+    let (others, policy) = match others {
+        [others @ .., last] if !is_receipt(last)? => (others, Some(last)),
+        others => (others, None),
+    };
+    for other in others {
+        if !is_receipt(other)? {
+            return Err("one work, its receipts and one policy are looked at".to_owned());
+        }
     }
+    work(first, receipt, others, policy, args)
 }
 
 fn work(
     file: &Path,
     receipt_file: &Path,
+    other_files: &[PathBuf],
     policy: Option<&PathBuf>,
     args: &Args,
 ) -> Result<Answer, String> {
@@ -136,9 +146,15 @@ fn work(
             return tell(args, &outcome, outcome.verdict, receipt_words(&outcome));
         }
     };
+    let mut others = Vec::new();
+    for other in other_files {
+        let parsed = Receipt::parse_file(&read(other, Receipt::FILE_BYTES_MAX)?);
+        others.push(parsed.map_err(|error| format!("{}: {error}", other.display()))?);
+    }
     let digests = digest(file)?;
     let policy = trust.map(|trust| trust.policy);
-    let mut outcome = Outcome::of_receipt(&digests, &name, &receipt, trust);
+    let mut outcome =
+        Outcome::of_receipt(&digests, &name, &receipt, trust).beside(&receipt, &others, trust);
     if args.steps {
         outcome = outcome.explained(Some(&digests), &name, &receipt, policy);
     }
@@ -254,7 +270,7 @@ fn headline(answer: Answer, reason: &str, reason_zh: &str, check: Option<&str>) 
 }
 
 fn facts(outcome: &Outcome) -> String {
-    let mut words = String::new();
+    let mut words = amendments(outcome);
     if let (Some(claim), Answer::Verified) = (&outcome.claim, outcome.verdict) {
         for (what, value) in [
             ("title", claim.title.clone()),
@@ -288,6 +304,42 @@ fn facts(outcome: &Outcome) -> String {
     }
     if let Some(trust) = &outcome.trust {
         words += &line("policy", &format!("{} (SHA-256)", trust.sha256));
+    }
+    words
+}
+
+/// What stands first of a claim: that it was amended, or amends another.
+fn amendments(outcome: &Outcome) -> String {
+    if outcome.verdict != Answer::Verified {
+        return String::new();
+    }
+    let mut words = String::new();
+    let mut tell = |what, english: String, chinese: String| {
+        words += &line(what, &english);
+        words += &line("", &chinese);
+    };
+    if let Some(by) = outcome.withdrawn_by {
+        let said = format!("this claim was withdrawn by entry {by}: nothing is claimed any more");
+        tell("WITHDRAWN", said, format!("本声明已由条目 {by} 撤回：不再主张任何事项"));
+    } else if let Some(by) = outcome.corrected_by {
+        let said = format!("this claim was corrected by entry {by}, which stands in its place");
+        tell("CORRECTED", said, format!("本声明已由条目 {by} 更正，以更正为准"));
+    }
+    let now = outcome.corrected_claim.as_ref().filter(|_| outcome.withdrawn_by.is_none());
+    let now = now.map(|claim| [("now title", &claim.title), ("now by", &claim.claimant)]);
+    let claim = outcome.claim.as_ref();
+    if let Some(earlier) = claim.and_then(|claim| claim.corrects.as_ref()) {
+        let (index, digest) = (earlier.index, &earlier.claim);
+        let said = format!("this claim corrects that of entry {index} (SHA-256 {digest})");
+        tell("CORRECTS", said, format!("本声明更正条目 {index} 的声明"));
+    }
+    if let Some(earlier) = claim.and_then(|claim| claim.withdraws.as_ref()) {
+        let (index, digest) = (earlier.index, &earlier.claim);
+        let said = format!("this claim withdraws that of entry {index} (SHA-256 {digest})");
+        tell("WITHDRAWS", said, format!("本声明撤回条目 {index} 的声明"));
+    }
+    for (what, value) in now.into_iter().flatten() {
+        words += &value.as_ref().map(|value| line(what, value)).unwrap_or_default();
     }
     words
 }

@@ -12,7 +12,7 @@ use crate::expert;
 use crate::merkle;
 use crate::text::utc;
 use crate::{
-    Anchor, AuthorityTime, Claim, FormatError, Leaf, Policy, Receipt, RecordSubject, Refusal,
+    Act, Anchor, AuthorityTime, Claim, FormatError, Leaf, Policy, Receipt, RecordSubject, Refusal,
     Renewed, Step, Timestamp, Verdict, WitnessTime, WorkDigests, check_without_trust, escape,
     verify,
 };
@@ -92,6 +92,15 @@ pub struct Outcome {
     pub file: Option<FileTold>,
     /// What the claim says, where the receipt could be read.
     pub claim: Option<ClaimTold>,
+    /// The number of the entry that this claim was corrected by, as far as other receipts or an archive show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrected_by: Option<u64>,
+    /// The number of the entry that this claim was withdrawn by, or the one that it was corrected to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawn_by: Option<u64>,
+    /// What the claim says that this one was corrected to, where its receipt was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrected_claim: Option<ClaimTold>,
     /// By when the work existed.
     pub existed_by: Option<String>,
     /// `witnesses` or `authority`: by whose word.
@@ -154,8 +163,23 @@ pub struct ClaimTold {
     pub collection: Option<String>,
     /// As it is spelled in the claim.
     pub path: Option<String>,
+    /// The earlier claim that this one corrects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub corrects: Option<AmendedTold>,
+    /// The earlier claim that this one withdraws.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdraws: Option<AmendedTold>,
     /// The key whose signature on the claim was checked.
     pub creator_key: Option<String>,
+}
+
+/// An earlier claim in the same log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AmendedTold {
+    /// The number of its entry.
+    pub index: u64,
+    /// Its digest in hex.
+    pub claim: String,
 }
 
 /// A witness and the time it states.
@@ -356,6 +380,9 @@ impl Outcome {
             reason_zh: String::new(),
             file: None,
             claim: None,
+            corrected_by: None,
+            withdrawn_by: None,
+            corrected_claim: None,
             existed_by: None,
             existed_by_source: None,
             log: None,
@@ -440,6 +467,10 @@ impl FileTold {
 impl ClaimTold {
     /// What this claim says.
     pub fn of(claim: &Claim) -> ClaimTold {
+        let amended = |act| {
+            let amends = claim.amends.filter(|amends| amends.act == act)?;
+            Some(AmendedTold { index: amends.index, claim: HEXLOWER.encode(&amends.claim) })
+        };
         ClaimTold {
             sha256: HEXLOWER.encode(&claim.work.sha256),
             sha512: HEXLOWER.encode(&claim.work.sha512),
@@ -453,6 +484,8 @@ impl ClaimTold {
             rights: claim.rights.clone(),
             collection: claim.collection.clone(),
             path: claim.path.as_deref().map(escape),
+            corrects: amended(Act::Corrects),
+            withdraws: amended(Act::Withdraws),
             creator_key: claim.creator.map(|creator| HEXLOWER.encode(&creator.key)),
         }
     }

@@ -16,6 +16,8 @@ pub struct Session {
     hasher: Option<WorkHasher>,
     work: Option<(String, WorkDigests)>,
     receipt: Option<Result<Receipt, FormatError>>,
+    /// Other receipts of the same work, by which the claim may have been corrected or withdrawn.
+    others: Vec<Receipt>,
     policy: Option<Result<(Policy, TrustTold), FormatError>>,
     bundle: Incoming,
     confirmed: Option<String>,
@@ -48,6 +50,7 @@ impl Session {
 
     /// Takes a receipt, or a certificate with one attached. Answers `{"ok":true}` or with a refusal.
     pub fn receipt(&mut self, file: &[u8]) -> String {
+        self.others.clear();
         let receipt = Receipt::parse_file(file);
         let answer = match &receipt {
             Ok(_) => json!({ "ok": true }).to_string(),
@@ -55,6 +58,20 @@ impl Session {
         };
         self.receipt = Some(receipt);
         answer
+    }
+
+    /// Takes another receipt of the same work: a claim may have been corrected or withdrawn. The earliest of them is the
+    /// one that is decided upon. Answers as [`Session::receipt`] does; what cannot be read is not kept.
+    pub fn receipt_beside(&mut self, file: &[u8]) -> String {
+        match Receipt::parse_file(file) {
+            Ok(other) => {
+                if self.others.len() < OTHERS_MAX {
+                    self.others.push(other);
+                }
+                json!({ "ok": true }).to_string()
+            }
+            Err(error) => json_of(&Outcome::of_unreadable(&error)),
+        }
     }
 
     /// Takes a policy file; an empty one takes the policy back.
@@ -119,7 +136,7 @@ impl Session {
 
     fn receipt_verdict(&mut self) -> String {
         let receipt = match &self.receipt {
-            Some(Ok(receipt)) => receipt.clone(),
+            Some(Ok(receipt)) => earliest(receipt, &self.others).clone(),
             Some(Err(error)) => return json_of(&Outcome::of_unreadable(error)),
             None => return json_of(&Outcome::of_missing("receipt.missing")),
         };
@@ -135,6 +152,9 @@ impl Session {
         if work.is_none() && outcome.verdict != Answer::Refused {
             outcome = outcome.without_work();
         }
+        let given: Vec<Receipt> =
+            self.receipt.iter().flatten().chain(&self.others).cloned().collect();
+        outcome = outcome.beside(&receipt, &given, trust);
         let policy = trust.map(|trust| trust.policy);
         let answer = json_of(&outcome.explained(work, name, &receipt, policy));
         self.explained = Some(receipt);
@@ -184,7 +204,18 @@ impl Session {
     }
 }
 
+/// The receipt of the first entry among those that are given.
+fn earliest<'a>(receipt: &'a Receipt, others: &'a [Receipt]) -> &'a Receipt {
+    let index = |receipt: &&Receipt| receipt.anchors.first().map(|anchor| anchor.index);
+    let same_work = |other: &&Receipt| other.claim.work == receipt.claim.work;
+    let all = std::iter::once(receipt).chain(others.iter().filter(same_work));
+    all.min_by_key(index).unwrap_or(receipt)
+}
+
 fn json_of(value: &impl Serialize) -> String {
     // Texts and numbers under fixed names: nothing of it can fail to be JSON.
     serde_json::to_string(value).unwrap_or_default()
 }
+
+/// Receipts that are taken beside the first one.
+const OTHERS_MAX: usize = 64;

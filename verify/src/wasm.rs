@@ -14,6 +14,7 @@
 //! | 7 | number of a receipt of the bundle, or `manifest` | its outcome with every step |
 //! | 9 | the SHA-256 of the bundle's policy that the user vouches for, or nothing | nothing |
 //! | 10 | name of an expert file | its bytes |
+//! | 11 | another receipt of the same work, or a certificate | as 3 |
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -73,6 +74,7 @@ pub extern "C" fn call(op: u32, length: usize) -> usize {
             Vec::new()
         }
         10 => session.expert_file(&text()),
+        11 => session.receipt_beside(bytes).into_bytes(),
         _ => Vec::new(),
     };
     exchange.output = answer;

@@ -117,6 +117,33 @@ async function picture(page, name) {
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 
+await check('a claim that was corrected, and one that was withdrawn', async (page) => {
+  const vector = (name) => path.join(repository, 'docs/vectors', name);
+  const receipt = (name) => vector(`amended-${name}.timemark`);
+  await trust(page, vector('amended-policy.txt'));
+  // Whatever comes first in the drop, the earliest claim is the one that is decided upon.
+  await give(page, receipt('corrected'), vector('amended.work'), receipt('first'));
+  await verdict(page, 'verified');
+  let said = await page.innerText('.amendment');
+  for (const words of ['corrected by entry 1', '已由条目 1 更正', 'Zhang Wei']) assert.ok(said.includes(words), said);
+  await picture(page, 'corrected');
+  await give(page, vector('amended.work'), receipt('first'), receipt('withdrawn'), receipt('corrected'));
+  await page.waitForFunction(() => document.querySelector('.amendment')?.innerText.includes('withdrawn by entry 2'));
+  await verdict(page, 'verified');
+  await picture(page, 'withdrawn');
+  await give(page, vector('amended.work'), receipt('withdrawn'));
+  await page.waitForFunction(() => document.querySelector('.amendment')?.innerText.includes('withdraws that of entry 1'));
+  said = await page.innerText('.amendment');
+  assert.ok(said.includes('本声明撤回条目 1 的声明') && !said.includes('withdrawn by'), said);
+  // Alone, the first receipt knows nothing of what came later, and the page says nothing of it.
+  await give(page, vector('amended.work'), receipt('first'));
+  await page.waitForFunction(() => !document.querySelector('.amendment') && document.querySelector('.card.verdict'));
+  // One that cannot be read is named.
+  await give(page, vector('amended.work'), receipt('first'), receipt('both'));
+  await page.waitForFunction(() => document.querySelector('#notices').innerText.includes('amended-both.timemark'));
+  await verdict(page, 'verified');
+});
+
 await check('what is asked for before anything is dropped', async (page) => {
   assert.equal(await page.innerText('#intake-title'), 'Drop files here');
   await page.click('[data-language=zh]');

@@ -189,6 +189,13 @@ class Claim:
         for key in b"title", b"claimant", b"created", b"rights", b"collection", b"path":
             if (value := take(key, True)) is not None:
                 text(value, any_bytes=key == b"path")
+        # At most one of the two.
+        for key in b"corrects", b"withdraws":
+            if (value := take(key, True)) is not None:
+                index, _, digest = value.partition(b" ")
+                number(index)
+                hexa(digest, 32)
+                break
         self.creator, signed = None, lines[1:len(lines) - len(rest)]
         if (value := take(b"creator", True)) is not None:
             m = re.fullmatch(rb"ed25519 ([0-9a-f]{64}) ([0-9a-f]{128})", value)
