@@ -44,7 +44,7 @@ fn whatever_is_wrong_with_a_request_is_said_as_a_problem() {
     let traversal = "/v1/works/..%2f..%2fkeys%2flog.key";
 
     let checks: &[(&str, String, u16, &str)] = &[
-        ("GET", "/".into(), 404, "not-found"),
+        ("GET", "/nothing".into(), 404, "not-found"),
         ("GET", "/v1".into(), 404, "not-found"),
         ("GET", "/v1/works/".into(), 404, "not-found"),
         ("GET", "/v2/works".into(), 404, "not-found"),

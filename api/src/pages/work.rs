@@ -102,7 +102,8 @@ fn seen(cid: &str, caller: &Caller, service: &Service, frame: &Frame) -> Result<
     let is_picture = first.is_some_and(|claim| claim.media_type.starts_with("image/"));
     Ok(SeenWork {
         id: content.to_string(),
-        dag_id: place.map(|place| place.work.dag.to_string()),
+        // Short files are called the same there.
+        dag_id: place.map(|place| place.work.dag.to_string()).filter(|dag| *dag != cid),
         heading: named.unwrap_or_else(|| w.unnamed.to_owned()),
         picture: (is_kept && is_picture).then(|| format!("/v1/works/{content}/preview.jpg")),
         is_kept,

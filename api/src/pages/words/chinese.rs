@@ -211,6 +211,5 @@ pub(crate) static CHINESE: Words = Words {
         compared_undecidable: "“{0}”细节太少，无法判断。",
         show_all: "显示全部作品",
         compared_related: "与以下作品有相同元素，未必是抄袭：",
-        now: "刚刚",
     },
 };

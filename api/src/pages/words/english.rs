@@ -211,6 +211,5 @@ pub(crate) static ENGLISH: Words = Words {
         compared_undecidable: "“{0}” shows too little detail to tell.",
         show_all: "Show all works",
         compared_related: "It shares elements with these, which may mean nothing:",
-        now: "just now",
     },
 };

@@ -225,7 +225,6 @@ pub(crate) struct Script {
     pub compared_undecidable: &'static str,
     pub show_all: &'static str,
     pub compared_related: &'static str,
-    pub now: &'static str,
 }
 
 impl Words {
