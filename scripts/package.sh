@@ -13,6 +13,10 @@ out=$PWD/target/packages
 musl=x86_64-unknown-linux-musl
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 arch=$(dpkg --print-architecture)
+# The same files give the same packages, whenever they are packed.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
+rm -rf "$out"
 mkdir -p "$out"
 
 if rustup target list --installed 2>/dev/null | grep -qx "$musl" && command -v musl-gcc >/dev/null; then
@@ -52,7 +56,7 @@ install -s -m 755 "$built/timemark" "$built/timemark-verify" "$work/$name/"
 cp LICENSE README.md CHANGELOG.md packaging/timemark.service "$work/third-party.txt" certificate/fonts/OFL.txt "$work/$name/"
 if [ -f target/page/verify.html ]; then cp target/page/verify.html "$work/$name/"; fi
 packed() { # everything that would differ from one run to the next left out
-    tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-0}" -C "$work" -cf - "$1" | gzip -9n
+    tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$work" -cf - "$1" | gzip -9n
 }
 packed "$name" > "$out/$name.tar.gz"
 
@@ -66,7 +70,10 @@ install -m 644 packaging/timemark.service "$root/usr/lib/systemd/system/"
 install -m 644 packaging/sysusers.conf "$root/usr/lib/sysusers.d/timemark.conf"
 install -m 644 packaging/default "$root/etc/default/timemark"
 install -m 644 packaging/copyright docs/operations.md docs/formats.md docs/verification.md docs/api.md certificate/fonts/OFL.txt "$doc/"
-gzip -9n < CHANGELOG.md > "$doc/changelog.gz"
+gzip -9n < CHANGELOG.md > "$doc/CHANGELOG.md.gz"
+maintainer="The authors of Timemark <timemark@timemark.invalid>"
+printf 'timemark (%s) unstable; urgency=medium\n\n  * CHANGELOG.md.gz in this folder says what is new.\n\n -- %s  %s\n' \
+    "$version" "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n > "$doc/changelog.gz"
 gzip -9n < "$work/third-party.txt" > "$doc/third-party.txt.gz"
 manual timemark 1 "register works in a log that anyone can check, and find their copies" | gzip -9n > "$root/usr/share/man/man1/timemark.1.gz"
 manual timemark-verify 1 "what a receipt proves about a file, offline" | gzip -9n > "$root/usr/share/man/man1/timemark-verify.1.gz"
@@ -78,7 +85,7 @@ cat > "$root/DEBIAN/control" <<EOF
 Package: timemark
 Version: $version
 Architecture: $arch
-Maintainer: The authors of Timemark <timemark@timemark.invalid>
+Maintainer: $maintainer
 Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f 1)
 Depends: ${depends}passwd
 Section: utils
@@ -93,7 +100,7 @@ EOF
 (cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | sort -z | xargs -0 md5sum > DEBIAN/md5sums)
 dpkg-deb --root-owner-group --build "$root" "$out/timemark_${version}_$arch.deb" >/dev/null
 if command -v lintian >/dev/null; then
-    lintian --fail-on error "$out/timemark_${version}_$arch.deb"
+    lintian --fail-on error,warning "$out/timemark_${version}_$arch.deb"
 else
     echo "lintian is not installed: the package was not checked by it"
 fi
