@@ -20,6 +20,7 @@ mod results;
 mod storage;
 mod thumbnail;
 mod verbs;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

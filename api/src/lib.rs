@@ -6,7 +6,9 @@
 
 mod accept;
 mod guard;
+mod hooks;
 mod idempotency;
+mod json;
 mod openapi;
 mod operation;
 mod problem;

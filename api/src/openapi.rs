@@ -21,6 +21,7 @@ use crate::problem::ProblemJson;
         (name = "receipts", description = "What proves a registration"),
         (name = "verify", description = "What a receipt proves"),
         (name = "search", description = "Finding works by words and pictures"),
+        (name = "webhooks", description = "Who is told of what happened (standardwebhooks.com)"),
         (name = "log", description = "The log's public files (c2sp.org/tlog-tiles)"),
         (name = "tsa", description = "Time-stamps (RFC 3161)"),
         (name = "operation", description = "For who runs the service"),
@@ -64,7 +65,9 @@ pub(crate) fn text(mut document: Document) -> String {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post].into_iter().filter_map(Option::as_mut)
+    [&mut item.get, &mut item.post, &mut item.patch, &mut item.delete]
+        .into_iter()
+        .filter_map(Option::as_mut)
 }
 
 fn problem(words: &str) -> Response {

@@ -15,6 +15,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use timemark_hooks::HookError;
 use timemark_ingest::{RegisterError, ScanError};
 use timemark_tlog::LogError;
 use utoipa::ToSchema;
@@ -37,6 +38,8 @@ pub(crate) enum Kind {
     NotAWork,
     TextTooLong,
     KeyReused,
+    UrlRefused,
+    TooManyWebhooks,
     ProofNotReady,
     TooManyRequests,
     Internal,
@@ -69,7 +72,7 @@ pub(crate) struct ProblemJson {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 21] = [
         Kind::BadRequest,
         Kind::BadId,
         Kind::CrossSite,
@@ -85,6 +88,8 @@ impl Kind {
         Kind::NotAWork,
         Kind::TextTooLong,
         Kind::KeyReused,
+        Kind::UrlRefused,
+        Kind::TooManyWebhooks,
         Kind::ProofNotReady,
         Kind::TooManyRequests,
         Kind::Internal,
@@ -96,7 +101,7 @@ impl Kind {
         use StatusCode as S;
         match self {
             Kind::BadRequest => (S::BAD_REQUEST, "bad-request", "The request cannot be understood"),
-            Kind::BadId => (S::BAD_REQUEST, "bad-id", "This is no id of a work or an entry"),
+            Kind::BadId => (S::BAD_REQUEST, "bad-id", "This is no id of anything here"),
             Kind::CrossSite => (S::FORBIDDEN, "cross-site", "Pages of other sites may not ask"),
             Kind::NotFound => (S::NOT_FOUND, "not-found", "There is no such thing here"),
             Kind::MethodNotAllowed => {
@@ -128,6 +133,12 @@ impl Kind {
                 "idempotency-key-reused",
                 "The idempotency key stands for another request",
             ),
+            Kind::UrlRefused => {
+                (S::UNPROCESSABLE_ENTITY, "url-refused", "Nothing is sent to this URL")
+            }
+            Kind::TooManyWebhooks => {
+                (S::UNPROCESSABLE_ENTITY, "too-many-webhooks", "There are as many as there may be")
+            }
             Kind::ProofNotReady => (S::TOO_EARLY, "proof-not-ready", "The proof is yet to come"),
             Kind::TooManyRequests => {
                 (S::TOO_MANY_REQUESTS, "too-many-requests", "Too many are asking at once")
@@ -310,6 +321,24 @@ impl From<LogError> for Problem {
             }
             error => Problem::internal(error),
         }
+    }
+}
+
+impl From<HookError> for Problem {
+    fn from(error: HookError) -> Problem {
+        let kind = match &error {
+            HookError::NoEndpoint | HookError::NoDelivery => Kind::NotFound,
+            HookError::Url(_) => Kind::UrlRefused,
+            HookError::Wish(_) => Kind::BadRequest,
+            HookError::TooMany(_) => Kind::TooManyWebhooks,
+            HookError::Busy(_) => Kind::TooManyRequests,
+            error if is_full(error) => return full(),
+            HookError::Source(_)
+            | HookError::NoRandomness
+            | HookError::Unreadable { .. }
+            | HookError::Io { .. } => return Problem::internal(error),
+        };
+        Problem::new(kind, error.to_string())
     }
 }
 

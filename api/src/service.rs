@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
+use timemark_hooks::Hooks;
 use timemark_ingest::{Engine, Status};
 use timemark_verify::{Policy, Trust, TrustTold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -29,7 +30,7 @@ use crate::problem::{Kind, uniform};
 use crate::serve::REQUEST_TIME_MAX;
 use crate::told::Registered;
 use crate::upload::{Fields, Form};
-use crate::{Problem, openapi, receipts, search, tiles, tsa, verify, works};
+use crate::{Problem, hooks, openapi, receipts, search, tiles, tsa, verify, works};
 
 /// How long a request with a file may take, from its head to the answer.
 pub const UPLOAD_TIME_MAX: Duration = Duration::from_secs(240);
@@ -56,6 +57,8 @@ pub struct Archive {
     pub upload_bytes_max: u64,
     /// Its time-stamp authority, if it has one.
     pub authority: Option<tsa::Respond>,
+    /// Whom it tells of what happened. Whoever serves it sees to [`Hooks::run`] and [`Hooks::stop`].
+    pub hooks: Arc<Hooks>,
 }
 
 pub(crate) type Shared = Arc<Service>;
@@ -63,6 +66,7 @@ pub(crate) type Shared = Arc<Service>;
 /// What requests share.
 pub(crate) struct Service {
     pub engine: Arc<Engine>,
+    pub hooks: Arc<Hooks>,
     policy: Policy,
     told: TrustTold,
     uploads_dir: PathBuf,
@@ -88,6 +92,7 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
         policy: Policy::parse(archive.trust.as_bytes())?,
         told: TrustTold::given(archive.trust.as_bytes()),
         engine: archive.engine,
+        hooks: archive.hooks,
         uploads_dir: archive.uploads_dir,
         upload_bytes_max: archive.upload_bytes_max,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
@@ -108,6 +113,13 @@ pub fn router(archive: Archive) -> Result<Router, timemark_verify::FormatError> 
         .routes(routes!(receipts::tlog_proof))
         .routes(routes!(receipts::checkpoint))
         .routes(routes!(search::by_words))
+        .routes(routes!(hooks::list, hooks::create))
+        .routes(routes!(hooks::show, hooks::change, hooks::remove))
+        .routes(routes!(hooks::rotate))
+        .routes(routes!(hooks::test))
+        .routes(routes!(hooks::deliveries))
+        .routes(routes!(hooks::replay))
+        .routes(routes!(hooks::replay_since))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))
         .routes(routes!(document))

@@ -208,11 +208,11 @@ pub(crate) fn limit(asked: Option<u64>) -> Result<usize, Problem> {
     }
 }
 
-fn cursor(before: u64) -> String {
+pub(crate) fn cursor(before: u64) -> String {
     BASE64URL_NOPAD.encode(&before.to_be_bytes())
 }
 
-fn read_cursor(text: &str) -> Result<u64, Problem> {
+pub(crate) fn read_cursor(text: &str) -> Result<u64, Problem> {
     let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok();
     let before = bytes.and_then(|bytes| Some(u64::from_be_bytes(bytes.try_into().ok()?)));
     before.ok_or_else(|| Problem::bad_request("this cursor was not given out here"))

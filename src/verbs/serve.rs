@@ -8,6 +8,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use timemark_api::service::{Archive, SERVICE_TIME_MAX, router};
+use timemark_hooks::{Hooks, Reach};
 use timemark_ingest::Engine;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -15,6 +16,7 @@ use crate::open;
 use crate::outcome::{Answer, print_line, remark};
 use crate::registering::{STAMP_INTERVAL, stamp};
 use crate::verbs::store;
+use crate::webhooks;
 
 /// Serve the archive: register, verify, search and read the log over HTTP (docs/api.md)
 ///
@@ -33,6 +35,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "MIB", default_value_t = 256, conflicts_with = "public_log",
           value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     upload_max: u64,
+    /// Send webhooks by http as well, and to addresses of private networks and of this machine. Whoever may make a webhook
+    /// can then have this machine ask what only it reaches
+    #[arg(long, conflicts_with = "public_log")]
+    webhooks_to_private: bool,
     /// Write a line of JSON about each request to standard error
     #[arg(long, conflicts_with = "public_log")]
     log: bool,
@@ -65,6 +71,9 @@ impl Serve {
             true => Some(super::tsa::respond(Arc::new(open::authority(archive)?))),
             false => None,
         };
+        let reach = if self.webhooks_to_private { Reach::Private } else { Reach::Public };
+        let hooks =
+            Arc::new(Hooks::open(&archive.join(Hooks::FILE), webhooks::sources(&engine), reach)?);
         let router = router(Archive {
             engine: engine.clone(),
             trust: open::trust_text(archive)?,
@@ -72,6 +81,7 @@ impl Serve {
             uploads_dir: open::uploads_dir(archive)?,
             upload_bytes_max: self.upload_max << 20,
             authority,
+            hooks: hooks.clone(),
         })?;
         engine.works.start_sending();
         let mut printed = Ok(());
@@ -80,7 +90,9 @@ impl Serve {
         let served = thread::scope(|scope| {
             let engine = &engine;
             scope.spawn(move || endorse_now_and_then(engine, &end));
+            scope.spawn(|| hooks.run(&remark));
             let served = timemark_api::serve_within(self.listen, router, SERVICE_TIME_MAX, ready);
+            hooks.stop();
             drop(ended);
             served
         });

@@ -21,6 +21,7 @@ mod safekeeping;
 mod samples;
 mod scanning;
 mod service;
+mod service_hooks;
 mod service_refusals;
 mod storage;
 mod support;

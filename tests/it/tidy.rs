@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 13] = [
+const EDGES: [(&str, &[&str]); 14] = [
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
     ("timemark-certificate", &["timemark-verify"]),
@@ -29,8 +29,9 @@ const EDGES: [(&str, &[&str]); 13] = [
         ],
     ),
     // Works, registry and index it reaches through ingest::Engine alone.
-    ("timemark-api", &["timemark-ingest", "timemark-tlog", "timemark-verify"]),
+    ("timemark-api", &["timemark-hooks", "timemark-ingest", "timemark-tlog", "timemark-verify"]),
     ("timemark-bundle", &["timemark-verify"]),
+    ("timemark-hooks", &[]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
     ("timemark-tsa", &["timemark-verify"]),
@@ -40,6 +41,7 @@ const EDGES: [(&str, &[&str]); 13] = [
             "timemark-api",
             "timemark-bundle",
             "timemark-certificate",
+            "timemark-hooks",
             "timemark-index",
             "timemark-ingest",
             "timemark-neural",
@@ -109,7 +111,7 @@ fn words_stand_only_where_they_belong() {
         ),
         (
             "SystemTime",
-            &["src/report/page.rs", "tsa/src/clock.rs", "tlog/src/clock.rs"],
+            &["hooks/src/clock.rs", "src/report/page.rs", "tsa/src/clock.rs", "tlog/src/clock.rs"],
             "no receipt depends on this machine's clock; who states a time does it by a Clock",
         ),
         (
@@ -122,6 +124,7 @@ fn words_stand_only_where_they_belong() {
                 "tlog/src/witness/",
                 "tsa/",
                 "store/",
+                "hooks/src/store.rs",
                 "index/",
                 "ingest/",
                 "neural/",
@@ -158,6 +161,7 @@ fn documents_name_only_files_that_exist() {
         "docs/api.md",
         "docs/operations.md",
         "docs/performance.md",
+        "docs/webhooks.md",
     ] {
         let text = fs::read_to_string(repository(document)).unwrap();
         let mut named = BTreeSet::new();
@@ -195,6 +199,7 @@ fn sources() -> Vec<PathBuf> {
         "src",
         "api",
         "certificate",
+        "hooks",
         "index",
         "ingest",
         "neural",
