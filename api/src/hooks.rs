@@ -167,7 +167,7 @@ pub(crate) async fn create(
 /// A webhook
 #[utoipa::path(
     get, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "webhook",
-    params(("id" = String, Path, description = "the webhook's id, `wh_…`")),
+    params(("id" = String, Path, pattern = "^wh_[a-z2-7]{24}$", description = "the webhook's id, `wh_…`")),
     responses(
         (status = 200, body = Webhook),
         (status = 404, description = "there is no such webhook", body = ProblemJson, content_type = "application/problem+json"),
@@ -177,7 +177,7 @@ pub(crate) async fn show(
     State(service): State<Shared>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Webhook>, Problem> {
-    let Path(id) = id?;
+    let id = read_id(id?.0)?;
     with(service, move |hooks| Ok(Json(Webhook::of(hooks.endpoint(&id)?, None, hooks)?))).await
 }
 
@@ -186,7 +186,7 @@ pub(crate) async fn show(
 /// What it newly hears of begins now.
 #[utoipa::path(
     patch, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "change_webhook",
-    params(("id" = String, Path, description = "the webhook's id, `wh_…`")),
+    params(("id" = String, Path, pattern = "^wh_[a-z2-7]{24}$", description = "the webhook's id, `wh_…`")),
     request_body(content = ChangedWebhook),
     responses(
         (status = 200, body = Webhook),
@@ -201,7 +201,7 @@ pub(crate) async fn change(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Json<Webhook>, Problem> {
-    let Path(id) = id?;
+    let id = read_id(id?.0)?;
     let changed: ChangedWebhook = json::read(request).await?;
     let change = Change {
         url: changed.url,
@@ -216,7 +216,7 @@ pub(crate) async fn change(
 /// Take a webhook away, with what is kept of its deliveries
 #[utoipa::path(
     delete, path = "/v1/webhooks/{id}", tag = "webhooks", operation_id = "delete_webhook",
-    params(("id" = String, Path, description = "the webhook's id, `wh_…`")),
+    params(("id" = String, Path, pattern = "^wh_[a-z2-7]{24}$", description = "the webhook's id, `wh_…`")),
     responses(
         (status = 204, description = "it is gone"),
         (status = 404, description = "there is no such webhook", body = ProblemJson, content_type = "application/problem+json"),
@@ -226,7 +226,7 @@ pub(crate) async fn remove(
     State(service): State<Shared>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, Problem> {
-    let Path(id) = id?;
+    let id = read_id(id?.0)?;
     with(service, move |hooks| hooks.delete(&id).map(|()| StatusCode::NO_CONTENT)).await
 }
 
@@ -235,7 +235,7 @@ pub(crate) async fn remove(
 /// The answer has it. For 24 hours the one before signs as well, in a second signature.
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/rotate-secret", tag = "webhooks", operation_id = "rotate_webhook_secret",
-    params(("id" = String, Path, description = "the webhook's id, `wh_…`")),
+    params(("id" = String, Path, pattern = "^wh_[a-z2-7]{24}$", description = "the webhook's id, `wh_…`")),
     responses(
         (status = 200, body = Webhook),
         (status = 404, description = "there is no such webhook", body = ProblemJson, content_type = "application/problem+json"),
@@ -245,7 +245,7 @@ pub(crate) async fn rotate(
     State(service): State<Shared>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Webhook>, Problem> {
-    let Path(id) = id?;
+    let id = read_id(id?.0)?;
     with(service, move |hooks| {
         let (endpoint, secret) = hooks.rotate(&id)?;
         Ok(Json(Webhook::of(endpoint, Some(&secret), hooks)?))
@@ -319,7 +319,7 @@ impl DeliveryJson {
 /// An event of the type `webhook.test`, signed, sent and repeated like any other.
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/test", tag = "webhooks", operation_id = "test_webhook",
-    params(("id" = String, Path, description = "the webhook's id, `wh_…`")),
+    params(("id" = String, Path, pattern = "^wh_[a-z2-7]{24}$", description = "the webhook's id, `wh_…`")),
     responses(
         (status = 202, description = "it is sent", body = DeliveryJson),
         (status = 404, description = "there is no such webhook", body = ProblemJson, content_type = "application/problem+json"),
@@ -330,7 +330,7 @@ pub(crate) async fn test(
     State(service): State<Shared>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let Path(id) = id?;
+    let id = read_id(id?.0)?;
     with(service, move |hooks| Ok(accepted(hooks.test(&id)?))).await
 }
 
@@ -364,7 +364,7 @@ pub(crate) struct DeliveriesPage {
 /// A page may have fewer than were asked for, and still be followed by another.
 #[utoipa::path(
     get, path = "/v1/webhooks/{id}/deliveries", tag = "webhooks", operation_id = "webhook_deliveries",
-    params(("id" = String, Path, description = "the webhook's id, `wh_…`"), DeliveriesPart),
+    params(("id" = String, Path, pattern = "^wh_[a-z2-7]{24}$", description = "the webhook's id, `wh_…`"), DeliveriesPart),
     responses(
         (status = 200, body = DeliveriesPage),
         (status = 404, description = "there is no such webhook", body = ProblemJson, content_type = "application/problem+json"),
@@ -375,7 +375,7 @@ pub(crate) async fn deliveries(
     id: Result<Path<String>, PathRejection>,
     part: Result<Query<DeliveriesPart>, QueryRejection>,
 ) -> Result<Json<DeliveriesPage>, Problem> {
-    let (Path(id), Query(part)) = (id?, part?);
+    let (id, Query(part)) = (read_id(id?.0)?, part?);
     let limit = limit(part.limit)?;
     let before = part.cursor.as_deref().map_or(Ok(u64::MAX), read_cursor)?;
     with(service, move |hooks| {
@@ -393,7 +393,7 @@ pub(crate) async fn deliveries(
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/deliveries/{delivery}/replay", tag = "webhooks", operation_id = "replay_delivery",
     params(
-        ("id" = String, Path, description = "the webhook's id, `wh_…`"),
+        ("id" = String, Path, pattern = "^wh_[a-z2-7]{24}$", description = "the webhook's id, `wh_…`"),
         ("delivery" = u64, Path, description = "the number of the delivery"),
     ),
     responses(
@@ -406,6 +406,7 @@ pub(crate) async fn replay(
     ids: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path((id, delivery)) = ids?;
+    let id = read_id(id)?;
     let number = delivery.parse::<u64>().ok().filter(|number| number.to_string() == delivery);
     let number =
         number.ok_or_else(|| Problem::new(Kind::BadId, "a delivery's id is a decimal number"))?;
@@ -436,7 +437,7 @@ pub(crate) struct Replayed {
 /// As far as it is kept: the last 10,000 deliveries of the last 30 days.
 #[utoipa::path(
     post, path = "/v1/webhooks/{id}/replay", tag = "webhooks", operation_id = "replay_since",
-    params(("id" = String, Path, description = "the webhook's id, `wh_…`")),
+    params(("id" = String, Path, pattern = "^wh_[a-z2-7]{24}$", description = "the webhook's id, `wh_…`")),
     request_body(content = ReplaySince),
     responses(
         (status = 202, body = Replayed),
@@ -450,7 +451,7 @@ pub(crate) async fn replay_since(
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let Path(id) = id?;
+    let id = read_id(id?.0)?;
     let wanted: ReplaySince = json::read(request).await?;
     let since = seconds(&wanted.since)
         .ok_or_else(|| Problem::bad_request("since is a time of RFC 3339, after 1970"))?;
@@ -463,6 +464,15 @@ pub(crate) async fn replay_since(
 
 fn accepted(delivery: Delivery) -> Response {
     (StatusCode::ACCEPTED, Json(DeliveryJson::of(delivery))).into_response()
+}
+
+/// The id of a webhook, as one may have been given out.
+fn read_id(id: String) -> Result<String, Problem> {
+    let is_one = id.strip_prefix("wh_").is_some_and(|rest| {
+        rest.len() == 24 && rest.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
+    });
+    let wrong = || Problem::new(Kind::BadId, "a webhook's id begins with wh_");
+    is_one.then_some(id).ok_or_else(wrong)
 }
 
 fn read_events(names: &[String]) -> Result<BTreeSet<EventKind>, Problem> {

@@ -432,11 +432,12 @@ fn bad_requests_about_webhooks_are_told_so() {
     assert_eq!(ask(url, "POST", "/v1/webhooks", &[], b"{}").status, 415);
     assert_eq!(ask(url, "POST", "/v1/webhooks", &[JSON], &[b' '; 70_000]).status, 413);
     for (method, below, status) in [
-        ("GET", "/v1/webhooks/wh_nobody", 404),
-        ("DELETE", "/v1/webhooks/wh_nobody", 404),
-        ("POST", "/v1/webhooks/wh_nobody/test", 404),
-        ("POST", "/v1/webhooks/wh_nobody/rotate-secret", 404),
-        ("GET", "/v1/webhooks/wh_nobody/deliveries", 404),
+        ("GET", "/v1/webhooks/wh_aaaaaaaaaaaaaaaaaaaaaaaa", 404),
+        ("DELETE", "/v1/webhooks/wh_aaaaaaaaaaaaaaaaaaaaaaaa", 404),
+        ("POST", "/v1/webhooks/wh_aaaaaaaaaaaaaaaaaaaaaaaa/test", 404),
+        ("POST", "/v1/webhooks/wh_aaaaaaaaaaaaaaaaaaaaaaaa/rotate-secret", 404),
+        ("GET", "/v1/webhooks/wh_aaaaaaaaaaaaaaaaaaaaaaaa/deliveries", 404),
+        ("GET", "/v1/webhooks/wh_nobody", 400),
         ("PUT", "/v1/webhooks", 405),
     ] {
         assert_eq!(ask(url, method, below, &[], b"").status, status, "{method} {below}");
