@@ -410,7 +410,7 @@ fn the_document_names_every_route_and_every_route_answers() {
             asked.insert(format!("{method} {path}"));
         }
     }
-    assert_eq!(asked.len(), 17, "{asked:?}");
+    assert_eq!(asked.len(), 27, "{asked:?}");
     assert_references_hold(&document, &document);
     // No route comes into the service but by `routes!`, which takes it together with what describes it.
     for file in std::fs::read_dir(repository("api/src")).unwrap() {
