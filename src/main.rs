@@ -17,6 +17,7 @@ mod registering;
 mod report;
 mod storage;
 mod verbs;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

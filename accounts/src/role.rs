@@ -48,6 +48,8 @@ pub enum Scope {
     Review,
     /// Verifying receipts.
     Verify,
+    /// Who else is told of what happened.
+    Webhooks,
     /// Watching the service.
     Operate,
     /// One's own keys and sessions.
@@ -126,12 +128,13 @@ impl FromStr for Role {
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Scope; 9] = [
+    pub const ALL: [Scope; 10] = [
         Scope::Register,
         Scope::Read,
         Scope::Search,
         Scope::Review,
         Scope::Verify,
+        Scope::Webhooks,
         Scope::Operate,
         Scope::Keys,
         Scope::Audit,
@@ -146,6 +149,7 @@ impl Scope {
             Scope::Search => "search",
             Scope::Review => "review",
             Scope::Verify => "verify",
+            Scope::Webhooks => "webhooks",
             Scope::Operate => "operate",
             Scope::Keys => "keys",
             Scope::Audit => "audit",
@@ -222,6 +226,16 @@ pub const PERMISSIONS: &[Permission] = &[
     row("v1_checkpoint",      Scope::Verify,   [A, A, A, A, A, A]),
     row("v1_tile",            Scope::Verify,   [A, A, A, A, A, A]),
     row("stamp",              Scope::Verify,   [A, A, A, A, A, A]),
+    row("list_webhooks",     Scope::Webhooks, [D, D, D, D, A, A]),
+    row("create_webhook",    Scope::Webhooks, [D, D, D, D, D, A]),
+    row("webhook",           Scope::Webhooks, [D, D, D, D, A, A]),
+    row("change_webhook",    Scope::Webhooks, [D, D, D, D, D, A]),
+    row("delete_webhook",    Scope::Webhooks, [D, D, D, D, D, A]),
+    row("rotate_webhook_secret", Scope::Webhooks, [D, D, D, D, D, A]),
+    row("test_webhook",      Scope::Webhooks, [D, D, D, D, D, A]),
+    row("webhook_deliveries", Scope::Webhooks, [D, D, D, D, A, A]),
+    row("replay_delivery",   Scope::Webhooks, [D, D, D, D, D, A]),
+    row("replay_since",      Scope::Webhooks, [D, D, D, D, D, A]),
     row("healthz",            Scope::Operate,  [A, A, A, A, A, A]),
     row("readyz",             Scope::Operate,  [A, A, A, A, A, A]),
     row("openapi",            Scope::Operate,  [A, A, A, A, A, A]),

@@ -11,6 +11,7 @@ mod digests;
 mod domains;
 mod events;
 mod guard;
+mod hooks;
 mod idempotency;
 mod json;
 mod matches;

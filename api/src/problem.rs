@@ -16,6 +16,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use timemark_accounts::AccountsError;
+use timemark_hooks::HookError;
 use timemark_ingest::{RegisterError, ScanError};
 use timemark_review::ReviewError;
 use timemark_tlog::LogError;
@@ -46,6 +47,8 @@ pub(crate) enum Kind {
     NotAWork,
     TextTooLong,
     KeyReused,
+    UrlRefused,
+    TooManyWebhooks,
     ProofNotReady,
     MustCompare,
     TooManyRequests,
@@ -84,7 +87,7 @@ pub(crate) struct ProblemJson {
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 30] = [
         Kind::BadRequest,
         Kind::BadId,
         Kind::Unauthorized,
@@ -107,6 +110,8 @@ impl Kind {
         Kind::NotAWork,
         Kind::TextTooLong,
         Kind::KeyReused,
+        Kind::UrlRefused,
+        Kind::TooManyWebhooks,
         Kind::ProofNotReady,
         Kind::MustCompare,
         Kind::TooManyRequests,
@@ -163,6 +168,12 @@ impl Kind {
                 "idempotency-key-reused",
                 "The idempotency key stands for another request",
             ),
+            Kind::UrlRefused => {
+                (S::UNPROCESSABLE_ENTITY, "url-refused", "Nothing is sent to this URL")
+            }
+            Kind::TooManyWebhooks => {
+                (S::UNPROCESSABLE_ENTITY, "too-many-webhooks", "There are as many as there may be")
+            }
             Kind::ProofNotReady => (S::TOO_EARLY, "proof-not-ready", "The proof is yet to come"),
             Kind::MustCompare => {
                 (S::PRECONDITION_REQUIRED, "if-match-required", "If-Match is missing")
@@ -420,6 +431,24 @@ impl From<ReviewError> for Problem {
             ReviewError::Io { .. } | ReviewError::Unreadable { .. } => {
                 return Problem::internal(error);
             }
+        };
+        Problem::new(kind, error.to_string())
+    }
+}
+
+impl From<HookError> for Problem {
+    fn from(error: HookError) -> Problem {
+        let kind = match &error {
+            HookError::NoEndpoint | HookError::NoDelivery => Kind::NotFound,
+            HookError::Url(_) => Kind::UrlRefused,
+            HookError::Wish(_) => Kind::BadRequest,
+            HookError::TooMany(_) => Kind::TooManyWebhooks,
+            HookError::Busy(_) => Kind::TooManyRequests,
+            error if is_full(error) => return full(),
+            HookError::Source(_)
+            | HookError::NoRandomness
+            | HookError::Unreadable { .. }
+            | HookError::Io { .. } => return Problem::internal(error),
         };
         Problem::new(kind, error.to_string())
     }

@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use timemark_accounts::Accounts;
+use timemark_hooks::Hooks;
 use timemark_ingest::{Engine, Registration, Status};
 use timemark_review::Review;
 use timemark_verify::{Policy, Receipt, Trust, TrustTold};
@@ -34,8 +35,8 @@ use crate::serve::REQUEST_TIME_MAX;
 use crate::told::Registered;
 use crate::upload::{Fields, Form};
 use crate::{
-    Problem, collections, digests, domains, events, matches, openapi, pages, preview, receipts,
-    scans, search, tiles, tsa, verify, works,
+    Problem, collections, digests, domains, events, hooks, matches, openapi, pages, preview,
+    receipts, scans, search, tiles, tsa, verify, works,
 };
 
 /// How long a request with a file may take, from its head to the answer.
@@ -63,6 +64,8 @@ pub struct Archive {
     pub upload_bytes_max: u64,
     /// Its time-stamp authority, if it has one.
     pub authority: Option<tsa::Respond>,
+    /// Whom it tells of what happened. Whoever serves it sees to [`Hooks::run`] and [`Hooks::stop`].
+    pub hooks: Arc<Hooks>,
     /// Its scans and what they found. Whoever serves it sees to [`Review::run_jobs`] and [`Review::stop`].
     pub review: Arc<Review>,
     /// Who may use it; where there is no account, everybody may who reaches it.
@@ -96,6 +99,7 @@ pub(crate) type Shared = Arc<Service>;
 /// What requests share.
 pub(crate) struct Service {
     pub engine: Arc<Engine>,
+    pub hooks: Arc<Hooks>,
     pub policy: Policy,
     /// The text of the policy.
     pub policy_text: String,
@@ -140,6 +144,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         certify: archive.certify,
         verifier: archive.verifier.and_then(pages::Verifier::of),
         engine: archive.engine,
+        hooks: archive.hooks,
         uploads_dir: archive.uploads_dir,
         upload_bytes_max: archive.upload_bytes_max,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
@@ -187,6 +192,13 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         .routes(routes!(matches::overlay))
         .routes(routes!(domains::list, domains::allow))
         .routes(routes!(domains::disallow))
+        .routes(routes!(hooks::list, hooks::create))
+        .routes(routes!(hooks::show, hooks::change, hooks::remove))
+        .routes(routes!(hooks::rotate))
+        .routes(routes!(hooks::test))
+        .routes(routes!(hooks::deliveries))
+        .routes(routes!(hooks::replay))
+        .routes(routes!(hooks::replay_since))
         .routes(routes!(operation::readyz))
         .routes(routes!(operation::metrics))
         .routes(routes!(document))

@@ -11,6 +11,7 @@ use timemark_accounts::Accounts;
 use timemark_api::service::{Archive, Certify, NoCertificate, SERVICE_TIME_MAX, router};
 use timemark_api::{Reach, Tls};
 use timemark_certificate::CertificateError;
+use timemark_hooks::{Hooks, Reach as HooksReach};
 use timemark_ingest::Engine;
 use timemark_review::{Review, Roots};
 use tracing_subscriber::filter::LevelFilter;
@@ -19,6 +20,7 @@ use crate::open;
 use crate::outcome::{Answer, error_words, print_line, remark};
 use crate::registering::{STAMP_INTERVAL, stamp};
 use crate::verbs::{bundle, certificate, store};
+use crate::webhooks;
 
 /// Serve the archive: register, verify, search and read the log over HTTP (docs/api.md)
 ///
@@ -56,6 +58,10 @@ pub(crate) struct Serve {
     /// A folder whose files may be scanned on request; may be said several times
     #[arg(long, value_name = "DIR", conflicts_with = "public_log")]
     scan_root: Vec<PathBuf>,
+    /// Send webhooks by http as well, and to addresses of private networks and of this machine. Whoever may make a webhook
+    /// can then have this machine ask what only it reaches
+    #[arg(long, conflicts_with = "public_log")]
+    webhooks_to_private: bool,
     /// Write a line of JSON about each request to standard error
     #[arg(long, conflicts_with = "public_log")]
     log: bool,
@@ -100,6 +106,9 @@ impl Serve {
         let trust = open::trust_text(archive)?;
         let roots = Roots::of(&self.scan_root).context("--scan-root")?;
         let review = Arc::new(Review::open(&open::review_dir(archive), roots)?);
+        let reach = if self.webhooks_to_private { HooksReach::Private } else { HooksReach::Public };
+        let hooks =
+            Arc::new(Hooks::open(&archive.join(Hooks::FILE), webhooks::sources(&engine), reach)?);
         let router = router(Archive {
             engine: engine.clone(),
             certify: certify(engine.clone(), trust.clone().into_bytes()),
@@ -113,6 +122,7 @@ impl Serve {
             setup: setup.clone(),
             reach: Reach { public_host: self.public_host.clone(), tls: tls.is_some() },
             review: review.clone(),
+            hooks: hooks.clone(),
         })
         .map_err(|error| anyhow!(error))?;
         engine.works.start_sending();
@@ -133,10 +143,12 @@ impl Serve {
             let (engine, review) = (&engine, &review);
             scope.spawn(move || endorse_now_and_then(engine, &end));
             scope.spawn(move || review.run_jobs(engine, &remark));
+            scope.spawn(|| hooks.run(&remark));
             let stopping = || review.stop();
             let (most, listen) = (SERVICE_TIME_MAX, self.listen);
             let served = timemark_api::serve_within(listen, router, most, tls, ready, stopping);
             review.stop(); // it may never have begun
+            hooks.stop();
             drop(ended);
             served
         });

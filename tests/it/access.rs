@@ -110,6 +110,14 @@ fn request(world: &World, operation: &str, role: &str, bearer: &str) -> Answer {
         let path = format!("/v1/receipts/{}", world.index);
         ask(url, "GET", &path, &[("Authorization", &world.stranger.bearer)], b"").body
     };
+    let as_boss = |method: &str, path: &str, body: Value| {
+        self::send(url, &world.as_role("administrator").bearer, method, path, &body)
+    };
+    let new_webhook = || json!({"url": "https://hooks.example/", "events": ["work.registered"]});
+    let webhook = || {
+        let made = as_boss("POST", "/v1/webhooks", new_webhook()).expect(201);
+        format!("/v1/webhooks/{}", made["id"].as_str().unwrap())
+    };
     match operation {
         "register" => upload("/v1/works", &[("file", "a", format!("by {role}").as_bytes())]),
         "list_works" => get("/v1/works"),
@@ -153,6 +161,23 @@ fn request(world: &World, operation: &str, role: &str, bearer: &str) -> Answer {
         "change_account" => {
             let path = format!("/v1/accounts/{}", world.stranger.id);
             send("PATCH", &path, json!({"disabled": false}))
+        }
+        "list_webhooks" => get("/v1/webhooks"),
+        "create_webhook" => send("POST", "/v1/webhooks", new_webhook()),
+        "webhook" => get(&webhook()),
+        "change_webhook" => send("PATCH", &webhook(), json!({"enabled": false})),
+        "delete_webhook" => send("DELETE", &webhook(), Value::Null),
+        "rotate_webhook_secret" => send("POST", &(webhook() + "/rotate-secret"), Value::Null),
+        "test_webhook" => send("POST", &(webhook() + "/test"), Value::Null),
+        "webhook_deliveries" => get(&(webhook() + "/deliveries")),
+        "replay_delivery" => {
+            let webhook = webhook();
+            let tested = as_boss("POST", &format!("{webhook}/test"), Value::Null).expect(202);
+            send("POST", &format!("{webhook}/deliveries/{}/replay", tested["id"]), Value::Null)
+        }
+        "replay_since" => {
+            let since = json!({"since": "2026-01-01T00:00:00Z"});
+            send("POST", &(webhook() + "/replay"), since)
         }
         other => panic!("a new operation: tell how {other} is asked, and what becomes of it"),
     }

@@ -565,7 +565,7 @@ fn the_document_names_every_route_and_every_route_answers() {
             asked.insert(format!("{method} {path}"));
         }
     }
-    assert!(asked.len() >= 54, "{asked:?}");
+    assert!(asked.len() >= 64, "{asked:?}");
     assert_references_hold(&document, &document);
     // No route comes into the service but by `routes!`, which takes it together with what describes it. But for pages, of
     // which programs need not know: they come in at one place, have no address below /v1, and docs/pages.md lists them.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 15] = [
+const EDGES: [(&str, &[&str]); 16] = [
     ("timemark-accounts", &[]),
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
@@ -35,6 +35,7 @@ const EDGES: [(&str, &[&str]); 15] = [
         "timemark-api",
         &[
             "timemark-accounts",
+            "timemark-hooks",
             "timemark-ingest",
             "timemark-review",
             "timemark-tlog",
@@ -42,6 +43,7 @@ const EDGES: [(&str, &[&str]); 15] = [
         ],
     ),
     ("timemark-bundle", &["timemark-verify"]),
+    ("timemark-hooks", &[]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
     ("timemark-tsa", &["timemark-verify"]),
@@ -52,6 +54,7 @@ const EDGES: [(&str, &[&str]); 15] = [
             "timemark-api",
             "timemark-bundle",
             "timemark-certificate",
+            "timemark-hooks",
             "timemark-index",
             "timemark-ingest",
             "timemark-neural",
@@ -122,7 +125,13 @@ fn words_stand_only_where_they_belong() {
         ),
         (
             "SystemTime",
-            &["src/report/page.rs", "review/src/clock.rs", "tsa/src/clock.rs", "tlog/src/clock.rs"],
+            &[
+                "hooks/src/clock.rs",
+                "review/src/clock.rs",
+                "src/report/page.rs",
+                "tlog/src/clock.rs",
+                "tsa/src/clock.rs",
+            ],
             "no receipt depends on this machine's clock; who states a time does it by a Clock",
         ),
         (
@@ -136,6 +145,7 @@ fn words_stand_only_where_they_belong() {
                 "tlog/src/witness/",
                 "tsa/",
                 "store/",
+                "hooks/src/store.rs",
                 "index/",
                 "ingest/",
                 "neural/",
@@ -174,6 +184,7 @@ fn documents_name_only_files_that_exist() {
         "docs/operations.md",
         "docs/pages.md",
         "docs/performance.md",
+        "docs/webhooks.md",
     ] {
         let text = fs::read_to_string(repository(document)).unwrap();
         let mut named = BTreeSet::new();
@@ -212,6 +223,7 @@ fn sources() -> Vec<PathBuf> {
         "accounts",
         "api",
         "certificate",
+        "hooks",
         "index",
         "ingest",
         "neural",

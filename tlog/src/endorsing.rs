@@ -142,6 +142,11 @@ impl Log {
         self.endorsing.as_ref().is_some_and(|endorsing| endorsing.cosigners.is_some())
     }
 
+    /// Whether an authority has stamped a checkpoint whose tree holds the entry.
+    pub fn is_stamped(&self, index: u64) -> bool {
+        self.endorsements.first_stamped(index).is_some()
+    }
+
     /// Whether the log asks any time-stamp authority.
     pub fn has_authorities(&self) -> bool {
         self.endorsing.as_ref().is_some_and(|endorsing| !endorsing.authorities.is_empty())
