@@ -1,6 +1,7 @@
-//! What webhooks tell of an archive: read from its log, which holds it whatever becomes of who is told.
+//! What webhooks tell of an archive: read from its log and from what its scans left, which hold it whatever becomes of who
+//! is told.
 //!
-//! The data says which entry it is, and nothing that somebody claimed: a claim may be erased, and a delivery that was sent
+//! The data says which entry or match it is, and nothing that somebody claimed: a claim may be erased, and a delivery that was sent
 //! and kept must not be one more place to look for it.
 
 use std::error::Error;
@@ -9,13 +10,20 @@ use std::sync::Arc;
 use serde_json::json;
 use timemark_hooks::{Event, EventKind, Happened, Source, event_id};
 use timemark_ingest::Engine;
+use timemark_review::Review;
 use timemark_verify::Leaf;
 
 type Boxed = Box<dyn Error + Send + Sync>;
 
 /// Everything that can be heard of.
-pub(crate) fn sources(engine: &Arc<Engine>) -> Vec<Box<dyn Source>> {
-    vec![Box::new(Registered(engine.clone())), Box::new(Finalised(engine.clone()))]
+pub(crate) fn sources(engine: &Arc<Engine>, review: &Arc<Review>) -> Vec<Box<dyn Source>> {
+    let (origin, of) = (engine.log.verifier().name().to_owned(), review.clone());
+    vec![
+        Box::new(Registered(engine.clone())),
+        Box::new(Finalised(engine.clone())),
+        Box::new(Found { origin: origin.clone(), review: of.clone() }),
+        Box::new(Decided { origin, review: of }),
+    ]
 }
 
 /// `work.registered`: the works of the log, whose place is the number of an entry.
@@ -74,6 +82,79 @@ impl Source for Finalised {
     }
 }
 
+/// `match.found`: what scans found, whose place is the number of the match.
+struct Found {
+    origin: String,
+    review: Arc<Review>,
+}
+
+impl Source for Found {
+    fn name(&self) -> &'static str {
+        "found"
+    }
+
+    fn kind(&self) -> EventKind {
+        EventKind::MatchFound
+    }
+
+    fn end(&self) -> Result<u64, Boxed> {
+        Ok(self.review.last_found()? + 1)
+    }
+
+    fn since(&self, cursor: u64) -> Result<Happened, Boxed> {
+        let mut happened = Happened { events: Vec::new(), next: cursor };
+        for (place, found) in self.review.found_from(cursor, READ_AT_ONCE)? {
+            let id = event_id(&self.origin, self.kind(), found.id.text());
+            let data = json!({
+                "match": format!("/v1/matches/{}", found.id.text()),
+                "scan": format!("/v1/scans/{}", found.scan),
+                "work": found.finding.work,
+                "index": found.finding.index,
+                "suspect": found.suspect,
+            });
+            happened.events.push(Event { id, kind: self.kind(), data });
+            happened.next = place + 1;
+        }
+        Ok(happened)
+    }
+}
+
+/// `match.verdict`: what people decided and took back, in the order in which they did.
+struct Decided {
+    origin: String,
+    review: Arc<Review>,
+}
+
+impl Source for Decided {
+    fn name(&self) -> &'static str {
+        "decided"
+    }
+
+    fn kind(&self) -> EventKind {
+        EventKind::MatchVerdict
+    }
+
+    fn end(&self) -> Result<u64, Boxed> {
+        Ok(self.review.last_decided()? + 1)
+    }
+
+    fn since(&self, cursor: u64) -> Result<Happened, Boxed> {
+        let mut happened = Happened { events: Vec::new(), next: cursor };
+        for (place, id, decided) in self.review.decided_from(cursor, READ_AT_ONCE)? {
+            let data = json!({
+                "match": format!("/v1/matches/{}", id.text()),
+                "act": decided.act,
+                "verdict": decided.decision.verdict.name(),
+                "entry": decided.decision.entry,
+            });
+            let id = event_id(&self.origin, self.kind(), &place.to_string());
+            happened.events.push(Event { id, kind: self.kind(), data });
+            happened.next = place + 1;
+        }
+        Ok(happened)
+    }
+}
+
 /// Who vouches for an entry beside the log; `None` where somebody is yet to. A log that asks nobody is its own voucher.
 fn vouched_for(engine: &Engine, index: u64) -> Option<&'static str> {
     match engine.log.has_quorum(index) {
@@ -110,3 +191,6 @@ fn works(engine: &Engine, kind: EventKind, cursor: u64, end: u64) -> Result<Happ
     }
     Ok(Happened { events, next })
 }
+
+/// Matches and verdicts that are read at once.
+const READ_AT_ONCE: usize = 256;

@@ -18,17 +18,34 @@ pub enum EventKind {
     /// Others vouch for a registration, as far as the archive asks others.
     #[serde(rename = "receipt.finalised")]
     ReceiptFinalised,
+    /// A scan found a copy.
+    #[serde(rename = "match.found")]
+    MatchFound,
+    /// Somebody decided what a match is, or took that back.
+    #[serde(rename = "match.verdict")]
+    MatchVerdict,
     /// Somebody wanted to see whether deliveries arrive. Nobody subscribes to it.
     #[serde(rename = "webhook.test")]
     Test,
 }
 
 impl EventKind {
+    /// All of them.
+    pub const ALL: [EventKind; 5] = [
+        EventKind::WorkRegistered,
+        EventKind::ReceiptFinalised,
+        EventKind::MatchFound,
+        EventKind::MatchVerdict,
+        EventKind::Test,
+    ];
+
     /// Its name, as receivers see it.
     pub fn name(self) -> &'static str {
         match self {
             EventKind::WorkRegistered => "work.registered",
             EventKind::ReceiptFinalised => "receipt.finalised",
+            EventKind::MatchFound => "match.found",
+            EventKind::MatchVerdict => "match.verdict",
             EventKind::Test => "webhook.test",
         }
     }
@@ -44,8 +61,7 @@ impl FromStr for EventKind {
     type Err = ();
 
     fn from_str(name: &str) -> Result<EventKind, ()> {
-        let all = [EventKind::WorkRegistered, EventKind::ReceiptFinalised, EventKind::Test];
-        all.into_iter().find(|kind| kind.name() == name).ok_or(())
+        EventKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or(())
     }
 }
 
@@ -111,10 +127,10 @@ mod tests {
 
     #[test]
     fn a_kind_is_written_by_its_name() {
-        for kind in [EventKind::WorkRegistered, EventKind::ReceiptFinalised, EventKind::Test] {
+        for kind in EventKind::ALL {
             assert_eq!(kind.name().parse(), Ok(kind));
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
-        assert!("match.found".parse::<EventKind>().is_err());
+        assert!("match.lost".parse::<EventKind>().is_err());
     }
 }

@@ -10,6 +10,7 @@ mod domains;
 pub mod drawing;
 mod earlier;
 mod error;
+mod feed;
 mod found;
 mod job;
 mod matches;

@@ -35,6 +35,8 @@ pub(crate) const SIGHTINGS: TableDefinition<(&str, u64), &[u8]> = TableDefinitio
 pub(crate) const PICTURES: TableDefinition<&str, &[u8]> = TableDefinition::new("pictures");
 /// What was decided of a match, and undone.
 pub(crate) const HISTORY: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("history");
+/// Place among all that was decided and taken back → match, and place in its history.
+pub(crate) const VERDICTS: TableDefinition<u64, (&str, u64)> = TableDefinition::new("verdicts");
 /// Domains whose suspects nobody has to look at.
 pub(crate) const DOMAINS: TableDefinition<&str, &[u8]> = TableDefinition::new("domains");
 /// Hosts from which the suspect of a match came, the last label first.
@@ -135,6 +137,7 @@ fn prepare(database: &Database) -> Result<(), Failure> {
             tx.open_table(SIGHTINGS)?;
             tx.open_table(PICTURES)?;
             tx.open_table(HISTORY)?;
+            tx.open_table(VERDICTS)?;
             tx.open_table(DOMAINS)?;
             tx.open_table(HOSTS)?;
             Ok(tx.commit()?)

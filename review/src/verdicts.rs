@@ -8,7 +8,7 @@ use crate::clock;
 use crate::error::ReviewError;
 use crate::matches::{self, Decision, Match, MatchId, Tables, Verdict};
 use crate::review::Review;
-use crate::store::{Failure, HISTORY, parse, to_bytes};
+use crate::store::{Failure, HISTORY, VERDICTS, parse, to_bytes};
 
 /// Something that happened to a match.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -105,6 +105,9 @@ impl Review {
             let last = history.range((id.text(), 0)..=(id.text(), u64::MAX))?.next_back();
             let place = last.transpose()?.map_or(1, |(key, _)| key.value().1 + 1);
             history.insert((id.text(), place), &to_bytes(&happened)?[..])?;
+            let mut verdicts = tx.open_table(VERDICTS)?;
+            let number = verdicts.last()?.map_or(1, |last| last.0.value() + 1);
+            verdicts.insert(number, (id.text(), place))?;
             tables.put(&found, Some(before))?;
             Ok(found)
         })?;

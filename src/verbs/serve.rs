@@ -107,8 +107,11 @@ impl Serve {
         let roots = Roots::of(&self.scan_root).context("--scan-root")?;
         let review = Arc::new(Review::open(&open::review_dir(archive), roots)?);
         let reach = if self.webhooks_to_private { HooksReach::Private } else { HooksReach::Public };
-        let hooks =
-            Arc::new(Hooks::open(&archive.join(Hooks::FILE), webhooks::sources(&engine), reach)?);
+        let hooks = Arc::new(Hooks::open(
+            &archive.join(Hooks::FILE),
+            webhooks::sources(&engine, &review),
+            reach,
+        )?);
         let router = router(Archive {
             engine: engine.clone(),
             certify: certify(engine.clone(), trust.clone().into_bytes()),

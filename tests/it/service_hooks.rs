@@ -14,7 +14,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::service::{Answer, ask, get, register, serving};
+use crate::service::{Answer, FORM, ask, form, get, register, sample, serving};
 use crate::support::{Desk, Server, expect};
 
 /// A request that a receiver got.
@@ -169,6 +169,48 @@ fn newest(url: &str, path: &str, state: &str) -> Value {
         assert!(Instant::now() < end, "{page}");
         thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn matches_and_verdicts_are_told_in_their_order() {
+    let (_desk, server) = serving(&[PRIVATE]);
+    let url = &server.url;
+    let taker = Taker::start(&[200]);
+    let events = ["match.found", "match.verdict"];
+    let (_, secret) = hook(url, &taker.url(), &events);
+    let picture = sample("works/harbour-at-dusk.jpg");
+    let registered = register(url, "a.jpg", &picture, &[]).expect(201);
+    let scan = form(&[("file", "suspect.jpg", &picture)], &[]);
+    let scan = ask(url, "POST", "/v1/scans", &[FORM], &scan).expect(202);
+
+    let found = taker.next();
+    assert!(found.is_signed_by(&secret));
+    let told = found.json();
+    assert_eq!(told["type"], "match.found");
+    assert_eq!(told["data"]["work"], registered["work"]);
+    assert_eq!(told["data"]["suspect"], registered["work"], "the same bytes");
+    assert_eq!(told["data"]["scan"], format!("/v1/scans/{}", scan["id"]));
+    let path = told["data"]["match"].as_str().unwrap();
+    let seen = get(url, path);
+    let tag = seen.headers["etag"].clone();
+    let verdict = format!("{path}/verdict");
+    let body = br#"{"verdict":"licensed"}"#;
+    let decided = ask(url, "POST", &verdict, &[JSON, ("If-Match", &tag)], body);
+    decided.expect(200);
+    let told = taker.next().json();
+    let data = &told["data"];
+    assert_eq!((&told["type"], &data["act"]), (&json!("match.verdict"), &json!("verdict")));
+    assert_eq!((&data["match"], &data["verdict"]), (&json!(path), &json!("licensed")));
+    let entry = data["entry"].as_u64().unwrap();
+    let tag = &decided.headers["etag"];
+    ask(url, "DELETE", &verdict, &[("If-Match", tag)], b"").expect(200);
+    let told = taker.next().json();
+    assert_eq!(
+        (&told["data"]["act"], &told["data"]["verdict"]),
+        (&json!("undo"), &json!("licensed"))
+    );
+    assert!(told["data"]["entry"].as_u64().unwrap() > entry);
+    taker.hears_nothing();
 }
 
 fn again(desk: &Desk, more: &[&str]) -> Server {
@@ -417,7 +459,7 @@ fn bad_requests_about_webhooks_are_told_so() {
     let good = json!({"url": "https://hooks.example/", "events": ["work.registered"]});
     for (name, value) in [
         ("events", json!([])),
-        ("events", json!(["match.found"])),
+        ("events", json!(["match.lost"])),
         ("events", json!(["webhook.test"])),
         ("events", json!("work.registered")),
         ("url", json!(1)),
