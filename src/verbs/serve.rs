@@ -1,12 +1,14 @@
 //! `timemark serve`: the whole archive over HTTP on this machine, or the public files of its log for everybody.
 
-use std::net::SocketAddr;
+mod settings;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use timemark_accounts::Accounts;
 use timemark_api::service::{Archive, Certify, NoCertificate, SERVICE_TIME_MAX, router};
 use timemark_api::{Reach, Tls};
@@ -27,19 +29,23 @@ use crate::webhooks;
 /// Until there are accounts, whoever reaches it may do everything: it listens on this machine only, answers no page of
 /// another site, and prints a link by which the first administrator is made. With accounts it may listen elsewhere, by TLS.
 /// It has the archive to itself while it runs.
-#[derive(clap::Args)]
+#[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
-    /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8750")]
-    listen: SocketAddr,
+    /// A file with these options, by their names, in TOML; what is said here counts [default: serve.toml in the archive, if
+    /// it is there]
+    #[arg(long, value_name = "FILE", conflicts_with = "public_log")]
+    config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:8750]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Serve only what is public, wherever it listens: the log's tiles and checkpoint, and `POST /tsa` where the archive
     /// has an authority. Others may register meanwhile
     #[arg(long)]
     public_log: bool,
-    /// Longest body of a request in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256, conflicts_with = "public_log",
-          value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
-    upload_max: u64,
+    /// Longest body of a request in MiB [default: 256]
+    #[arg(long, value_name = "MIB", conflicts_with = "public_log",
+          value_parser = clap::value_parser!(u64).range(1..=Serve::UPLOAD_MIB_MAX))]
+    upload_max: Option<u64>,
     /// The verifier's page, which scripts/page.sh builds [default: verify.html beside this program, if it is there]
     #[arg(long, value_name = "FILE", conflicts_with = "public_log")]
     page: Option<PathBuf>,
@@ -47,13 +53,13 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "NAME", conflicts_with = "public_log")]
     public_host: Option<String>,
     /// The certificates for TLS as PEM, the server's own first
-    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "public_log")]
+    #[arg(long, value_name = "FILE", conflicts_with = "public_log")]
     tls_cert: Option<PathBuf>,
     /// The private key of the first certificate as PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, value_name = "FILE", conflicts_with = "public_log")]
     tls_key: Option<PathBuf>,
     /// A reverse proxy in front of it speaks TLS, and passes on the Host that it was asked for
-    #[arg(long, requires = "public_host", conflicts_with_all = ["public_log", "tls_cert"])]
+    #[arg(long, conflicts_with = "public_log")]
     behind_proxy: bool,
     /// A folder whose files may be scanned on request; may be said several times
     #[arg(long, value_name = "DIR", conflicts_with = "public_log")]
@@ -68,17 +74,21 @@ pub(crate) struct Serve {
 }
 
 impl Serve {
-    pub fn run(&self, archive: &Path) -> Result<Answer> {
+    pub fn run(self, archive: &Path) -> Result<Answer> {
         if self.public_log {
             let mut router = timemark_api::tiles::router(open::tiles_dir(archive)?);
             if open::has_authority(archive) {
                 router = router.merge(super::tsa::router(Arc::new(open::authority(archive)?)));
             }
-            until_stopped(self.listen, router)?;
+            until_stopped(self.listen(), router)?;
         } else {
-            self.whole(archive)?;
+            self.with_settings(archive)?.whole(archive)?;
         }
         Ok(Answer::Yes)
+    }
+
+    fn listen(&self) -> SocketAddr {
+        self.listen.unwrap_or(LISTEN_DEFAULT)
     }
 
     /// The verifier's page. One that is named must be there; the one beside the program need not have been built.
@@ -119,7 +129,7 @@ impl Serve {
             trust,
             tiles_dir: open::tiles_dir(archive)?,
             uploads_dir: open::uploads_dir(archive)?,
-            upload_bytes_max: self.upload_max << 20,
+            upload_bytes_max: self.upload_max.unwrap_or(UPLOAD_MIB_DEFAULT) << 20,
             authority,
             accounts,
             setup: setup.clone(),
@@ -148,7 +158,7 @@ impl Serve {
             scope.spawn(move || review.run_jobs(engine, &remark));
             scope.spawn(|| hooks.run(&remark));
             let stopping = || review.stop();
-            let (most, listen) = (SERVICE_TIME_MAX, self.listen);
+            let (most, listen) = (SERVICE_TIME_MAX, self.listen());
             let served = timemark_api::serve_within(listen, router, most, tls, ready, stopping);
             review.stop(); // it may never have begun
             hooks.stop();
@@ -160,16 +170,19 @@ impl Serve {
         }
         // Whatever was acknowledged is durable already; this spares the next start.
         let settled = open::settle(archive, &engine);
-        served.with_context(|| self.listen.to_string())?;
+        served.with_context(|| self.listen().to_string())?;
         printed.and(settled)
     }
 }
 
 impl Serve {
     fn tls(&self) -> Result<Option<Tls>> {
-        let (Some(certificates), Some(key)) = (&self.tls_cert, &self.tls_key) else {
-            return Ok(None);
+        let (certificates, key) = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificates), Some(key)) => (certificates, key),
+            (None, None) => return Ok(None),
+            _ => bail!("--tls-cert and --tls-key go together"),
         };
+        ensure!(!self.behind_proxy, "--behind-proxy is for a proxy that speaks TLS instead");
         let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
         let tls = Tls::of_pem(&read(certificates)?, &read(key)?);
         Ok(Some(tls.with_context(|| certificates.display().to_string())?))
@@ -177,13 +190,13 @@ impl Serve {
 
     /// Nobody from elsewhere gets in without an account, nor without TLS.
     fn check_reach(&self, accounts: &Accounts) -> Result<()> {
-        let is_local = self.listen.ip().is_loopback();
+        let is_local = self.listen().ip().is_loopback();
         ensure!(
             accounts.any() || (is_local && self.public_host.is_none()),
             "{} can be reached from other machines, and whoever reaches the archive may do everything with it, as there \
              are no accounts yet: make the first (`timemark account add NAME --role administrator`), listen on 127.0.0.1, \
              or serve with --public-log only what is public",
-            self.listen
+            self.listen()
         );
         let has_tls = self.tls_cert.is_some() || self.behind_proxy;
         ensure!(
@@ -260,3 +273,10 @@ pub(super) fn until_stopped(listen: SocketAddr, router: timemark_api::Router) ->
     timemark_api::serve(listen, router, ready).with_context(|| listen.to_string())?;
     printed
 }
+
+impl Serve {
+    const UPLOAD_MIB_MAX: u64 = 1 << 20;
+}
+
+const UPLOAD_MIB_DEFAULT: u64 = 256;
+const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8750);
