@@ -46,23 +46,30 @@ impl Accounts {
         })
     }
 
-    /// Says what came of an intention: the number of the entry, new or of an earlier registration, or nothing.
+    /// Says what came of an intention: the number of the entry, and whether it is new, or nothing.
     pub fn registered(
         &self,
         intention: &Intention,
-        index: Option<u64>,
+        entry: Option<(u64, bool)>,
     ) -> Result<Owned, AccountsError> {
         let Intention { content, claimant, account, size } = intention;
         self.write_soon(|tables| {
             let mut intended = tables.open_table(INTENDED)?;
             let noted = intended.remove((content, &**claimant, &**account))?;
             let since = noted.map_or(*size, |size| size.value());
-            let Some(index) = index else { return Ok(Owned::Foreign) };
+            let Some((index, is_new)) = entry else { return Ok(Owned::Foreign) };
+            // An entry that was there may be that of another account which has not said so yet.
+            let mut others = intended.range((content, &**claimant, "")..)?;
+            let other = others
+                .next()
+                .transpose()?
+                .map(|(key, _)| key.value().0 == content && key.value().1 == claimant);
+            let may_be_theirs = !is_new && other == Some(true);
             let mut owners = tables.open_table(OWNERS)?;
             let owner = owners.get(index)?.map(|owner| owner.value().to_owned());
             match owner {
                 Some(owner) if owner == *account => Ok(Owned::Own),
-                None if index >= since => {
+                None if index >= since && !may_be_theirs => {
                     owners.insert(index, &**account)?;
                     tables.open_table(OWNED)?.insert((&**account, index), ())?;
                     Ok(Owned::Own)
@@ -129,14 +136,23 @@ mod tests {
         let (mine, other) = (intention("a", 10), intention("b", 10));
         accounts.intend(&mine).unwrap();
         accounts.intend(&other).unwrap();
-        assert_eq!(accounts.registered(&mine, Some(10)).unwrap(), Owned::Own);
-        assert_eq!(accounts.registered(&other, Some(10)).unwrap(), Owned::Foreign);
+        let not_yet = accounts.registered(&other, Some((10, false))).unwrap();
+        assert_eq!(not_yet, Owned::Foreign, "who comes second is not told to be first");
+        accounts.intend(&other).unwrap();
+        assert_eq!(accounts.registered(&mine, Some((10, true))).unwrap(), Owned::Own);
+        assert_eq!(accounts.registered(&other, Some((10, false))).unwrap(), Owned::Foreign);
         assert_eq!(accounts.owner(10).unwrap(), Some("a".to_owned()));
         accounts.intend(&intention("a", 11)).unwrap();
-        assert_eq!(accounts.registered(&intention("a", 11), Some(10)).unwrap(), Owned::Own);
+        assert_eq!(
+            accounts.registered(&intention("a", 11), Some((10, false))).unwrap(),
+            Owned::Own
+        );
         // What was in the log before there were accounts is nobody's.
         accounts.intend(&intention("b", 11)).unwrap();
-        assert_eq!(accounts.registered(&intention("b", 11), Some(3)).unwrap(), Owned::Foreign);
+        assert_eq!(
+            accounts.registered(&intention("b", 11), Some((3, false))).unwrap(),
+            Owned::Foreign
+        );
         assert_eq!(accounts.owner(3).unwrap(), None);
         assert_eq!(accounts.intentions().unwrap(), []);
     }
@@ -152,7 +168,10 @@ mod tests {
         std::fs::copy(dir.path().join(name), crashed.path().join(name)).unwrap();
         let accounts = Accounts::open(crashed.path()).unwrap();
         assert_eq!(accounts.intentions().unwrap(), [intention("a", 10)]);
-        assert_eq!(accounts.registered(&intention("a", 12), Some(11)).unwrap(), Owned::Own);
+        assert_eq!(
+            accounts.registered(&intention("a", 12), Some((11, false))).unwrap(),
+            Owned::Own
+        );
         assert_eq!(accounts.registered(&intention("a", 12), None).unwrap(), Owned::Foreign);
     }
 
@@ -161,7 +180,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let accounts = Accounts::open(dir.path()).unwrap();
         for (account, index) in [("a", 1), ("b", 2), ("a", 5), ("a", 9), ("aa", 10)] {
-            accounts.registered(&intention(account, 0), Some(index)).unwrap();
+            accounts.registered(&intention(account, 0), Some((index, true))).unwrap();
         }
         assert_eq!(accounts.owned("a", u64::MAX, 2).unwrap(), [9, 5]);
         assert_eq!(accounts.owned("a", 5, 9).unwrap(), [1]);

@@ -11,7 +11,7 @@ use timemark_verify::ContentId;
 use utoipa::IntoParams;
 
 use crate::accept::Validators;
-use crate::access::{Caller, Sight};
+use crate::access::{Access, Caller, Sight};
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
@@ -75,7 +75,13 @@ pub(crate) async fn preview(
 fn check_is_there(work: &ContentId, caller: &Caller, service: &Service) -> Result<(), Problem> {
     let engine = &service.engine;
     let records = engine.registry.by_content(work).map_err(Problem::internal)?;
-    let sights = records.iter().map(|record| service.access.sight(caller, record.index));
+    // Who registered a work by its digests alone need not have it: that shows them no picture.
+    let was_seen = |record: &&Record| {
+        let claim = record.claim.as_ref();
+        !Access::is_narrow(caller) || claim.is_some_and(|claim| !claim.fingerprints.is_empty())
+    };
+    let sights = records.iter().filter(was_seen);
+    let sights = sights.map(|record| service.access.sight(caller, record.index));
     let sights = sights.collect::<Result<Vec<_>, _>>()?;
     let is_kept = engine.works.recorded(work).is_ok_and(|place| place.kept.is_some());
     if !is_kept || sights.iter().all(|sight| *sight == Sight::Hidden) {

@@ -143,8 +143,9 @@ pub(crate) async fn certificate(
     let turn = service.turn_to_compare().await?;
     blocking(move || {
         let _turn = turn;
-        service.access.may_export(&caller, index, "certificate", &service.engine)?;
+        service.access.may_see(&caller, index)?;
         let receipt = newest(index, &service.engine)?;
+        service.access.may_export(&caller, index, "certificate", &service.engine)?;
         match (service.certify)(&receipt) {
             Ok(pdf) => Ok(tagged(&headers, "application/pdf", pdf)),
             Err(NoCertificate::Undecided(reason)) => Err(Problem::new(Kind::ProofNotReady, reason)),

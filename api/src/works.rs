@@ -150,7 +150,8 @@ pub(crate) fn register_for(
     service.note_behind_if(&registration);
     let mut registered = Registered::of(name, &registration, engine);
     if let Some(intention) = intention {
-        access.registered(caller, &intention, registered.index)?;
+        let is_new = registration.status == Status::Registered;
+        access.registered(caller, &intention, (registered.index, is_new))?;
     }
     let similar = std::mem::take(&mut registered.similar);
     (registered.similar, registered.similar_of_others) =
@@ -288,17 +289,39 @@ fn collection_page(
     service: &Service,
 ) -> Result<(Vec<Entry>, Option<u64>), Problem> {
     let registry = &service.engine.registry;
-    let records = registry.in_collection(name, before.unwrap_or(u64::MAX), limit);
-    let records = records.map_err(Problem::internal)?;
-    let last = records.last().filter(|_| records.len() == limit).map(|record| record.index);
-    let mut works = Vec::new();
-    for record in records {
-        if service.access.sight(caller, record.index)? != Sight::Hidden {
-            let work = record.leaf.content.to_string();
-            works.push(Entry::of(record.index, work, record.claim.as_ref()));
+    let before = before.unwrap_or(u64::MAX);
+    let (records, last) = match Access::is_narrow(caller) {
+        false => {
+            let records = registry.in_collection(name, before, limit).map_err(Problem::internal)?;
+            let last = records.last().filter(|_| records.len() == limit).map(|record| record.index);
+            (records, last)
         }
-    }
-    Ok((works, last.filter(|index| *index > 0)))
+        // Among their own alone: where a page ends must not tell of others'.
+        true => {
+            let indices = service.access.seen(caller, before, OWN_LOOKS_MAX)?;
+            let (mut records, mut last) = (Vec::new(), None);
+            let is_whole = indices.len() < OWN_LOOKS_MAX;
+            for index in indices {
+                let record = registry.by_index(index).map_err(Problem::internal)?;
+                last = Some(index);
+                let of_it = |record: &Record| {
+                    let claim = record.claim.as_ref();
+                    claim.is_some_and(|claim| claim.collection.as_deref() == Some(name))
+                };
+                records.extend(record.filter(of_it));
+                if records.len() == limit {
+                    break;
+                }
+            }
+            let last = last.filter(|_| records.len() == limit || !is_whole);
+            (records, last)
+        }
+    };
+    let works = records.iter().map(|record| {
+        let work = record.leaf.content.to_string();
+        Entry::of(record.index, work, record.claim.as_ref()).with_fate(&service.engine)
+    });
+    Ok((works.collect::<Result<_, _>>()?, last.filter(|index| *index > 0)))
 }
 
 /// How many to give, where that may be asked for.
@@ -416,6 +439,8 @@ const REGISTER_FIELDS: Fields = Fields {
     texts: &["title", "claimant", "created", "rights", "collection", "hash_only", "bytes_only"],
 };
 
+/// Works of somebody's own that one page of a collection looks at.
+const OWN_LOOKS_MAX: usize = 2000;
 const LIMIT_DEFAULT: u64 = 50;
 const LIMIT_MAX: u64 = 200;
 /// Entries of the log that one page looks at: those that register nothing are passed over.

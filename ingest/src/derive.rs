@@ -94,15 +94,16 @@ impl Engine {
     /// in a rebuild, are found in the works again.
     fn features_of(&self, records: &[Record]) -> Result<Vec<(u64, Arc<Features>)>, DeriveError> {
         let from = self.index.keypoints_len();
-        let lacking = records.iter().filter(|record| record.index >= from && claims(record));
-        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        // A claim without fingerprints may be of a work that its claimant did not have: its looks are none of theirs.
+        let lacking = records.iter().filter(|record| record.index >= from && has_looks(record));
+        let (mut found, mut missing) = (Vec::new(), HashMap::<_, Vec<u64>>::new());
         for Record { index, leaf, .. } in lacking {
             match self.features.get(&leaf.content) {
                 Some(ready) => found.push((*index, ready)),
-                None => missing.push((*index, leaf.content)),
+                None => missing.entry(leaf.content).or_default().push(*index),
             }
         }
-        let seen = missing.into_par_iter().map(|(index, work)| {
+        let seen = missing.into_par_iter().map(|(work, indices)| {
             let features =
                 match self.works.descriptors(&work)?.as_deref().and_then(descriptors::parse) {
                     Some(kept) => Some(kept),
@@ -112,9 +113,14 @@ impl Engine {
                         picture => picture?.map(|picture| Features::of_work(&picture)),
                     },
                 };
-            Ok::<_, DeriveError>(features.map(|features| (index, Arc::new(features))))
+            let features = features.map(Arc::new);
+            let each = |features: Arc<_>| {
+                indices.into_iter().map(move |index| (index, Arc::clone(&features)))
+            };
+            Ok::<_, DeriveError>(features.map(each))
         });
-        found.extend(seen.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?);
+        let seen: Vec<_> = seen.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+        found.extend(seen.into_iter().flatten());
         found.sort_unstable_by_key(|(index, _)| *index);
         Ok(found)
     }
@@ -173,6 +179,11 @@ impl Drop for Ready<'_> {
 /// Whether something is claimed: not where a claim is erased, or withdraws another. Nothing is found by those.
 pub(crate) fn claims(record: &Record) -> bool {
     record.claim.as_ref().is_some_and(|claim| !claim.is_withdrawal())
+}
+
+/// Whether a work counts as one that looks like something.
+fn has_looks(record: &Record) -> bool {
+    claims(record) && record.claim.as_ref().is_some_and(|claim| !claim.fingerprints.is_empty())
 }
 
 fn in_words(record: &Record) -> Option<(u64, &Claim)> {

@@ -9,7 +9,7 @@ mod rotate;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use timemark_verify::TrustedLog;
+use timemark_verify::{Act, TrustedLog};
 
 use crate::outcome::{Answer, legible, print_bytes, print_line};
 use crate::{open, progress};
@@ -90,8 +90,17 @@ fn erase_claim(archive: &Path, index: u64) -> Result<()> {
     let engine = open::open_without_signing(archive)?;
     let size = engine.log.size();
     ensure!(index < size, "there is no entry {index}; the log holds {size}");
+    let amends = engine.registry.by_index(index)?.and_then(|record| record.claim?.amends);
+    if let Some(amends) = amends
+        && amends.act == Act::Withdraws
+    {
+        bail!(
+            "entry {index} withdraws the claim of entry {}: without it the work would be found again as that one's",
+            amends.index
+        );
+    }
     // Without what amends it, the earlier claim would stand again.
-    if let Some(amends) = engine.registry.by_index(index)?.and_then(|record| record.claim?.amends)
+    if let Some(amends) = amends
         && let Some(earlier) = engine.registry.by_index(amends.index)?
         && earlier.claim.is_some()
     {

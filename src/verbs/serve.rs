@@ -221,7 +221,9 @@ impl Serve {
 fn certify(engine: Arc<Engine>, policy: Vec<u8>) -> Certify {
     Box::new(move |receipt| {
         // Of a work that is not kept there is nothing to draw, which need not be said each time.
-        let is_kept = engine.works.has(&receipt.claim.work.content()).unwrap_or_default();
+        let is_kept = engine.works.has(&receipt.claim.work.content()).unwrap_or_default()
+            // Who registered a work by its digests alone need not have it: that shows them no picture.
+            && !receipt.claim.fingerprints.is_empty();
         let issued = certificate::of_stored(receipt, &policy, is_kept.then_some(&*engine));
         match issued {
             Ok(issued) => Ok(issued.pdf),

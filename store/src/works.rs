@@ -131,20 +131,27 @@ impl Works {
         let mut source = Hashed::new(bytes);
         io::copy(&mut source, &mut io::sink()).map_err(BlobError::Source)?;
         let work = source.finish();
-        self.note_unseen(&work)?;
+        self.note_as(&work, true)?;
         Ok(work)
     }
 
-    /// Takes note of a work of which only this is known.
+    /// Takes note of a work of which only this is known, by hearsay.
     pub fn note_unseen(&self, work: &Stored) -> Result<(), BlobError> {
-        // Somebody else may have had it kept.
+        self.note_as(work, false)
+    }
+
+    fn note_as(&self, work: &Stored, is_seen: bool) -> Result<(), BlobError> {
         let id = work.digests.content();
+        let place = Place { work: work.address(), length: work.digests.length, kept: None };
         let _alone = self.places.lock()?;
-        if self.places.get(&id)?.is_none() && !self.local.has(&work.address())? {
-            let (work, length) = (work.address(), work.digests.length);
-            self.places.put(&Place { work, length, kept: None })?;
+        match self.places.get(&id)? {
+            // What was seen counts before hearsay.
+            Some(Place { kept: None, .. }) if is_seen => self.places.put(&place),
+            Some(_) => Ok(()),
+            // Somebody else may have had it kept.
+            None if self.local.has(&work.address())? => Ok(()),
+            None => self.places.put(&place),
         }
-        Ok(())
     }
 
     /// Opens a work. The reader verifies as it goes, as that of [`BlobStore::get`] does.
@@ -388,7 +395,8 @@ impl Works {
         }
         let _alone = self.places.lock()?;
         let now = self.places.get(id).ok();
-        if now.is_some() && now != before {
+        let is_kept = matches!(&now, Some(Some(Place { kept: Some(_), .. })));
+        if is_kept && now != before {
             return Ok(false); // somebody has just put the same work
         }
         if !self.local.has(&kept.blob)? {

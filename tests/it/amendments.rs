@@ -238,9 +238,13 @@ fn a_signed_claim_is_amended_under_its_creators_key_alone() {
 fn an_erased_amendment_would_revive_what_it_amends_and_is_refused() {
     let desk = desk();
     expect(0, &mut desk.timemark(["claim", "withdraw", "0"]));
-    let refused = run(&mut desk.timemark(["log", "erase-claim", "2"]));
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("would stand again"));
+    let refused = |entry: &str, why: &str| {
+        let refused = run(&mut desk.timemark(["log", "erase-claim", entry]));
+        assert_eq!(refused.status.code(), Some(2));
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(words.contains(why), "{words}");
+    };
+    refused("2", "would be found again");
     assert_eq!(verify(&desk, "harbour.jpg.timemark")["withdrawn_by"], 2);
     expect(0, &mut desk.timemark(["log", "erase-claim", "0"]));
     assert_eq!(
@@ -249,7 +253,13 @@ fn an_erased_amendment_would_revive_what_it_amends_and_is_refused() {
         "by its digest in the log"
     );
     assert_eq!(scanned(&desk, "harbour.jpg"), None);
-    expect(0, &mut desk.timemark(["log", "erase-claim", "2"]));
+    refused("2", "would be found again");
+    assert_eq!(scanned(&desk, "harbour.jpg"), None);
+
+    expect(0, &mut desk.timemark(["claim", "correct", "1", "--title", "Another"]));
+    refused("3", "would stand again");
+    expect(0, &mut desk.timemark(["log", "erase-claim", "1"]));
+    expect(0, &mut desk.timemark(["log", "erase-claim", "3"]));
     expect(0, &mut desk.timemark(["log", "audit"]));
 }
 

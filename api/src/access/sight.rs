@@ -123,7 +123,10 @@ impl Access {
             let content = one.work.parse().map_err(|_| Problem::internal("a work without id"))?;
             let records = engine.registry.by_content(&content).map_err(Problem::internal)?;
             for record in records.iter().filter(|record| record.index < below) {
-                if self.sight(caller, record.index)? != Sight::Hidden {
+                // Who registered a work by its digests alone need not have it, and learns no more of it from its looks.
+                let was_seen = one.method == "exact"
+                    || record.claim.as_ref().is_some_and(|claim| !claim.fingerprints.is_empty());
+                if was_seen && self.sight(caller, record.index)? != Sight::Hidden {
                     let entry = Entry::of(record.index, one.work.clone(), record.claim.as_ref());
                     tell_of(&mut one, entry);
                     seen.push(one);
@@ -155,9 +158,9 @@ impl Access {
         &self,
         caller: &Caller,
         intention: &Intention,
-        index: u64,
+        (index, is_new): (u64, bool),
     ) -> Result<(), Problem> {
-        let owned = self.accounts.registered(intention, Some(index))?;
+        let owned = self.accounts.registered(intention, Some((index, is_new)))?;
         if owned == Owned::Foreign && self.sight(caller, index)? == Sight::Hidden {
             return Err(Problem::new(
                 Kind::RegisteredElsewhere,
@@ -172,16 +175,24 @@ impl Access {
         &self,
         engine: &Engine,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        for intention in self.accounts.intentions()? {
+        let all = self.accounts.intentions()?;
+        for intention in &all {
             let content = timemark_verify::ContentId::from_sha256(intention.content);
             let records = engine.registry.by_content(&content)?;
             let claimant = |claim: &timemark_verify::Claim| {
                 claim.claimant.as_deref().unwrap_or_default() == intention.claimant
             };
             let found = records.iter().find(|record| {
-                record.index >= intention.size && record.claim.as_ref().is_some_and(claimant)
+                record.index >= intention.size
+                    && record.claim.as_ref().is_some_and(|claim| claim.amends.is_none())
+                    && record.claim.as_ref().is_some_and(claimant)
             });
-            self.accounts.registered(&intention, found.map(|record| record.index))?;
+            // Where two accounts were about to register the same, nobody knows whose the entry is.
+            let same = |other: &&Intention| {
+                (other.content, &other.claimant) == (intention.content, &intention.claimant)
+            };
+            let found = found.filter(|_| all.iter().filter(same).count() == 1);
+            self.accounts.registered(intention, found.map(|record| (record.index, true)))?;
         }
         Ok(())
     }

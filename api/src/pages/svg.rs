@@ -74,7 +74,12 @@ impl Svg {
 /// A name from outside for a label: isolated by characters, as no element of SVG isolates, and cut in its middle where it
 /// is wider than this.
 pub(super) fn fitted(text: &str, size: f64, room: f64) -> String {
-    let mut chars: Vec<char> = outside(text).chars().collect();
+    // Of a longer one the middle goes anyway; to cut it a character at a time would take long.
+    let all: Vec<char> = outside(text).chars().collect();
+    let mut chars = match all.len() {
+        ..=CHARS_MAX => all,
+        len => [&all[..CHARS_MAX / 2], &all[len - CHARS_MAX / 2..]].concat(),
+    };
     let width = |chars: &[char]| chars.iter().map(|c| width_of(*c) * size).sum::<f64>();
     let is_cut = width(&chars) > room;
     while is_cut && chars.len() > 1 && width(&chars) > room - size {
@@ -117,6 +122,9 @@ fn escaped(text: &str) -> String {
     }
     safe
 }
+
+/// More characters than fit into any label.
+const CHARS_MAX: usize = 400;
 
 #[cfg(test)]
 mod tests {
