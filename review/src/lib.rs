@@ -18,6 +18,7 @@ mod result;
 mod review;
 mod roots;
 mod store;
+mod suspects;
 mod verdicts;
 mod working;
 
