@@ -411,7 +411,7 @@ fn is_same(file: &Path, from: &Path, to: &Path) -> Result<Option<bool>> {
 /// Whether a file may go to its place at once: it replaces nothing, and nobody reads it who reads the backup
 /// as it was.
 fn is_added(file: &Path, to: &Path) -> bool {
-    let added = ["blobs", "log/tiles/tile", "log/claims", "evidence"];
+    let added = ["blobs", "log/tiles/tile", "log/claims", "evidence", "review/suspects"];
     added.iter().any(|dir| file.starts_with(dir)) && (blob(file).is_some() || !to.exists())
 }
 
@@ -537,7 +537,7 @@ fn put_staged_in_place(dest: &Path) -> Result<()> {
 fn prune(dest: &Path, files: &[PathBuf]) -> Result<()> {
     let wanted: BTreeSet<&PathBuf> = files.iter().collect();
     let mut here = Vec::new();
-    let folders = TO_DO.iter().chain(&["log/tiles"]);
+    let folders = TO_DO.iter().chain(&["log/tiles", "review/suspects"]);
     folders.into_iter().try_for_each(|dir| list(dest, Path::new(dir), &mut here))?;
     for file in here.iter().filter(|file| !wanted.contains(file)) {
         let path = dest.join(file);

@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod backup;
+mod bundling;
 mod car;
 mod catalogue;
 mod evidence;

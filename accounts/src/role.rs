@@ -216,6 +216,7 @@ pub const PERMISSIONS: &[Permission] = &[
     row("suspect_picture",    Scope::Review,   [D, D, D, A, A, A]),
     row("work_picture",       Scope::Review,   [D, D, D, A, A, A]),
     row("match_overlay",      Scope::Review,   [D, D, D, A, A, A]),
+    row("bundle",             Scope::Review,   [D, D, D, A, D, A]),
     row("list_allowed_domains", Scope::Review, [D, D, D, A, A, A]),
     row("allow_domain",       Scope::Review,   [D, D, D, A, D, A]),
     row("disallow_domain",    Scope::Review,   [D, D, D, A, D, A]),

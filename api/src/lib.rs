@@ -6,6 +6,7 @@
 
 mod accept;
 mod access;
+pub mod bundles;
 mod collections;
 mod digests;
 mod domains;

@@ -27,6 +27,7 @@ use crate::problem::ProblemJson;
         (name = "search", description = "Finding works by words and pictures"),
         (name = "scans", description = "Scanning collections, as jobs"),
         (name = "matches", description = "What scans found, and what people decide about it"),
+        (name = "bundles", description = "Evidence for courts, in one file"),
         (name = "webhooks", description = "Who is told of what happened (standardwebhooks.com)"),
         (name = "log", description = "The log's public files (c2sp.org/tlog-tiles)"),
         (name = "tsa", description = "Time-stamps (RFC 3161)"),

@@ -76,7 +76,7 @@ fn check_is_there(work: &ContentId, caller: &Caller, service: &Service) -> Resul
     let engine = &service.engine;
     let records = engine.registry.by_content(work).map_err(Problem::internal)?;
     // Who registered a work by its digests alone need not have it: that shows them no picture.
-    let was_seen = |record: &&Record| {
+    let was_seen = |record: &&timemark_ingest::Record| {
         let claim = record.claim.as_ref();
         !Access::is_narrow(caller) || claim.is_some_and(|claim| !claim.fingerprints.is_empty())
     };

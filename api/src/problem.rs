@@ -22,6 +22,8 @@ use timemark_review::ReviewError;
 use timemark_tlog::LogError;
 use utoipa::ToSchema;
 
+use crate::bundles::{MissingFact, NoBundle};
+
 /// What went wrong, in one of few kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -46,6 +48,8 @@ pub(crate) enum Kind {
     UnreadablePicture,
     NotAWork,
     TextTooLong,
+    FactsMissing,
+    NoEvidence,
     KeyReused,
     UrlRefused,
     TooManyWebhooks,
@@ -66,6 +70,7 @@ pub(crate) struct IsPage;
 pub(crate) struct Problem {
     kind: Kind,
     detail: String,
+    missing: Vec<MissingFact>,
 }
 
 /// Why a request was not answered as asked (RFC 9457).
@@ -82,12 +87,15 @@ pub(crate) struct ProblemJson {
     status: u16,
     /// What was wrong with this request, for a person.
     detail: String,
+    /// With `facts-missing`: the facts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: Vec<MissingFact>,
 }
 
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    pub const ALL: [Kind; 30] = [
+    pub const ALL: [Kind; 32] = [
         Kind::BadRequest,
         Kind::BadId,
         Kind::Unauthorized,
@@ -109,6 +117,8 @@ impl Kind {
         Kind::UnreadablePicture,
         Kind::NotAWork,
         Kind::TextTooLong,
+        Kind::FactsMissing,
+        Kind::NoEvidence,
         Kind::KeyReused,
         Kind::UrlRefused,
         Kind::TooManyWebhooks,
@@ -162,6 +172,12 @@ impl Kind {
             Kind::NotAWork => (S::UNPROCESSABLE_ENTITY, "not-a-work", "The file is no work"),
             Kind::TextTooLong => {
                 (S::UNPROCESSABLE_ENTITY, "text-too-long", "A text does not fit into a claim")
+            }
+            Kind::FactsMissing => {
+                (S::UNPROCESSABLE_ENTITY, "facts-missing", "The profile asks for more facts")
+            }
+            Kind::NoEvidence => {
+                (S::UNPROCESSABLE_ENTITY, "no-evidence", "This makes no evidence bundle")
             }
             Kind::KeyReused => (
                 S::UNPROCESSABLE_ENTITY,
@@ -228,7 +244,7 @@ impl Kind {
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Problem {
-        Problem { kind, detail: detail.into() }
+        Problem { kind, detail: detail.into(), missing: Vec::new() }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Problem {
@@ -283,7 +299,7 @@ impl Problem {
     pub fn json(self) -> ProblemJson {
         let (status, _, title) = self.kind.told();
         let (kind, status) = (self.kind.uri(), status.as_u16());
-        ProblemJson { kind, title, status, detail: self.detail }
+        ProblemJson { kind, title, status, detail: self.detail, missing: self.missing }
     }
 }
 
@@ -454,6 +470,32 @@ impl From<HookError> for Problem {
     }
 }
 
+impl From<NoBundle> for Problem {
+    fn from(error: NoBundle) -> Problem {
+        let kind = match &error {
+            NoBundle::Fact(_) => Kind::BadRequest,
+            NoBundle::Missing(_) => Kind::FactsMissing,
+            NoBundle::NoEvidence(_) => Kind::NoEvidence,
+            NoBundle::NoPage => Kind::Unavailable,
+            error if is_full(error) => return full(),
+            NoBundle::Failed(_) => {
+                return match log_error(&error) {
+                    Some(LogError::DiskFull { .. }) => full(),
+                    Some(
+                        LogError::Stopped { .. }
+                        | LogError::OldCopy { .. }
+                        | LogError::Unpublished { .. },
+                    ) => Problem::hidden(Kind::Unavailable, error),
+                    _ => Problem::internal(error),
+                };
+            }
+        };
+        let detail = error.to_string();
+        let missing = if let NoBundle::Missing(missing) = error { missing } else { Vec::new() };
+        Problem { kind, detail, missing }
+    }
+}
+
 impl From<ScanError> for Problem {
     fn from(error: ScanError) -> Problem {
         Problem::internal(error)
@@ -493,6 +535,23 @@ fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// The failure of the log that is behind an error.
+fn log_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e LogError> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let of_register = match error.downcast_ref::<RegisterError>() {
+            Some(RegisterError::Log(log)) => Some(log),
+            _ => None,
+        };
+        match of_register.or_else(|| error.downcast_ref::<LogError>()) {
+            Some(LogError::Batch(error)) => return Some(error),
+            Some(error) => return Some(error),
+            None => cause = error.source(),
+        }
+    }
+    None
 }
 
 /// No work is lost by it, and nothing is registered until there is room.
@@ -546,6 +605,19 @@ mod tests {
         }
         assert_eq!(Kind::of_status(StatusCode::IM_A_TEAPOT), Kind::BadRequest);
         assert_eq!(Kind::of_status(StatusCode::BAD_GATEWAY), Kind::Internal);
+    }
+
+    #[test]
+    fn a_bundle_for_which_there_is_no_room_is_asked_for_again() {
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let failures: [Box<dyn std::error::Error + Send + Sync>; 2] =
+            [Box::new(full()), Box::new(RegisterError::Unreadable(full()))];
+        for failure in failures {
+            let problem = Problem::from(NoBundle::Failed(failure));
+            assert_eq!((problem.kind, problem.json().status), (Kind::Unavailable, 503));
+        }
+        let other = Problem::from(NoBundle::Failed("/srv/secret".into()));
+        assert!(other.kind == Kind::Internal && !other.detail.contains("secret"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The whole archive over HTTP: what is behind the routes, and the layers around them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::access::{self, Access, admit};
+use crate::bundles::Bundler;
 use crate::events::LISTENERS_MAX;
 use crate::guard::{Reach, guard, guard_page};
 use crate::idempotency::Keys;
@@ -35,8 +36,8 @@ use crate::serve::REQUEST_TIME_MAX;
 use crate::told::Registered;
 use crate::upload::{Fields, Form};
 use crate::{
-    Problem, collections, digests, domains, events, hooks, matches, openapi, pages, preview,
-    receipts, scans, search, tiles, tsa, verify, works,
+    Problem, bundles, collections, digests, domains, events, hooks, matches, openapi, pages,
+    preview, receipts, scans, search, tiles, tsa, verify, works,
 };
 
 /// How long a request with a file may take, from its head to the answer.
@@ -47,6 +48,8 @@ pub const SERVICE_TIME_MAX: Duration = Duration::from_secs(250);
 const UPLOADS_MAX: usize = 48;
 /// Receipts that are verified at a time: a certificate is held in memory.
 const VERIFIED_MAX: usize = 8;
+/// Bundles that are made, or on their way to a client, at a time: each is a file of up to 4 GiB.
+const BUNDLES_MAX: usize = 4;
 /// How long one more waits for its turn before it is asked to come again.
 const UPLOAD_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -76,6 +79,8 @@ pub struct Archive {
     pub reach: Reach,
     /// Makes the certificate (PDF) of a receipt of its log.
     pub certify: Certify,
+    /// Makes evidence bundles.
+    pub bundler: Box<dyn Bundler>,
     /// The verifier's page, if it was built: one file that needs no server.
     pub verifier: Option<Vec<u8>>,
 }
@@ -104,6 +109,7 @@ pub(crate) struct Service {
     /// The text of the policy.
     pub policy_text: String,
     pub certify: Certify,
+    pub bundler: Box<dyn Bundler>,
     pub verifier: Option<pages::Verifier>,
     pub access: Access,
     told: TrustTold,
@@ -111,6 +117,7 @@ pub(crate) struct Service {
     pub upload_bytes_max: u64,
     uploads: Arc<Semaphore>,
     verifications: Arc<Semaphore>,
+    bundles: Arc<Semaphore>,
     comparisons: Arc<Semaphore>,
     pub keys: Keys,
     pub metrics: Arc<Metrics>,
@@ -142,6 +149,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         told: TrustTold::given(archive.trust.as_bytes()),
         policy_text: archive.trust,
         certify: archive.certify,
+        bundler: archive.bundler,
         verifier: archive.verifier.and_then(pages::Verifier::of),
         engine: archive.engine,
         hooks: archive.hooks,
@@ -149,6 +157,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         upload_bytes_max: archive.upload_bytes_max,
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         verifications: Arc::new(Semaphore::new(VERIFIED_MAX)),
+        bundles: Arc::new(Semaphore::new(BUNDLES_MAX)),
         comparisons: Arc::new(Semaphore::new(cores)),
         keys: Keys::default(),
         metrics: Arc::default(),
@@ -208,6 +217,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         .routes(routes!(works::create))
         .routes(routes!(digests::create))
         .routes(routes!(scans::create))
+        .routes(routes!(bundles::create))
         .routes(routes!(verify::verify))
         .routes(routes!(search::by_picture))
         .layer(within(UPLOAD_TIME_MAX));
@@ -309,6 +319,20 @@ impl Service {
             let detail = format!("{VERIFIED_MAX} receipts are being verified already");
             Problem::new(Kind::TooManyRequests, detail)
         })
+    }
+
+    /// Room for one more bundle.
+    pub async fn place_to_bundle(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = timeout(UPLOAD_WAIT_MAX, self.bundles.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = format!("{BUNDLES_MAX} bundles are being made or taken already");
+            Problem::new(Kind::TooManyRequests, detail)
+        })
+    }
+
+    /// Where files lie that nobody needs after a restart.
+    pub fn uploads_dir(&self) -> &Path {
+        &self.uploads_dir
     }
 
     /// Longest body of a request.

@@ -51,13 +51,30 @@ pub enum FactError {
     },
     /// The profile cannot do without these.
     #[error(
-        "{profile} asks for facts that nobody states: {missing}; state them with --facts FILE, a line `NAME VALUE` each"
+        "{profile} asks for facts that nobody states: {}; state them with --facts FILE, a line `NAME VALUE` each",
+        named(missing)
     )]
     Missing {
         /// The profile's name.
         profile: &'static str,
-        /// The names of the facts, and what they are.
-        missing: String,
+        /// The facts.
+        missing: Vec<&'static Fact>,
+    },
+    /// A name that is no fact of the profile.
+    #[error("{profile} knows no fact {name:?}; it knows {known}")]
+    UnknownName {
+        /// The profile's name.
+        profile: &'static str,
+        /// The name.
+        name: String,
+        /// Those that it knows.
+        known: String,
+    },
+    /// A fact without a value.
+    #[error("{name} has no value, or one of several lines")]
+    NoValue {
+        /// The fact's name.
+        name: &'static str,
     },
 }
 
@@ -76,7 +93,7 @@ impl Facts {
                 line,
                 profile: profile.name(),
                 name: name.to_owned(),
-                known: Facts::of(profile).map(|fact| fact.name).collect::<Vec<_>>().join(", "),
+                known: names(profile),
             })?;
             let value = value.trim();
             if value.is_empty() || facts.value(fact.name).is_some() {
@@ -87,16 +104,37 @@ impl Facts {
         Ok(facts)
     }
 
+    /// Takes facts by their names.
+    pub fn named<'a>(
+        stated: impl IntoIterator<Item = (&'a str, &'a str)>,
+        profile: Profile,
+    ) -> Result<Facts, FactError> {
+        let mut facts = Facts::default();
+        for (name, value) in stated {
+            let fact = Facts::of(profile).find(|fact| fact.name == name);
+            let fact = fact.ok_or_else(|| FactError::UnknownName {
+                profile: profile.name(),
+                name: name.to_owned(),
+                known: names(profile),
+            })?;
+            let value = value.trim();
+            if value.is_empty() || value.lines().count() > 1 || facts.value(fact.name).is_some() {
+                return Err(FactError::NoValue { name: fact.name });
+            }
+            facts.stated.push((fact, value.to_owned()));
+        }
+        Ok(facts)
+    }
+
     /// Checks that nothing is missing that the profile cannot do without.
     pub fn suffice(&self, profile: Profile) -> Result<(), FactError> {
-        let missing: Vec<String> = Facts::of(profile)
+        let missing: Vec<&Fact> = Facts::of(profile)
             .filter(|fact| fact.is_required && self.value(fact.name).is_none())
-            .map(|fact| format!("{} ({})", fact.name, fact.what))
             .collect();
         if missing.is_empty() {
             return Ok(());
         }
-        Err(FactError::Missing { profile: profile.name(), missing: missing.join(", ") })
+        Err(FactError::Missing { profile: profile.name(), missing })
     }
 
     /// What is stated under this name.
@@ -108,6 +146,16 @@ impl Facts {
     pub fn of(profile: Profile) -> impl Iterator<Item = &'static Fact> {
         FACTS.iter().filter(move |fact| fact.profile == profile)
     }
+}
+
+fn names(profile: Profile) -> String {
+    Facts::of(profile).map(|fact| fact.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Facts by their names, and what they are.
+fn named(facts: &[&Fact]) -> String {
+    let named = facts.iter().map(|fact| format!("{} ({})", fact.name, fact.what));
+    named.collect::<Vec<_>>().join(", ")
 }
 
 const fn cn(
@@ -210,5 +258,10 @@ mod tests {
             assert!(error.starts_with(&format!("line {line}: ")), "{error}");
         }
         assert!(Facts::parse("party.source x", Profile::UsFre902).is_err());
+        for bad in [("party.sauce", "x"), ("party.source", " "), ("party.source", "a\nb")] {
+            Facts::named([bad], Profile::CnCourt).unwrap_err();
+        }
+        let facts = Facts::named([("party.source", "a camera")], Profile::CnCourt).unwrap();
+        assert_eq!(facts, Facts::parse("party.source a camera", Profile::CnCourt).unwrap());
     }
 }

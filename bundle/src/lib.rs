@@ -7,6 +7,6 @@ mod facts;
 mod papers;
 mod write;
 
-pub use facts::{FactError, Facts};
+pub use facts::{Fact, FactError, Facts};
 pub use papers::{Item, Maker, Paper, PaperError, papers};
 pub use write::{Part, WriteError, write};

@@ -42,8 +42,8 @@ pub use register::{
     register_unseen,
 };
 pub use scan::{
-    Asked, Depth, IsDone, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages,
-    Summary, compare, near_code, scan,
+    Asked, Depth, IsDone, Keep, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages,
+    Summary, compare, near_code, scan, scan_keeping,
 };
 pub use strength::Strength;
 pub use timemark_store::{Record, Stored};

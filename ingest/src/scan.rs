@@ -211,6 +211,20 @@ pub fn scan(
     is_done: IsDone<'_>,
     report: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
 ) -> Result<Summary, ScanError> {
+    scan_keeping(sources, engine, options, None, progress, is_done, report)
+}
+
+/// As [`scan`]. `keep` is handed the bytes of pictures that are copies before they are told of, by many threads; of bytes
+/// that came before they need not come again.
+pub fn scan_keeping(
+    sources: &[Source],
+    engine: &Engine,
+    options: ScanOptions,
+    keep: Option<Keep<'_>>,
+    progress: &Progress,
+    is_done: IsDone<'_>,
+    report: &mut dyn FnMut(Scanned) -> ControlFlow<()>,
+) -> Result<Summary, ScanError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let found = Queue::new(FOUND_MAX, WAITING_BYTES_MAX);
     let read = Queue::new(READ_MAX, WAITING_BYTES_MAX);
@@ -237,7 +251,7 @@ pub fn scan(
             scope.spawn(|| {
                 let done = done; // ends with this thread
                 while let Some(suspect) = read.pop() {
-                    let compared = compare_suspect(suspect, engine, &options, &repeats);
+                    let compared = compare_suspect(suspect, engine, &options, keep, &repeats);
                     if done.send(compared).is_err() {
                         return;
                     }
@@ -249,6 +263,9 @@ pub fn scan(
         Ok(Summary { skipped: skipped.load(Ordering::Relaxed), ..summary })
     })
 }
+
+/// Takes in the bytes of a suspect that is a copy.
+pub type Keep<'a> = &'a (dyn Fn(&ContentId, &[u8]) + Sync);
 
 /// Whether what is asked about was compared by an earlier run.
 pub type IsDone<'a> = &'a mut (dyn FnMut(&SuspectName, Asked<'_>) -> bool + Send);
@@ -378,6 +395,7 @@ fn compare_suspect(
     suspect: Suspect,
     engine: &Engine,
     options: &ScanOptions,
+    keep: Option<Keep<'_>>,
     repeats: &Repeats,
 ) -> Result<Scanned, ScanError> {
     let Suspect { name, content } = suspect;
@@ -394,7 +412,7 @@ fn compare_suspect(
     if let Some(outcome) = repeats.outcome(&id) {
         return Ok(Scanned { name, content: Some(id), outcome, thumbnail: None });
     }
-    let (outcome, thumbnail) = compare_content(content, &id, engine, options)?;
+    let (outcome, thumbnail) = compare_content(content, &id, engine, options, keep)?;
     let outcome = Arc::new(outcome);
     repeats.keep(id, Arc::clone(&outcome));
     Ok(Scanned { name, content: Some(id), outcome, thumbnail })
@@ -405,7 +423,7 @@ pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Out
     let _decoder = engine.decoders.take();
     let content = OpenFile::open(path).and_then(OpenFile::read).map_err(ScanError::Unreadable)?;
     let id = content.id();
-    Ok(compare_content(content, &id, engine, &options)?.0)
+    Ok(compare_content(content, &id, engine, &options, None)?.0)
 }
 
 fn unreadable(error: &io::Error) -> String {
@@ -420,12 +438,16 @@ fn compare_content(
     id: &ContentId,
     engine: &Engine,
     options: &ScanOptions,
+    keep: Option<Keep<'_>>,
 ) -> Result<(Outcome, Thumbnail), ScanError> {
     let exact = exact_finding(id, engine)?
         .map(|exact| Outcome::Compared { matches: vec![exact], related: Vec::new() });
     let bytes = match (content, exact) {
         (Content::Picture(bytes), None) => bytes,
         (Content::Picture(bytes), Some(exact)) => {
+            if let Some(keep) = keep {
+                keep(id, &bytes);
+            }
             let thumbnail = options.thumbnail_side.map(|side| {
                 let picture = media::decode(&bytes, &Limits::default());
                 picture.and_then(|p| media::thumbnail_jpeg(&p, side)).map_err(|e| e.to_string())
@@ -453,8 +475,14 @@ fn compare_content(
         Ok(picture) => picture,
         Err(error) => return Ok((Outcome::Error(error.to_string()), None)),
     };
-    drop(bytes);
+    // Nobody else needs them in memory any more.
+    let bytes = keep.map(|keep| (keep, bytes));
     let outcome = compare_picture(&picture, engine, options)?;
+    if let Some((keep, bytes)) = bytes
+        && !outcome.matches().is_empty()
+    {
+        keep(id, &bytes);
+    }
     let found = !outcome.matches().is_empty() || !outcome.related().is_empty();
     let thumbnail = options.thumbnail_side.filter(|_| found);
     let thumbnail = thumbnail

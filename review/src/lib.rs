@@ -19,6 +19,7 @@ mod result;
 mod review;
 mod roots;
 mod store;
+mod suspects;
 mod verdicts;
 mod working;
 

@@ -18,8 +18,8 @@ use crate::job::Job;
 use crate::result::GeometryJson;
 use crate::review::Review;
 use crate::store::{
-    DOMAINS, Failure, HOSTS, IN_JOB, MATCHES, NUMBERS, OF_JOB, PICTURES, SIGHTINGS, STANDINGS,
-    STATE, damaged, parse, to_bytes,
+    DOMAINS, Failure, HOSTS, IN_JOB, MATCHES, NUMBERS, OF_JOB, OF_SUSPECT, PICTURES, REJECTED,
+    SIGHTINGS, STANDINGS, STATE, damaged, parse, to_bytes,
 };
 
 /// The id of a match: it follows from the two contents.
@@ -333,6 +333,8 @@ pub(crate) struct Tables<'t> {
     pictures: Table<'t, &'static str, &'static [u8]>,
     hosts: Table<'t, (&'static str, &'static str), ()>,
     domains: Table<'t, &'static str, &'static [u8]>,
+    of_suspect: Table<'t, (&'static str, &'static str), ()>,
+    rejected: Table<'t, (u64, &'static str), ()>,
 }
 
 impl<'t> Tables<'t> {
@@ -348,6 +350,8 @@ impl<'t> Tables<'t> {
             pictures: tx.open_table(PICTURES)?,
             hosts: tx.open_table(HOSTS)?,
             domains: tx.open_table(DOMAINS)?,
+            of_suspect: tx.open_table(OF_SUSPECT)?,
+            rejected: tx.open_table(REJECTED)?,
         })
     }
 
@@ -365,6 +369,11 @@ impl<'t> Tables<'t> {
                 self.standings.remove((before.code(), number))?;
             }
             self.standings.insert((standing.code(), number), id)?;
+        }
+        // Whenever it is met again, its suspect may have been kept anew.
+        if let (Standing::Decided(Verdict::NoMatch), Some(decision)) = (standing, found.decision())
+        {
+            self.rejected.insert((decision.time, id), ())?;
         }
         Ok(())
     }
@@ -460,6 +469,7 @@ impl<'t> Tables<'t> {
             }
             _ => found.elsewhere += 1,
         }
+        self.of_suspect.insert((&*found.suspect, id), ())?;
         found.is_allowed = self.are_all_allowed(&found)?;
         if self.in_job.insert((job.id, found.id.text()), ())?.is_none() {
             job.count_match(finding);

@@ -18,13 +18,15 @@ use crate::job::{self, Job, JobOptions, JobSource, JobState, Wanted};
 use crate::matches::{Filter, Match, Page};
 use crate::result::ResultJson;
 use crate::roots::Roots;
-use crate::store::{Failure, JOBS, RESULTS, Store, next_number, parse};
+use crate::store::{Failure, JOBS, OF_SUSPECT, RESULTS, Store, next_number, parse};
+use crate::suspects::Suspects;
 
 /// The jobs and matches of an archive, open for this process alone.
 pub struct Review {
     pub(crate) store: Store,
     pub(crate) uploads: PathBuf,
     pub(crate) roots: Roots,
+    pub(crate) suspects: Suspects,
     control: Mutex<Control>,
     /// Something is to be done, or nothing any more.
     pub(crate) bell: Condvar,
@@ -78,8 +80,16 @@ impl Review {
         made.map_err(|source| ReviewError::Io { path: uploads.clone(), source })?;
         let store = Store::open(dir)?;
         let (control, bell, listener) = Default::default();
-        let review = Review { store, uploads, roots, control, bell, listener };
+        let suspects = Suspects::open(dir.join("suspects"), |suspect| {
+            store.read(|tx| {
+                let of_suspect = tx.open_table(OF_SUSPECT)?;
+                let first = of_suspect.range((suspect, "")..)?.next().transpose()?;
+                Ok(first.is_some_and(|(key, _)| key.value().0 == suspect))
+            })
+        })?;
+        let review = Review { store, uploads, roots, suspects, control, bell, listener };
         review.forget_uploads()?;
+        review.forget_rejected()?;
         Ok(review)
     }
 

@@ -6,12 +6,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableHandle,
+    WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ReviewError;
+use crate::matches::Match;
 
 /// `version` of these tables, and the numbers that come next.
 pub(crate) const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
@@ -41,6 +43,10 @@ pub(crate) const VERDICTS: TableDefinition<u64, (&str, u64)> = TableDefinition::
 pub(crate) const DOMAINS: TableDefinition<&str, &[u8]> = TableDefinition::new("domains");
 /// Hosts from which the suspect of a match came, the last label first.
 pub(crate) const HOSTS: TableDefinition<(&str, &str), ()> = TableDefinition::new("hosts");
+/// The matches of a suspect, by its content.
+pub(crate) const OF_SUSPECT: TableDefinition<(&str, &str), ()> = TableDefinition::new("of_suspect");
+/// Matches that were found to be none, by when: their suspects may be let go of.
+pub(crate) const REJECTED: TableDefinition<(u64, &str), ()> = TableDefinition::new("rejected");
 
 /// The open file.
 pub(crate) struct Store {
@@ -123,7 +129,22 @@ fn prepare(database: &Database) -> Result<(), Failure> {
     let tx = database.begin_write()?;
     let version = tx.open_table(STATE)?.get("version")?.map(|version| version.value());
     match version {
-        Some(VERSION) => Ok(tx.abort()?),
+        Some(VERSION) => {
+            if tx.list_tables()?.any(|table| table.name() == OF_SUSPECT.name()) {
+                return Ok(tx.abort()?);
+            }
+            // It is of before suspects were kept.
+            {
+                let mut of_suspect = tx.open_table(OF_SUSPECT)?;
+                for pair in tx.open_table(MATCHES)?.iter()? {
+                    let (id, bytes) = pair?;
+                    let found: Match = parse(bytes.value())?;
+                    of_suspect.insert((&*found.suspect, id.value()), ())?;
+                }
+                tx.open_table(REJECTED)?;
+            }
+            Ok(tx.commit()?)
+        }
         Some(other) => Err(damaged(format!("it is of version {other}, not {VERSION}"))),
         None => {
             tx.open_table(STATE)?.insert("version", VERSION)?;
@@ -140,6 +161,8 @@ fn prepare(database: &Database) -> Result<(), Failure> {
             tx.open_table(VERDICTS)?;
             tx.open_table(DOMAINS)?;
             tx.open_table(HOSTS)?;
+            tx.open_table(OF_SUSPECT)?;
+            tx.open_table(REJECTED)?;
             Ok(tx.commit()?)
         }
     }

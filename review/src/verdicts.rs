@@ -41,13 +41,15 @@ impl Review {
     ) -> Result<Match, ReviewError> {
         let decision =
             Decision { verdict, note, actor: actor.to_owned(), time: clock::now(), entry };
-        self.change(id, |found| {
+        let decided = self.change(id, |found| {
             found.decisions.push(decision.clone());
             // Who changes their mind more often cannot go back to the first.
             let surplus = found.decisions.len().saturating_sub(DECISIONS_MAX);
             found.decisions.drain(..surplus);
             Ok(Happened { act: Act::Verdict, decision })
-        })
+        })?;
+        self.forget_rejected()?;
+        Ok(decided)
     }
 
     /// Takes the last verdict back; the one before counts again.
@@ -249,6 +251,54 @@ mod tests {
         assert_eq!(told, expected);
         assert_eq!(history[2].decision.actor, "c");
         assert_eq!(review.history(&id, 3, 9).unwrap().items.len(), 1);
+    }
+
+    #[test]
+    fn a_suspect_goes_a_day_after_the_last_of_its_matches_was_found_to_be_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let review = review(&dir);
+        let id = queued(&review);
+        let content = ContentId::of(b"a");
+        review.suspects.keep(&content, b"a").unwrap();
+        take(&review, id, &[scanned("a", None, &["one", "two"])]);
+        let path = dir.path().join("suspects");
+        let is_kept = || {
+            review.forget_rejected().unwrap();
+            let shard = path.join(&content.sha256_hex()[..2]);
+            shard.join(content.to_string()).is_file()
+        };
+        let ids: Vec<MatchId> =
+            standing(&review, Standing::Open).into_iter().map(|found| found.id).collect();
+        let reject = |id: &MatchId, ago: u64| {
+            let (actor, time) = ("a".to_owned(), clock::now() - ago);
+            let verdict = Verdict::NoMatch;
+            let decision = Decision { verdict, note: None, actor, time, entry: None };
+            let given = review.change(id, |found| {
+                found.decisions.push(decision.clone());
+                Ok(Happened { act: Act::Verdict, decision })
+            });
+            given.unwrap();
+        };
+        let (hour, day) = (60 * 60, 24 * 60 * 60);
+        reject(&ids[0], 2 * day);
+        assert!(is_kept(), "it is a copy of another");
+        reject(&ids[1], hour);
+        assert!(is_kept(), "the verdict may be taken back yet");
+        review.undo(&ids[1], "a", None).unwrap();
+        reject(&ids[1], day + 1);
+        assert!(!is_kept());
+        // Met again it is kept again, and goes again, as what was decided stands.
+        review.suspects.keep(&content, b"a").unwrap();
+        take(&review, id, &[scanned("a", None, &["one", "two"])]);
+        assert!(!is_kept());
+        // What no match knows is of a crash.
+        review.suspects.keep(&ContentId::of(b"b"), b"b").unwrap();
+        review.suspects.keep(&content, b"a").unwrap();
+        drop(review);
+        let _review = super::tests::review(&dir);
+        let shards = std::fs::read_dir(&path).unwrap();
+        let files = shards.flat_map(|shard| std::fs::read_dir(shard.unwrap().path()).unwrap());
+        assert_eq!(files.count(), 1, "that of a match stays");
     }
 
     #[test]

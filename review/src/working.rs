@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{mem, ops::ControlFlow};
 
 use redb::{ReadableTable, WriteTransaction};
 use timemark_ingest::sources::{Progress, Source};
-use timemark_ingest::{Engine, ScanError, Scanned, Summary, scan};
+use timemark_ingest::{Engine, Keep, ScanError, Scanned, Summary, scan_keeping};
+use timemark_verify::ContentId;
 
 use crate::clock;
 use crate::earlier::Earlier;
@@ -145,8 +146,10 @@ impl Review {
         tell: &dyn Fn(&str),
     ) -> Result<(), ReviewError> {
         let mut is_done = self.earlier(job.id)?.is_done();
+        let unkept = Mutex::new(None);
         let mut taking = Taking {
             review: self,
+            unkept: &unkept,
             job: job.id,
             begun: Instant::now(),
             seconds_before: job.seconds,
@@ -154,8 +157,19 @@ impl Review {
             since: Instant::now(),
             failure: None,
         };
+        // Before anybody hears of it.
+        let keep = |content: &ContentId, bytes: &[u8]| {
+            if engine.works.has(content).unwrap_or_default() {
+                return; // it is a work that is kept
+            }
+            if let Err(error) = self.suspects.keep(content, bytes) {
+                *unkept.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            }
+        };
+        let options = job.options.scan_options();
         let scanned = catch_unwind(AssertUnwindSafe(|| {
-            scan(sources, engine, job.options.scan_options(), progress, &mut is_done, &mut |one| {
+            let keep: Option<Keep<'_>> = Some(&keep);
+            scan_keeping(sources, engine, options, keep, progress, &mut is_done, &mut |one| {
                 taking.take(one, progress, stop)
             })
         }));
@@ -198,7 +212,7 @@ impl Review {
         if job.state.has_ended() {
             self.forget_upload(&job.source);
         }
-        Ok(())
+        self.forget_rejected()
     }
 
     /// What earlier runs of a job told.
@@ -226,6 +240,8 @@ impl Review {
 /// Gathers what a scan tells, and makes it durable a little at a time.
 struct Taking<'a> {
     review: &'a Review,
+    /// Why the bytes of a suspect could not be kept, before that is told.
+    unkept: &'a Mutex<Option<ReviewError>>,
     job: u64,
     begun: Instant,
     seconds_before: f64,
@@ -241,6 +257,10 @@ impl Taking<'_> {
         progress: &Progress,
         stop: &AtomicBool,
     ) -> ControlFlow<()> {
+        if let Some(failure) = self.unkept.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.failure = Some(failure);
+            return ControlFlow::Break(());
+        }
         self.batch.push(scanned);
         if stop.load(Ordering::Relaxed) {
             return ControlFlow::Break(()); // with what is at hand

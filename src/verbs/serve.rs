@@ -9,15 +9,21 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use tempfile::NamedTempFile;
 use timemark_accounts::Accounts;
+use timemark_api::bundles::{self, Bundler, Case, Failure, MissingFact, NoBundle};
 use timemark_api::service::{Archive, Certify, NoCertificate, SERVICE_TIME_MAX, router};
 use timemark_api::{Reach, Tls};
+use timemark_bundle::{Fact, FactError, Facts, PaperError, WriteError};
 use timemark_certificate::CertificateError;
 use timemark_hooks::{Hooks, Reach as HooksReach};
-use timemark_ingest::Engine;
+use timemark_ingest::sources::Captured;
+use timemark_ingest::{Engine, Registration};
 use timemark_review::{Review, Roots};
+use timemark_verify::Profile;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::bundling::{Bundling, NoEvidence, Suspect};
 use crate::open;
 use crate::outcome::{Answer, error_words, print_line, remark};
 use crate::registering::{STAMP_INTERVAL, stamp};
@@ -64,6 +70,10 @@ pub(crate) struct Serve {
     /// A folder whose files may be scanned on request; may be said several times
     #[arg(long, value_name = "DIR", conflicts_with = "public_log")]
     scan_root: Vec<PathBuf>,
+    /// Keep the bytes of suspects that are copies, as evidence, up to so many GiB [default: 16]
+    #[arg(long, value_name = "GIB", conflicts_with = "public_log",
+          value_parser = clap::value_parser!(u64).range(0..=Serve::SUSPECTS_GIB_MAX))]
+    keep_suspects: Option<u64>,
     /// Send webhooks by http as well, and to addresses of private networks and of this machine. Whoever may make a webhook
     /// can then have this machine ask what only it reaches
     #[arg(long, conflicts_with = "public_log")]
@@ -115,7 +125,10 @@ impl Serve {
         };
         let trust = open::trust_text(archive)?;
         let roots = Roots::of(&self.scan_root).context("--scan-root")?;
-        let review = Arc::new(Review::open(&open::review_dir(archive), roots)?);
+        let review = Review::open(&open::review_dir(archive), roots)?;
+        let review =
+            Arc::new(review.keeping(self.keep_suspects.unwrap_or(SUSPECTS_GIB_DEFAULT) << 30));
+        let (verifier, uploads_dir) = (self.verifier()?, open::uploads_dir(archive)?);
         let reach = if self.webhooks_to_private { HooksReach::Private } else { HooksReach::Public };
         let hooks = Arc::new(Hooks::open(
             &archive.join(Hooks::FILE),
@@ -125,10 +138,16 @@ impl Serve {
         let router = router(Archive {
             engine: engine.clone(),
             certify: certify(engine.clone(), trust.clone().into_bytes()),
-            verifier: self.verifier()?,
+            bundler: Box::new(OfArchive {
+                engine: engine.clone(),
+                policy_text: trust.clone(),
+                page: verifier.clone(),
+                scratch: uploads_dir.clone(),
+            }),
+            verifier,
             trust,
             tiles_dir: open::tiles_dir(archive)?,
-            uploads_dir: open::uploads_dir(archive)?,
+            uploads_dir,
             upload_bytes_max: self.upload_max.unwrap_or(UPLOAD_MIB_DEFAULT) << 20,
             authority,
             accounts,
@@ -235,6 +254,79 @@ fn certify(engine: Arc<Engine>, policy: Vec<u8>) -> Certify {
     })
 }
 
+/// Bundles of the archive's works and matches, under its own policy.
+struct OfArchive {
+    engine: Arc<Engine>,
+    policy_text: String,
+    page: Option<Vec<u8>>,
+    scratch: PathBuf,
+}
+
+impl OfArchive {
+    fn facts(profile: Profile, stated: &bundles::Facts) -> Result<Facts, NoBundle> {
+        let stated = stated.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let facts = Facts::named(stated, profile);
+        facts.and_then(|facts| facts.suffice(profile).map(|()| facts)).map_err(
+            |error| match error {
+                FactError::Missing { missing, .. } => {
+                    let told = |fact: &Fact| {
+                        let Fact { name, what, what_zh, .. } = *fact;
+                        MissingFact { name, what, what_zh }
+                    };
+                    NoBundle::Missing(missing.into_iter().map(told).collect())
+                }
+                error => NoBundle::Fact(error.to_string()),
+            },
+        )
+    }
+}
+
+impl Bundler for OfArchive {
+    fn check(&self, profile: Profile, facts: &bundles::Facts) -> Result<(), NoBundle> {
+        OfArchive::facts(profile, facts)?;
+        self.page.as_ref().map(drop).ok_or(NoBundle::NoPage)
+    }
+
+    fn make(
+        &self,
+        case: Case,
+        out: &mut NamedTempFile,
+        before: &mut dyn FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<Registration, NoBundle> {
+        let page = self.page.as_deref().ok_or(NoBundle::NoPage)?;
+        let suspect = |suspect: &bundles::Suspect| Suspect {
+            path: suspect.file.to_path_buf(),
+            called: Some(suspect.name.clone()),
+            captured: suspect.captured.clone().map(|(url, date)| Captured { url, date }),
+            known: Some((suspect.content, suspect.works.clone())),
+        };
+        let bundling = Bundling {
+            engine: &self.engine,
+            policy_text: &self.policy_text,
+            page,
+            profile: case.profile,
+            facts: &OfArchive::facts(case.profile, &case.facts)?,
+            hash_only: case.hash_only,
+            receipts: case.receipts,
+            suspects: case.suspects.iter().map(suspect).collect(),
+            name: "of the service",
+            scratch: &self.scratch,
+        };
+        let mut before = |sha256: &str| before(sha256).map_err(|error| anyhow!(error));
+        let made = bundling.make(out.as_file_mut(), &mut before).map_err(|error| {
+            let is_evidence = error.is::<NoEvidence>()
+                || matches!(error.downcast_ref(), Some(PaperError::NotQualified { .. }))
+                || matches!(error.downcast_ref(), Some(WriteError::TooLong | WriteError::TooMany));
+            match is_evidence {
+                true => NoBundle::NoEvidence(format!("{error:#}")),
+                false => NoBundle::Failed(error.into_boxed_dyn_error()),
+            }
+        })?;
+        self.engine.log.endorsers_failures().iter().for_each(|failure| remark(failure));
+        Ok(made.registration)
+    }
+}
+
 /// Has authorities stamp what was registered, and witnesses cosign what they missed, until the sender goes and once more.
 fn endorse_now_and_then(engine: &Engine, end: &mpsc::Receiver<()>) {
     let mut stamped = 0; // what was registered before a crash as well
@@ -278,7 +370,9 @@ pub(super) fn until_stopped(listen: SocketAddr, router: timemark_api::Router) ->
 
 impl Serve {
     const UPLOAD_MIB_MAX: u64 = 1 << 20;
+    const SUSPECTS_GIB_MAX: u64 = 1 << 20;
 }
 
 const UPLOAD_MIB_DEFAULT: u64 = 256;
+const SUSPECTS_GIB_DEFAULT: u64 = 16;
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8750);

@@ -80,7 +80,8 @@ fn ruled() -> (Desk, String) {
 fn world() -> World {
     let (desk, boss) = ruled();
     expect(0, &mut desk.timemark(["tsa", "cert"]));
-    let server = serve(&desk, &[]);
+    desk.file("verify.html", "<!doctype html>\n");
+    let server = serve(&desk, &["--page", "verify.html"]);
     let url = &server.url;
     let mut people = BTreeMap::new();
     for role in Role::ALL.map(Role::name) {
@@ -127,6 +128,9 @@ fn request(world: &World, operation: &str, role: &str, bearer: &str) -> Answer {
         "receipt_checkpoint" => get(&format!("/v1/receipts/{}/checkpoint", world.index)),
         "search_words" => get("/v1/search?q=harbour"),
         "search_picture" => upload("/v1/search", &[("picture", "a.jpg", &picture())]),
+        "bundle" => {
+            send("POST", "/v1/bundles", json!({"works": [world.index], "profile": "cn-court"}))
+        }
         "verify" => {
             upload("/v1/verify", &[("work", "a", &picture()), ("receipt", "r", &receipt())])
         }

@@ -24,6 +24,7 @@ mod safekeeping;
 mod samples;
 mod scanning;
 mod service;
+mod service_bundles;
 mod service_hooks;
 mod service_kills;
 mod service_pages;

@@ -16,6 +16,7 @@ use super::Serve;
 struct Settings {
     listen: Option<SocketAddr>,
     upload_max: Option<u64>,
+    keep_suspects: Option<u64>,
     page: Option<PathBuf>,
     public_host: Option<String>,
     tls_cert: Option<PathBuf>,
@@ -51,6 +52,11 @@ impl Serve {
             "upload-max is 1 to {}",
             Serve::UPLOAD_MIB_MAX
         );
+        ensure!(
+            settings.keep_suspects.is_none_or(|gib| gib <= Serve::SUSPECTS_GIB_MAX),
+            "keep-suspects is 0 to {}",
+            Serve::SUSPECTS_GIB_MAX
+        );
         let below = |path: PathBuf| folder.join(path);
         let scan_root = match self.scan_root.is_empty() {
             true => settings.scan_root.into_iter().map(below).collect(),
@@ -59,6 +65,7 @@ impl Serve {
         Ok(Serve {
             listen: self.listen.or(settings.listen),
             upload_max: self.upload_max.or(settings.upload_max),
+            keep_suspects: self.keep_suspects.or(settings.keep_suspects),
             page: self.page.or(settings.page.map(below)),
             public_host: self.public_host.or(settings.public_host),
             tls_cert: self.tls_cert.or(settings.tls_cert.map(below)),
