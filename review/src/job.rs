@@ -229,16 +229,17 @@ impl Job {
     /// Counts another match.
     pub(crate) fn count_match(&mut self, finding: &Finding) {
         self.matches += 1;
-        *self.transforms.entry(transform(finding).to_owned()).or_default() += 1;
+        let kind = transform(finding.method == Method::Exact, finding.transform.as_deref());
+        *self.transforms.entry(kind.to_owned()).or_default() += 1;
     }
 }
 
 /// What was done to a work, in one word or few: the change that tells most, where there were several.
-fn transform(finding: &Finding) -> &'static str {
-    if finding.method == Method::Exact {
+pub(crate) fn transform(is_exact: bool, words: Option<&str>) -> &'static str {
+    if is_exact {
         return "identical";
     }
-    let words = finding.transform.as_deref().unwrap_or_default();
+    let words = words.unwrap_or_default();
     let kinds = [
         ("inside a larger picture", "inside a larger picture"),
         ("cropped", "cropped"),

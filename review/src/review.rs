@@ -154,17 +154,21 @@ impl Review {
 
     fn submit(&self, asked: Asked, bytes_max: u64) -> Result<Job, ReviewError> {
         let job = self.store.write(|tx| {
-            let (mut jobs, mut bytes) = (0, 0);
+            let (mut jobs, mut bytes, mut of_owner) = (0, 0, 0);
             for pair in tx.open_table(JOBS)?.iter()?.rev().take(JOBS_LOOKED_AT) {
                 let job: Job = parse(pair?.1.value())?;
                 if !job.state.has_ended() {
                     jobs += 1;
+                    of_owner += u64::from(job.owner.is_some() && job.owner == asked.owner);
                     bytes += upload_bytes(&job.source);
                 }
             }
             let too_many = |words: String| Err(Failure::Refused(ReviewError::TooMany(words)));
             if jobs >= JOBS_UNENDED_MAX {
                 return too_many(format!("{jobs} scans have not ended yet"));
+            }
+            if of_owner >= JOBS_OF_ONE_MAX {
+                return too_many(format!("{of_owner} scans of this account have not ended yet"));
             }
             if bytes.saturating_add(upload_bytes(&asked.source)) > bytes_max {
                 return too_many(format!("files of {bytes} bytes wait to be scanned already"));
@@ -415,8 +419,11 @@ fn upload_bytes(source: &JobSource) -> u64 {
     if let JobSource::Upload { bytes, .. } = source { *bytes } else { 0 }
 }
 
-/// Jobs that have not ended, at most; and how many of the newest are looked at to count them.
+/// Jobs that have not ended, at most.
 const JOBS_UNENDED_MAX: u64 = 100;
+/// Of those, jobs of one account: others are to have their turn.
+const JOBS_OF_ONE_MAX: u64 = 25;
+/// How many of the newest are looked at to count them; and for one page of those that are wanted.
 const JOBS_LOOKED_AT: usize = 10_000;
 /// Paths of one job.
 const PATHS_MAX: usize = 100;

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod actions;
+mod findings;
 mod keys;
 mod layer;
 mod sessions;
