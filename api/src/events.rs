@@ -108,7 +108,8 @@ impl Telling {
             let news = blocking(move || {
                 let news = service.review.news(id, told, MATCHES_AT_ONCE)?;
                 let found = news.matches.items.into_iter();
-                let found = found.map(|one| service.access.told_match(&caller, one, &service.engine));
+                let found =
+                    found.map(|one| service.access.told_match(&caller, one, &service.engine));
                 let found = found.collect::<Result<Vec<_>, Problem>>()?;
                 let has_more = news.matches.next.is_some();
                 Ok::<_, Problem>((news.job, news.live, found, has_more))

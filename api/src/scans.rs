@@ -227,7 +227,8 @@ pub(crate) async fn create(
         "application/json" => {
             let asked: ScanOfPaths = json::read(request).await?;
             if caller.is_for_own() {
-                let detail = "files that are sent may be scanned; the server's folders are its operator's";
+                let detail =
+                    "files that are sent may be scanned; the server's folders are its operator's";
                 return Err(Problem::new(Kind::Forbidden, detail));
             }
             let options = options(asked.depth, asked.radius, asked.places);

@@ -58,13 +58,7 @@ pub fn register_as(url: &str, bearer: &str, bytes: &[u8], texts: &[(&str, &str)]
 }
 
 /// Makes an account and two keys for it.
-pub fn person(
-    url: &str,
-    boss: &str,
-    name: &str,
-    role: &str,
-    organisation: Option<&str>,
-) -> Person {
+pub fn person(url: &str, boss: &str, name: &str, role: &str, organisation: Option<&str>) -> Person {
     let mut new = json!({"name": name, "role": role});
     if let Some(organisation) = organisation {
         new["organisation"] = organisation.into();
@@ -525,7 +519,10 @@ fn what_the_staff_does_is_in_the_log_before_it_is_answered() {
     let by = format!("/v1/actions?action=work.view&actor={}", world.as_role("reviewer").id);
     let found = get("auditor", &by).expect(200)["actions"].clone();
     assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
-    assert_eq!((&found[0]["action"], &found[0]["subject"]), (&json!("work.view"), &json!(world.cid)));
+    assert_eq!(
+        (&found[0]["action"], &found[0]["subject"]),
+        (&json!("work.view"), &json!(world.cid))
+    );
     let none = get("auditor", "/v1/actions?action=work.vie").expect(200);
     assert_eq!(none["actions"], json!([]));
     let own = format!("/v1/works/{}", world.cid);

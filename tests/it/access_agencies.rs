@@ -36,7 +36,13 @@ fn town() -> Town {
     let server = serve(&desk, &["--scan-root", "."]);
     let side = |organisation: &str, work: &str| {
         let make = |role: &str| {
-            person(&server.url, &boss, &format!("{role} of {organisation}"), role, Some(organisation))
+            person(
+                &server.url,
+                &boss,
+                &format!("{role} of {organisation}"),
+                role,
+                Some(organisation),
+            )
         };
         let (agency, creator) = (make("agency"), make("creator"));
         let title = format!("Picture of {organisation}");
@@ -77,7 +83,8 @@ fn an_agency_sees_and_steers_the_scans_of_its_organisation_alone() {
             south.get(url, &format!("/v1/scans/99{part}")),
         );
         assert_eq!((foreign.status, nowhere.status), (404, 404));
-        let told = |answer: Answer, id: &str| String::from_utf8(answer.body).unwrap().replace(id, "");
+        let told =
+            |answer: Answer, id: &str| String::from_utf8(answer.body).unwrap().replace(id, "");
         assert_eq!(told(foreign, &scan.to_string()), told(nowhere, "99"));
     }
     let steer = |bearer: &str, act: &str| {

@@ -54,7 +54,8 @@ fn who_is_not_known_is_led_to_the_login_and_back() {
     }
     assert!(text(&get(url, "/log")).contains("href=\"/login?next=/log\""));
     // After logging in nobody is led to another server.
-    for (next, kept) in [("/works%3Fq%3Da", "/works?q=a"), ("//evil.example", ""), ("/%5Cevil", "")] {
+    for (next, kept) in [("/works%3Fq%3Da", "/works?q=a"), ("//evil.example", ""), ("/%5Cevil", "")]
+    {
         let page = text(&get(url, &format!("/login?next={next}")));
         assert!(page.contains(&format!("data-next=\"{kept}\"")), "{next}: {page}");
     }
@@ -104,7 +105,8 @@ fn each_role_has_its_pages_and_is_told_where_it_has_none() {
             assert_eq!(admin.contains("id=\"accounts\""), role == "administrator");
             assert!(admin.contains("id=\"actions\""), "{admin}");
         }
-        let page = ask(url, "GET", "/no-page", &[("Cookie", &cookie), ("Accept", "text/html")], b"");
+        let page =
+            ask(url, "GET", "/no-page", &[("Cookie", &cookie), ("Accept", "text/html")], b"");
         assert!(page.status == 404 && text(&page).contains("id=\"sign-out\""));
         // Whoever is disabled is nobody any more.
         let path = format!("/v1/accounts/{}", somebody.id);

@@ -13,11 +13,7 @@ use crate::access::Caller;
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
 
-pub(super) async fn page(
-    State(service): State<Shared>,
-    caller: Caller,
-    frame: Frame,
-) -> Response {
+pub(super) async fn page(State(service): State<Shared>, caller: Caller, frame: Frame) -> Response {
     let made = blocking(move || {
         let w = frame.words();
         let page = seen(&caller, &service, &frame);

@@ -15,11 +15,7 @@ use crate::operation::{Readiness, readiness};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
 
-pub(super) async fn page(
-    State(service): State<Shared>,
-    caller: Caller,
-    frame: Frame,
-) -> Response {
+pub(super) async fn page(State(service): State<Shared>, caller: Caller, frame: Frame) -> Response {
     let made = blocking(move || {
         let w = frame.words();
         let page = status(&service, &frame).map(|status| Page {

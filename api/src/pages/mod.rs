@@ -25,7 +25,7 @@ use axum::Router;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE, VARY};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -90,16 +90,24 @@ pub(crate) async fn missing(service: Shared, request: Request) -> Response {
 pub(crate) async fn refused(parts: &mut Parts, problem: Problem) -> Response {
     let Ok(frame) = Frame::from_request_parts(parts, &()).await;
     let is_look = parts.method.is_safe();
+    let is_start = parts.uri.path() == "/" && frame.home() != "/";
     let onward = match problem.told() {
         (Kind::Unauthorized, ..) if is_look => frame.login(),
-        (Kind::Forbidden, ..) if is_look && parts.uri.path() == "/" => frame.home().to_owned(),
+        (Kind::Forbidden, ..) if is_look && is_start => frame.home().to_owned(),
         (Kind::Forbidden, ..) if is_look => return answer::<Failed>(&frame, Err(problem)),
         _ => return problem.into_response(),
     };
-    let vary = (VARY, HeaderValue::from_static("accept-language, cookie"));
-    match HeaderValue::try_from(onward) {
-        Ok(onward) => (StatusCode::SEE_OTHER, [(LOCATION, onward), vary]).into_response(),
-        Err(_) => problem.into_response(),
+    let Ok(onward) = HeaderValue::try_from(onward) else { return problem.into_response() };
+    let mut response = (StatusCode::SEE_OTHER, [(LOCATION, onward)]).into_response();
+    depends_on_reader(&frame, response.headers_mut());
+    response
+}
+
+/// Says that a page is another for others, and remembers a language that was chosen.
+fn depends_on_reader(frame: &Frame, headers: &mut HeaderMap) {
+    headers.insert(VARY, HeaderValue::from_static("accept-language, cookie"));
+    if let Some(cookie) = frame.cookie() {
+        headers.insert(SET_COOKIE, HeaderValue::from_static(cookie));
     }
 }
 
@@ -114,10 +122,7 @@ fn answer<T: Template>(frame: &Frame, page: Result<T, Problem>) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(VARY, HeaderValue::from_static("accept-language, cookie"));
-    if let Some(cookie) = frame.cookie() {
-        headers.insert(SET_COOKIE, HeaderValue::from_static(cookie));
-    }
+    depends_on_reader(frame, headers);
     response.extensions_mut().insert(IsPage);
     response
 }
