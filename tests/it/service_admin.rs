@@ -153,10 +153,11 @@ fn a_first_day_with_accounts_in_a_browser() {
     let mut serve = desk.timemark(["serve", "--listen", "127.0.0.1:0", "--log"]);
     let log = std::fs::File::create(desk.path("log.txt")).unwrap();
     let server = Server::start_telling(&mut serve, log);
-    let link = server.keys.iter().find_map(|line| line.split_once("within an hour: ")).unwrap().1;
+    let link = server.keys.iter().find_map(|line| line.split_once("within an hour: "));
+    let link = link.unwrap().1.to_owned();
     let mut browser = Command::new("node");
     browser.arg(repository("tests/peers/page/accounts.mjs")).arg(repository(""));
-    let output = run(browser.arg(&server.url).arg(link));
+    let output = run(browser.arg(&server.url).arg(&link));
     let said = String::from_utf8_lossy(&output.stdout);
     println!("{said}");
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
