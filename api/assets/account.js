@@ -49,7 +49,7 @@ function row(key) {
       await askJson('DELETE', `/v1/keys/${key.id}`);
       keysSaid.replaceChildren(say('revoked', shown(name)));
       await listKeys();
-      keysSaid.focus?.();
+      keysSaid.focus();
     } catch (error) {
       keysFault.textContent = error.message;
     }
