@@ -42,6 +42,8 @@ pub struct NewAccount {
 pub struct Change {
     /// What it may do.
     pub role: Option<Role>,
+    /// Who it works for, or that it works for nobody.
+    pub organisation: Option<Option<String>>,
     /// Whether nothing is to open it.
     pub disabled: Option<bool>,
 }
@@ -177,9 +179,13 @@ impl Accounts {
 
     /// Changes an account. One that is disabled loses its sessions; its keys open nothing until it is enabled again.
     pub fn change(&self, id: &str, change: &Change) -> Result<Account, AccountsError> {
+        change.check()?;
         let changed = self.write(|tables| {
             let mut kept = account_for(tables, id)?;
             let was = is_ruling(&kept.account);
+            if let Some(organisation) = &change.organisation {
+                kept.account.organisation.clone_from(organisation);
+            }
             kept.account.role = change.role.unwrap_or(kept.account.role);
             kept.account.disabled = change.disabled.unwrap_or(kept.account.disabled);
             put_account(tables, &kept)?;
@@ -376,6 +382,13 @@ impl Accounts {
             tables.open_table(SESSIONS)?.remove(&fast_digest(secret))?;
             Ok(())
         })
+    }
+}
+
+impl Change {
+    /// Whether an account could be changed so.
+    pub fn check(&self) -> Result<(), AccountsError> {
+        self.organisation.iter().flatten().try_for_each(|name| check_name("organisation", name))
     }
 }
 

@@ -1,4 +1,4 @@
-// What every page does beyond what the server made: ages of times, forms of receipts, pictures that cannot be shown.
+// What every page does beyond what the server made: ages of times, pictures that cannot be shown.
 
 // The words of the page's language, with `{0}` and so on filled in.
 const words = JSON.parse(document.getElementById('words')?.textContent ?? '{}');
@@ -51,17 +51,4 @@ for (const time of document.querySelectorAll('time[data-age]')) {
   const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? UNITS.at(-1);
   const age = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: 'auto' }).format(Math.round(seconds / length), unit);
   time.after(el('span', { class: 'soft' }, ` · ${age}`));
-}
-
-// Forms of a receipt that have no address of their own: they are asked for by media type.
-for (const link of document.querySelectorAll('a[data-accept]')) {
-  link.hidden = false;
-  link.addEventListener('click', async (event) => {
-    event.preventDefault();
-    const response = await fetch(link.href, { headers: { accept: link.dataset.accept } });
-    if (!response.ok) return location.assign(link.href);
-    const address = URL.createObjectURL(await response.blob());
-    el('a', { href: address, download: link.download }).click();
-    setTimeout(() => URL.revokeObjectURL(address), 60e3);
-  });
 }

@@ -1,5 +1,6 @@
 // Register: what is dropped or chosen is sent, a few at a time, and each file tells how far it has come.
 import { bytes, el, moment, outside, picture, say, shown } from './page.js';
+import { OWN_PAGE, ask, endedWords, signInAgain } from './session.js';
 
 const form = document.getElementById('register');
 const zone = document.getElementById('drop');
@@ -21,6 +22,7 @@ const uploads = [];
 const queue = [];
 let underWay = 0;
 let passedOver = 0;
+let isSignedOut = false;
 
 // What a claimant says of every file is remembered on this machine alone.
 const memory = {
@@ -88,7 +90,7 @@ function take(files) {
 }
 
 function pump() {
-  while (underWay < AT_ONCE && queue.length) {
+  while (!isSignedOut && underWay < AT_ONCE && queue.length) {
     underWay += 1;
     queue.shift().run().finally(() => {
       underWay -= 1;
@@ -140,6 +142,11 @@ class Upload {
     for (let tries = 1; ; tries += 1) {
       const { status, headers, answer } = await this.send();
       if (status === 200 || status === 201) return this.succeed(answer);
+      if (status === 401) {
+        this.say(endedWords.kept);
+        if (await signInAgain()) continue;
+        return this.keep();
+      }
       const isLater = [0, 408, 429, 503].includes(status);
       if (!isLater || tries >= TRIES_MAX) return this.refuse(answer);
       const seconds = Math.min(Number(headers?.get('retry-after')) || 2 ** tries, WAIT_SECONDS_MAX);
@@ -160,6 +167,7 @@ class Upload {
       const request = new XMLHttpRequest();
       request.open('POST', '/v1/works');
       request.setRequestHeader('Idempotency-Key', this.key);
+      for (const [name, value] of Object.entries(OWN_PAGE)) request.setRequestHeader(name, value);
       request.responseType = 'json';
       request.upload.addEventListener('progress', ({ loaded, total }) => {
         this.bar.value = total ? loaded / total : 0;
@@ -169,6 +177,23 @@ class Upload {
       for (const kind of ['error', 'abort', 'timeout']) request.addEventListener(kind, () => answered({ status: 0 }));
       request.send(body);
     });
+  }
+
+  // It waits where it was, until somebody is signed in again.
+  keep() {
+    this.state = 'waiting';
+    queue.unshift(this);
+    isSignedOut = true;
+    if (document.getElementById('signed-out')) return;
+    const button = el('button', { type: 'button', class: 'primary' }, endedWords.signIn);
+    const notice = el('p', { class: 'notice warn', id: 'signed-out', role: 'alert' }, endedWords.kept, ' ', button);
+    button.addEventListener('click', async () => {
+      if (!(await signInAgain())) return;
+      notice.remove();
+      isSignedOut = false;
+      pump();
+    });
+    tally.after(notice);
   }
 
   succeed(answer) {
@@ -192,9 +217,16 @@ class Upload {
   }
 
   // Earlier works that look like it, beside it. Who claims under the same name is not warned of themselves.
-  compare({ similar }) {
+  compare({ similar, similar_of_others: hidden }) {
     const mine = this.claim.claimant || null;
     const others = similar.filter((match) => mine === null || match.claimant !== mine);
+    if (!others.length && hidden) {
+      this.isWarned = true;
+      this.item.classList.add('warned');
+      this.item.append(el('section', { class: 'warning' }, el('h3', {}, `⚠ ${say('similar_hidden', hidden)}`), el('p', {}, say('similar_hidden_text'))));
+      announce.textContent = say('announce_warning', shown(this.file.name));
+      return;
+    }
     if (!others.length) {
       if (similar.length) this.body.append(el('p', { class: 'soft' }, say('similar_own')));
       return;
@@ -202,8 +234,9 @@ class Upload {
     this.isWarned = true;
     this.item.classList.add('warned');
     const isExact = others.some((match) => match.method === 'exact');
+    const more = hidden ? el('p', {}, `${say('similar_hidden', hidden)}: ${say('similar_hidden_text')}`) : null;
     const pairs = el('div', { class: 'pair' }, this.figure(), ...others.slice(0, 3).map(earlier));
-    this.item.append(el('section', { class: 'warning' }, el('h3', {}, `⚠ ${say(isExact ? 'similar_exact' : 'similar_title')}`), el('p', {}, say('similar_text')), pairs));
+    this.item.append(el('section', { class: 'warning' }, el('h3', {}, `⚠ ${say(isExact ? 'similar_exact' : 'similar_title')}`), el('p', {}, say('similar_text')), pairs, more));
     announce.textContent = say('announce_warning', shown(this.file.name));
   }
 
@@ -214,7 +247,7 @@ class Upload {
 
   refuse(problem) {
     const kind = String(problem?.type ?? '').split(':').at(-1);
-    const known = { 'too-large': say('too_large', bytes(bytesMax)), 'not-a-work': say('not_a_work'), 'text-too-long': say('text_too_long'), 'unreadable-picture': say('unreadable'), unavailable: say('unavailable') };
+    const known = { 'too-large': say('too_large', bytes(bytesMax)), 'not-a-work': say('not_a_work'), 'text-too-long': say('text_too_long'), 'registered-elsewhere': say('registered_elsewhere'), 'unreadable-picture': say('unreadable'), unavailable: say('unavailable') };
     this.fail(known[kind] ?? say('other'), known[kind] ? null : problem?.detail, kind === 'unreadable-picture');
   }
 
@@ -270,7 +303,7 @@ async function watchStamps() {
 
 async function existedBy(upload) {
   try {
-    const response = await fetch(`/v1/receipts/${upload.index}`, { headers: { accept: 'application/json' } });
+    const response = await ask(`/v1/receipts/${upload.index}`, { headers: { accept: 'application/json' } });
     const { existed_by: time } = response.ok ? await response.json() : {};
     if (time) upload.stamp(time);
     return Boolean(time);

@@ -1,5 +1,6 @@
 // Works: a picture is compared with every work, and what it is a copy of is listed.
 import { el, outside, picture, say, shown } from './page.js';
+import { ask } from './session.js';
 
 const input = document.getElementById('picture');
 const place = document.getElementById('compared');
@@ -13,7 +14,7 @@ input.addEventListener('change', async () => {
   const body = new FormData();
   body.append('picture', file, file.name);
   try {
-    const response = await fetch('/v1/search', { method: 'POST', body });
+    const response = await ask('/v1/search', { method: 'POST', body });
     const answer = await response.json();
     if (!response.ok) throw new Error(answer.detail);
     tell(file, answer);

@@ -15,13 +15,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde::Serialize;
-use timemark_review::JobState;
+use timemark_review::{Job, JobState, Live};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::access::Caller;
 use crate::matches::Card;
 use crate::problem::{Kind, ProblemJson};
-use crate::scans::{Scan, read_number};
+use crate::scans::{Counts, Scan, read_number, seen};
 use crate::service::Shared;
 use crate::{Problem, blocking};
 
@@ -45,6 +46,7 @@ use crate::{Problem, blocking};
 )]
 pub(crate) async fn events(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
@@ -58,13 +60,16 @@ pub(crate) async fn events(
         Problem::new(Kind::TooManyRequests, "as many are listening as are listened to")
     })?;
     let reading = service.clone();
-    let (job, _) = blocking(move || reading.review.job(id)).await??;
+    let asking = caller.clone();
+    let (job, _) = blocking(move || seen(id, &asking, &reading)).await??;
     if last.is_some_and(|told| told >= job.matches) && job.state.has_ended() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let (sender, receiver) = mpsc::channel(EVENTS_AHEAD_MAX);
     let changes = service.changes.subscribe();
-    let telling = Telling { service, id, told: last.unwrap_or(0), sender, _place: place };
+    let told = last.unwrap_or(0);
+    let counts = (told == 0).then(Counts::default);
+    let telling = Telling { service, caller, id, told, counts, sender, _place: place };
     tokio::spawn(telling.tell(changes));
     let headers = [(CONTENT_TYPE, "text/event-stream")];
     Ok((headers, Body::new(Events(receiver))).into_response())
@@ -73,9 +78,12 @@ pub(crate) async fn events(
 /// What is being told to one listener.
 struct Telling {
     service: Shared,
+    caller: Caller,
     id: u64,
-    /// Matches told.
+    /// Matches told, those that the listener does not see included.
     told: u64,
+    /// Those that were, where they were told from the first on.
+    counts: Option<Counts>,
     sender: mpsc::Sender<Bytes>,
     _place: OwnedSemaphorePermit,
 }
@@ -96,27 +104,40 @@ impl Telling {
         loop {
             changes.borrow_and_update();
             let (service, id, told) = (self.service.clone(), self.id, self.told);
-            let news = blocking(move || service.review.news(id, told, MATCHES_AT_ONCE)).await;
-            let Ok(Ok(news)) = news else { return Err(Gone) };
-            let (now, has_more) = (news.job.state, news.matches.next.is_some());
+            let caller = self.caller.clone();
+            let news = blocking(move || {
+                let news = service.review.news(id, told, MATCHES_AT_ONCE)?;
+                let found = news.matches.items.into_iter();
+                let found =
+                    found.map(|one| service.access.told_match(&caller, one, &service.engine));
+                let found = found.collect::<Result<Vec<_>, Problem>>()?;
+                let has_more = news.matches.next.is_some();
+                Ok::<_, Problem>((news.job, news.live, found, has_more))
+            });
+            let Ok(Ok((job, live, found, has_more))) = news.await else { return Err(Gone) };
+            let now = job.state;
             if state.is_none() && !now.has_ended() {
-                self.event("state", &Scan::of(news.job.clone(), news.live)).await?;
+                self.scan("state", &job, live).await?;
                 state = Some(now);
             }
-            for found in news.matches.items {
+            for found in found {
                 self.told += 1;
+                let Some(found) = found else { continue };
+                if let Some(counts) = &mut self.counts {
+                    counts.count(&found);
+                }
                 self.event("match", &Card::of(found)).await?;
             }
             if has_more {
                 continue;
             }
-            if suspects != Some(news.job.suspects) {
-                suspects = Some(news.job.suspects);
-                self.event("progress", &Scan::of(news.job.clone(), news.live)).await?;
+            if suspects != Some(job.suspects) {
+                suspects = Some(job.suspects);
+                self.scan("progress", &job, live).await?;
             }
             if state != Some(now) {
                 state = Some(now);
-                self.event("state", &Scan::of(news.job, news.live)).await?;
+                self.scan("state", &job, live).await?;
             }
             if now.has_ended() || self.service.review.is_stopping() {
                 return Ok(());
@@ -125,6 +146,11 @@ impl Telling {
                 self.say(": nothing new\n\n").await?;
             }
         }
+    }
+
+    async fn scan(&self, name: &str, job: &Job, live: Option<Live>) -> Result<(), Gone> {
+        let scan = Scan::of(job.clone(), live).told(&self.caller, self.counts.as_ref());
+        self.event(name, &scan).await
     }
 
     async fn event(&self, name: &str, data: &impl Serialize) -> Result<(), Gone> {

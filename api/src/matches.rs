@@ -9,20 +9,20 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use timemark_review::{
-    Act, Decision, Filter, GeometryJson, Happened, Match, MatchId, MatchJson, Sighting, Standing,
-    THUMBNAIL_SIDE_MAX, Verdict, Wish, drawing, utc,
+    Act, Decision, Filter, GeometryJson, Happened, Match, MatchId, MatchJson, Page, ReviewError,
+    Sighting, Standing, THUMBNAIL_SIDE_MAX, Verdict, Wish, drawing, utc,
 };
 use timemark_verify::ContentId;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::accept::{entity_tag, expect_unchanged, tagged};
-use crate::access::Caller;
+use crate::access::{Access, Caller, Sight};
 use crate::problem::{Kind, ProblemJson};
 use crate::scans::Part;
 use crate::service::{Service, Shared};
 use crate::told::Entry;
 use crate::works::{cursor, limit, read_cursor};
-use crate::{Problem, blocking, json};
+use crate::{Problem, blocking, json, scans};
 
 /// A suspect's content that is a copy of a work, in short.
 #[derive(Serialize, ToSchema)]
@@ -181,6 +181,7 @@ pub(crate) struct MatchesPage {
 )]
 pub(crate) async fn list(
     State(service): State<Shared>,
+    caller: Caller,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<MatchesPage>, Problem> {
     let Query(which) = which?;
@@ -195,9 +196,46 @@ pub(crate) async fn list(
     let filter = Filter { scan: which.scan, standing };
     let limit = limit(which.limit)?;
     let after = which.cursor.as_deref().map(read_cursor).transpose()?.unwrap_or(0);
-    let page = blocking(move || service.review.matches(filter, after, limit)).await??;
+    let page = blocking(move || page(filter, after, limit, &caller, &service)).await??;
     let matches = page.items.into_iter().map(Card::of).collect();
     Ok(Json(MatchesPage { matches, next: page.next.map(cursor) }))
+}
+
+/// The matches that the caller sees of those that come next; so many are looked at.
+fn page(
+    filter: Filter,
+    mut after: u64,
+    limit: usize,
+    caller: &Caller,
+    service: &Service,
+) -> Result<Page<Match>, Problem> {
+    if let Some(scan) = filter.scan.filter(|_| Access::is_narrow(caller)) {
+        scans::seen(scan, caller, service)?;
+    }
+    let is_narrow = Access::is_narrow(caller);
+    let mut items = Vec::new();
+    for _ in 1..ROUNDS_MAX {
+        let page = service.review.matches(filter, after, limit - items.len())?;
+        for found in page.items {
+            items.extend(service.access.told_match(caller, found, &service.engine)?);
+        }
+        match page.next {
+            Some(next) if is_narrow && items.len() < limit => after = next,
+            next => return Ok(Page { items, next }),
+        }
+    }
+    Ok(Page { items, next: Some(after) })
+}
+
+/// A match that the caller sees, with the first places where its suspect was met.
+fn seen(
+    id: &MatchId,
+    caller: &Caller,
+    service: &Service,
+) -> Result<(Match, Vec<Sighting>), Problem> {
+    let (found, places) = service.review.match_by_id(id)?;
+    let found = service.access.told_match(caller, found, &service.engine)?;
+    Ok((found.ok_or(ReviewError::NoMatch)?, places))
 }
 
 /// A match by its id
@@ -215,22 +253,26 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn show(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = read_id(&id?)?;
-    let body = blocking(move || whole(&service, &id)).await??;
+    let body = blocking(move || whole(&service, &caller, &id)).await??;
     Ok(tagged(&headers, "application/json", body))
 }
 
-fn whole(service: &Service, id: &MatchId) -> Result<Vec<u8>, Problem> {
-    let (found, places) = service.review.match_by_id(id)?;
+fn whole(service: &Service, caller: &Caller, id: &MatchId) -> Result<Vec<u8>, Problem> {
+    let (found, places) = seen(id, caller, service)?;
     let work: ContentId = found.finding.work.parse().map_err(Problem::internal)?;
     let records = service.engine.registry.by_content(&work).map_err(Problem::internal)?;
-    let registrations = records
-        .iter()
-        .map(|record| Entry::of(record.index, work.to_string(), record.claim.as_ref()))
-        .collect();
+    let mut registrations = Vec::new();
+    for record in records {
+        if service.access.sight(caller, record.index)? != Sight::Hidden {
+            let entry = Entry::of(record.index, work.to_string(), record.claim.as_ref());
+            registrations.push(entry);
+        }
+    }
     let geometry = found.geometry.clone();
     let whole = Whole { card: Card::of(found), geometry, places, registrations };
     serde_json::to_vec(&whole).map_err(Problem::internal)
@@ -283,14 +325,14 @@ pub(crate) async fn give_verdict(
     let note = note.filter(|note| !note.is_empty());
     let body = blocking(move || {
         let _turn = service.turn_to_decide();
-        expect_unchanged(&headers, &whole(&service, &id)?)?;
+        expect_unchanged(&headers, &whole(&service, &caller, &id)?)?;
         let words = match &note {
             Some(note) => format!("{}: {note}", verdict.name()),
             None => verdict.name().to_owned(),
         };
         let entry = caller.decide(&service.engine, "match.verdict", id.text(), Some(&words))?;
         service.review.decide(&id, verdict, note, caller.actor(), Some(entry))?;
-        whole(&service, &id)
+        whole(&service, &caller, &id)
     });
     Ok(with_tag(body.await??))
 }
@@ -322,8 +364,8 @@ pub(crate) async fn undo_verdict(
     let id = read_id(&id?)?;
     let body = blocking(move || {
         let _turn = service.turn_to_decide();
-        expect_unchanged(&headers, &whole(&service, &id)?)?;
-        let (found, _) = service.review.match_by_id(&id)?;
+        expect_unchanged(&headers, &whole(&service, &caller, &id)?)?;
+        let (found, _) = seen(&id, &caller, &service)?;
         let Some(last) = found.decision() else {
             return Err(Problem::new(
                 Kind::WrongState,
@@ -333,7 +375,7 @@ pub(crate) async fn undo_verdict(
         let words = format!("undo {}", last.verdict.name());
         let entry = caller.decide(&service.engine, "match.verdict", id.text(), Some(&words))?;
         service.review.undo(&id, caller.actor(), Some(entry))?;
-        whole(&service, &id)
+        whole(&service, &caller, &id)
     });
     Ok(with_tag(body.await??))
 }
@@ -376,12 +418,17 @@ pub(crate) struct HistoryPage {
 )]
 pub(crate) async fn history(
     State(service): State<Shared>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
     part: Result<Query<Part>, QueryRejection>,
 ) -> Result<Json<HistoryPage>, Problem> {
     let id = read_id(&id?)?;
     let (after, limit) = part?.0.read()?;
-    let page = blocking(move || service.review.history(&id, after.unwrap_or(0), limit)).await??;
+    let page = blocking(move || {
+        seen(&id, &caller, &service)?;
+        Ok::<_, Problem>(service.review.history(&id, after.unwrap_or(0), limit)?)
+    });
+    let page = page.await??;
     let event = |Happened { act, decision }| Event { act, given: Given::of(&decision) };
     let history = page.items.into_iter().map(event).collect();
     Ok(Json(HistoryPage { history, next: page.next.map(cursor) }))
@@ -399,12 +446,13 @@ pub(crate) async fn history(
 )]
 pub(crate) async fn suspect_picture(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = read_id(&id?)?;
     let jpeg = blocking(move || {
-        let (found, _) = service.review.match_by_id(&id)?;
+        let (found, _) = seen(&id, &caller, &service)?;
         suspect_jpeg(&service, &found)
     });
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
@@ -422,6 +470,7 @@ pub(crate) async fn suspect_picture(
 )]
 pub(crate) async fn work_picture(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
@@ -429,7 +478,7 @@ pub(crate) async fn work_picture(
     let turn = service.turn_to_compare().await?;
     let jpeg = blocking(move || {
         let _turn = turn;
-        let (found, _) = service.review.match_by_id(&id)?;
+        let (found, _) = seen(&id, &caller, &service)?;
         work_jpeg(&service, &found)
     });
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
@@ -449,6 +498,7 @@ pub(crate) async fn work_picture(
 )]
 pub(crate) async fn overlay(
     State(service): State<Shared>,
+    caller: Caller,
     headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
@@ -456,7 +506,7 @@ pub(crate) async fn overlay(
     let turn = service.turn_to_compare().await?;
     let svg = blocking(move || {
         let _turn = turn;
-        let (found, _) = service.review.match_by_id(&id)?;
+        let (found, _) = seen(&id, &caller, &service)?;
         let geometry = found.geometry.as_ref().map(GeometryJson::geometry);
         let geometry =
             geometry.ok_or_else(|| nothing("how they lie on each other is not known"))?;
@@ -493,6 +543,8 @@ fn read_id(text: &str) -> Result<MatchId, Problem> {
         .map_err(|_| Problem::new(Kind::BadId, "the id of a match is 32 digits of lower-case hex"))
 }
 
+/// How often one page goes on looking for matches of who does not see every work.
+const ROUNDS_MAX: usize = 20;
 /// So that all of it stands in the log.
 const NOTE_BYTES_MAX: usize = 1000;
 /// The drawing holds its pictures and its colours itself, and loads nothing.

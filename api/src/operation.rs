@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use timemark_ingest::Engine;
 
 use crate::problem::{Kind, ProblemJson};
-use crate::service::Shared;
+use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
 
 /// Whether anything answers
@@ -38,19 +38,40 @@ pub(crate) async fn healthz() -> &'static str {
 )]
 pub(crate) async fn readyz(State(service): State<Shared>) -> Result<&'static str, Problem> {
     let not = |why: &str| Err(Problem::new(Kind::Unavailable, why));
-    if service.is_failing() {
-        return not("the last registration failed on this side; the next that succeeds ends this");
+    match blocking(move || readiness(&service)).await?? {
+        Readiness::Ready => Ok("ready\n"),
+        Readiness::Failing => {
+            not("the last registration failed on this side; the next that succeeds ends this")
+        }
+        Readiness::Behind => {
+            not("registry or index stopped following the log; they go on at the next start")
+        }
+        Readiness::Lags => not("registry and index lag behind the log"),
     }
-    if service.is_behind() {
-        return not("registry or index stopped following the log; they go on at the next start");
-    }
-    let lags = blocking(move || {
-        let engine = &service.engine;
-        // In this order: the log only grows.
-        let derived = engine.registry.len().map_err(Problem::internal)?.min(engine.index.len());
-        Ok::<bool, Problem>(derived + LAG_MAX < engine.log.size())
-    });
-    if lags.await?? { not("registry and index lag behind the log") } else { Ok("ready\n") }
+}
+
+/// Whether works are taken in, or why not.
+pub(crate) enum Readiness {
+    Ready,
+    /// The last registration failed on this side.
+    Failing,
+    /// Registry or index stopped following the log.
+    Behind,
+    /// They follow it from far behind.
+    Lags,
+}
+
+/// How ready a service is.
+pub(crate) fn readiness(service: &Service) -> Result<Readiness, Problem> {
+    let engine = &service.engine;
+    // In this order: the log only grows.
+    let derived = engine.registry.len().map_err(Problem::internal)?.min(engine.index.len());
+    Ok(match derived + LAG_MAX < engine.log.size() {
+        _ if service.is_failing() => Readiness::Failing,
+        _ if service.is_behind() => Readiness::Behind,
+        true => Readiness::Lags,
+        false => Readiness::Ready,
+    })
 }
 
 /// Figures for Prometheus

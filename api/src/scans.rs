@@ -10,10 +10,11 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use timemark_review::{
-    DepthName, Job, JobOptions, JobSource, JobState, Live, ResultJson, Wanted, utc,
+    DepthName, Filter, Job, JobOptions, JobSource, JobState, Live, Match, ResultJson, Wanted, utc,
 };
 use utoipa::{IntoParams, ToSchema};
 
+use crate::access::{Access, Caller};
 use crate::json;
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
@@ -59,6 +60,10 @@ pub(crate) struct ScanForm {
 pub(crate) struct Scan {
     /// Its number.
     id: u64,
+    /// The id of the account that asked for it; absent where the operator did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    owner: Option<String>,
     state: JobState,
     /// What it is to become at the next suspect, where somebody asked for that.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,8 +90,10 @@ pub(crate) struct Scan {
     entries: Option<u64>,
     /// Suspects told of.
     suspects: u64,
-    /// Suspects that are copies of works.
-    copies: u64,
+    /// Suspects that are copies of works; absent for who does not see every work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    copies: Option<u64>,
     /// Suspects with too little detail to tell.
     undecidable: u64,
     /// Suspects that could not be compared.
@@ -97,10 +104,15 @@ pub(crate) struct Scan {
     bytes: u64,
     /// About how many there are, while it is at work and once that is known.
     bytes_total: Option<u64>,
-    /// Matches it found: each content of a suspect and each work once.
-    matches: u64,
+    /// Matches it found: each content of a suspect and each work once. For who does not see every work those with works that
+    /// they see, and absent in lists and where there are too many to count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    matches: Option<u64>,
     /// The same by what was done to the work.
-    transforms: BTreeMap<String, u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    transforms: Option<BTreeMap<String, u64>>,
     /// Why it failed.
     error: Option<String>,
 }
@@ -115,6 +127,7 @@ impl Scan {
         let tenth = |value: f64| (value * 10.0).round() / 10.0;
         Scan {
             id: job.id,
+            owner: job.owner,
             state: job.state,
             wanted: job.wanted,
             upload,
@@ -130,16 +143,58 @@ impl Scan {
             runs: job.runs,
             entries: job.entries,
             suspects: job.suspects,
-            copies: job.copies,
+            copies: Some(job.copies),
             undecidable: job.undecidable,
             errors: job.errors,
             skipped: job.skipped,
             bytes: live.map_or(job.bytes, |live| live.bytes),
             bytes_total: live.and_then(|live| live.bytes_total),
-            matches: job.matches,
-            transforms: job.transforms,
+            matches: Some(job.matches),
+            transforms: Some(job.transforms),
             error: job.error,
         }
+    }
+
+    /// For a caller: what it found of works that they do not see is not counted.
+    pub fn told(self, caller: &Caller, counts: Option<&Counts>) -> Scan {
+        if !Access::is_narrow(caller) {
+            return self;
+        }
+        let transforms = counts.map(|counts| counts.0.clone());
+        let matches = counts.map(|counts| counts.0.values().sum());
+        Scan { copies: None, matches, transforms, ..self }
+    }
+}
+
+/// Matches with works that somebody sees, by what was done to the work.
+#[derive(Default)]
+pub(crate) struct Counts(BTreeMap<String, u64>);
+
+impl Counts {
+    pub fn count(&mut self, found: &Match) {
+        *self.0.entry(found.transform().to_owned()).or_default() += 1;
+    }
+
+    /// Of a scan; `None` where it found more than are looked at.
+    fn of(id: u64, caller: &Caller, service: &Service) -> Result<Option<Counts>, Problem> {
+        let (mut counts, mut after) = (Counts::default(), 0);
+        if !Access::is_narrow(caller) {
+            return Ok(None);
+        }
+        for _ in 0..COUNTED_PAGES_MAX {
+            let filter = Filter { scan: Some(id), standing: None };
+            let page = service.review.matches(filter, after, COUNTED_AT_ONCE)?;
+            for found in page.items {
+                if let Some(found) = service.access.told_match(caller, found, &service.engine)? {
+                    counts.count(&found);
+                }
+            }
+            match page.next {
+                Some(next) => after = next,
+                None => return Ok(Some(counts)),
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -155,7 +210,7 @@ impl Scan {
     )),
     responses(
         (status = 202, description = "it is a job now", body = Scan, headers(("Location" = String))),
-        (status = 403, description = "a path leads out of the folders that may be scanned", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 403, description = "a path leads out of the folders that may be scanned, or folders are not the caller's to scan", body = ProblemJson, content_type = "application/problem+json"),
         (status = 404, description = "nothing is at a path", body = ProblemJson, content_type = "application/problem+json"),
         (status = 413, description = "too long", body = ProblemJson, content_type = "application/problem+json"),
         (status = 415, description = "neither a form nor JSON", body = ProblemJson, content_type = "application/problem+json"),
@@ -164,13 +219,22 @@ impl Scan {
 )]
 pub(crate) async fn create(
     State(service): State<Shared>,
+    caller: Caller,
     request: Request,
 ) -> Result<Response, Problem> {
+    let owner = caller.account_id().map(str::to_owned);
     let job = match &*json::essence(request.headers()) {
         "application/json" => {
             let asked: ScanOfPaths = json::read(request).await?;
+            if caller.is_for_own() {
+                let detail =
+                    "files that are sent may be scanned; the server's folders are its operator's";
+                return Err(Problem::new(Kind::Forbidden, detail));
+            }
             let options = options(asked.depth, asked.radius, asked.places);
-            blocking(move || service.review.submit_paths(&asked.paths, options)).await??
+            let submit =
+                move || service.review.submit_paths(owner.as_deref(), &asked.paths, options);
+            blocking(submit).await??
         }
         "multipart/form-data" => {
             let place = service.place_for_upload().await?;
@@ -183,7 +247,9 @@ pub(crate) async fn create(
                 let bytes = upload.path().metadata().map_err(Problem::of_disk)?.len();
                 let most = UPLOADS_WAITING_MAX.saturating_mul(service.upload_bytes_max());
                 let keep = |to: &std::path::Path| upload.keep(to);
-                Ok::<Job, Problem>(service.review.submit_upload(&name, bytes, most, options, keep)?)
+                let owner = owner.as_deref();
+                let job = service.review.submit_upload(owner, &name, bytes, most, options, keep);
+                Ok::<Job, Problem>(job?)
             });
             submitted.await??
         }
@@ -193,7 +259,8 @@ pub(crate) async fn create(
         }
     };
     let location = [(LOCATION, format!("/v1/scans/{}", job.id))];
-    Ok((StatusCode::ACCEPTED, location, Json(Scan::of(job, None))).into_response())
+    let scan = Scan::of(job, None).told(&caller, Some(&Counts::default()));
+    Ok((StatusCode::ACCEPTED, location, Json(scan)).into_response())
 }
 
 fn options(depth: Option<DepthName>, radius: Option<u32>, places: Option<u64>) -> JobOptions {
@@ -253,20 +320,31 @@ pub(crate) struct ScansPage {
 }
 
 /// List scans, newest first
+///
+/// Agencies see those of their organisation. A page may then have fewer than asked for, and none, and still have one after it.
 #[utoipa::path(
     get, path = "/v1/scans", tag = "scans", operation_id = "list_scans", params(Part),
     responses((status = 200, body = ScansPage))
 )]
 pub(crate) async fn list(
     State(service): State<Shared>,
+    caller: Caller,
     part: Result<Query<Part>, QueryRejection>,
 ) -> Result<Json<ScansPage>, Problem> {
     let (before, limit) = part?.0.read()?;
     let page = blocking(move || {
         let review = &service.review;
-        let page = review.jobs(before.unwrap_or(u64::MAX), limit)?;
-        let roots = review.roots().named().map(|root| root.display().to_string()).collect();
-        let scans = page.items.into_iter().map(|(job, live)| Scan::of(job, live)).collect();
+        let owners = service.access.scan_owners(&caller)?;
+        let is_seen = |job: &Job| match (&owners, &job.owner) {
+            (None, _) => true,
+            (Some(owners), Some(owner)) => owners.contains(owner),
+            (Some(_), None) => false,
+        };
+        let page = review.jobs_where(before.unwrap_or(u64::MAX), limit, &is_seen)?;
+        let named = review.roots().named().map(|root| root.display().to_string());
+        let roots = if owners.is_none() { named.collect() } else { Vec::new() };
+        let scan = |(job, live)| Scan::of(job, live).told(&caller, None);
+        let scans = page.items.into_iter().map(scan).collect();
         Ok::<ScansPage, Problem>(ScansPage { scans, roots, next: page.next.map(cursor) })
     });
     Ok(Json(page.await??))
@@ -283,11 +361,27 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn show(
     State(service): State<Shared>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Scan>, Problem> {
     let id = read_number(&id?)?;
-    let (job, live) = blocking(move || service.review.job(id)).await??;
-    Ok(Json(Scan::of(job, live)))
+    let scan = blocking(move || {
+        let (job, live) = seen(id, &caller, &service)?;
+        let counts = Counts::of(id, &caller, &service)?;
+        Ok::<Scan, Problem>(Scan::of(job, live).told(&caller, counts.as_ref()))
+    });
+    Ok(Json(scan.await??))
+}
+
+/// A scan that the caller sees.
+pub(crate) fn seen(
+    id: u64,
+    caller: &Caller,
+    service: &Service,
+) -> Result<(Job, Option<Live>), Problem> {
+    let (job, live) = service.review.job(id)?;
+    service.access.may_see_scan(caller, &job)?;
+    Ok((job, live))
 }
 
 /// Stop a scan for now
@@ -304,9 +398,10 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn pause(
     State(service): State<Shared>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Scan>, Problem> {
-    steer(service, &id?, |service, id| Ok(service.review.pause(id)?)).await
+    steer(service, caller, &id?, |service, id| Ok(service.review.pause(id)?)).await
 }
 
 /// Have a paused scan go on
@@ -323,9 +418,10 @@ pub(crate) async fn pause(
 )]
 pub(crate) async fn resume(
     State(service): State<Shared>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Scan>, Problem> {
-    steer(service, &id?, |service, id| Ok(service.review.resume(id)?)).await
+    steer(service, caller, &id?, |service, id| Ok(service.review.resume(id)?)).await
 }
 
 /// End a scan
@@ -342,19 +438,26 @@ pub(crate) async fn resume(
 )]
 pub(crate) async fn cancel(
     State(service): State<Shared>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<Scan>, Problem> {
-    steer(service, &id?, |service, id| Ok(service.review.cancel(id)?)).await
+    steer(service, caller, &id?, |service, id| Ok(service.review.cancel(id)?)).await
 }
 
 async fn steer(
     service: Shared,
+    caller: Caller,
     id: &str,
     steer: fn(&Service, u64) -> Result<Job, Problem>,
 ) -> Result<Json<Scan>, Problem> {
     let id = read_number(id)?;
-    let job = blocking(move || steer(&service, id)).await??;
-    Ok(Json(Scan::of(job, None)))
+    let scan = blocking(move || {
+        seen(id, &caller, &service)?;
+        let job = steer(&service, id)?;
+        let counts = Counts::of(id, &caller, &service)?;
+        Ok::<Scan, Problem>(Scan::of(job, None).told(&caller, counts.as_ref()))
+    });
+    Ok(Json(scan.await??))
 }
 
 /// What a scan told of some suspects.
@@ -380,16 +483,24 @@ pub(crate) struct ResultsPage {
 )]
 pub(crate) async fn results(
     State(service): State<Shared>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
     part: Result<Query<Part>, QueryRejection>,
 ) -> Result<Json<ResultsPage>, Problem> {
     let id = read_number(&id?)?;
     let (after, limit) = part?.0.read()?;
-    let page = blocking(move || service.review.results(id, after.unwrap_or(0), limit)).await??;
-    // What is kept for going on is nobody's business.
-    let plain = |result: ResultJson| ResultJson { kept: None, ..result };
-    let results = page.items.into_iter().map(plain).collect();
-    Ok(Json(ResultsPage { results, next: page.next.map(cursor) }))
+    let page = blocking(move || {
+        seen(id, &caller, &service)?;
+        let page = service.review.results(id, after.unwrap_or(0), limit)?;
+        let results = page.items.into_iter().map(|result| {
+            // What is kept for going on is nobody's business.
+            let plain = ResultJson { kept: None, ..result };
+            service.access.told_result(&caller, plain, &service.engine)
+        });
+        let results = results.collect::<Result<_, Problem>>()?;
+        Ok::<ResultsPage, Problem>(ResultsPage { results, next: page.next.map(cursor) })
+    });
+    Ok(Json(page.await??))
 }
 
 /// The number of a scan, in its one spelling.
@@ -402,3 +513,6 @@ const SCAN_FIELDS: Fields =
     Fields { files: &[("file", Taking::Disk)], texts: &["depth", "radius", "places"] };
 /// Files that wait to be scanned, as many times the longest that may be sent.
 const UPLOADS_WAITING_MAX: u64 = 8;
+/// Matches of a scan that are counted for who does not see every work: so many pages of so many.
+const COUNTED_PAGES_MAX: usize = 10;
+const COUNTED_AT_ONCE: usize = 200;

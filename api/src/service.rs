@@ -25,7 +25,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::{self, Access, admit};
+use crate::access::{self, Access, admit, admit_page};
 use crate::bundles::Bundler;
 use crate::events::LISTENERS_MAX;
 use crate::guard::{Reach, guard, guard_page};
@@ -240,16 +240,18 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
     let (router, document) = described.merge(own).merge(public).split_for_parts();
     service.access.learn(&document);
     let _ = service.document.set(openapi::text(document));
+    let metrics = service.metrics.clone();
     let pages = pages::router(service.clone());
     let pages = pages
-        .layer(from_fn_with_state(service.clone(), admit))
+        .layer(from_fn_with_state(service.clone(), admit_page))
         .layer(from_fn_with_state(reach.clone(), guard_page));
-    let router = router.merge(pages.layer(within(REQUEST_TIME_MAX))).fallback(pages::missing);
+    let pages = pages.layer(within(REQUEST_TIME_MAX));
+    let router = router.merge(pages).fallback(move |request| pages::missing(service, request));
     let router = match reach.is_secure() {
         true => router.layer(map_response(by_tls_from_now_on)),
         false => router,
     };
-    Ok(layered(router, service.metrics.clone()))
+    Ok(layered(router, metrics))
 }
 
 /// What is around every route, from the inside out.

@@ -17,6 +17,9 @@ use crate::store::{Failure, JOBS, parse, to_bytes};
 pub struct Job {
     /// Its number.
     pub id: u64,
+    /// The account that asked for it; `None` where the operator did, and of what was asked for before there were owners.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// What became of it.
     pub state: JobState,
     /// What it is asked to become at the next suspect.
@@ -55,6 +58,13 @@ pub struct Job {
     pub transforms: BTreeMap<String, u64>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// What somebody asks for.
+pub(crate) struct Asked {
+    pub owner: Option<String>,
+    pub source: JobSource,
+    pub options: JobOptions,
 }
 
 /// What became of a job.
@@ -179,9 +189,11 @@ impl fmt::Display for JobState {
 }
 
 impl Job {
-    pub(crate) fn new(id: u64, source: JobSource, options: JobOptions, created: u64) -> Job {
+    pub(crate) fn new(id: u64, asked: Asked, created: u64) -> Job {
+        let Asked { owner, source, options } = asked;
         Job {
             id,
+            owner,
             state: JobState::Queued,
             wanted: None,
             source,
@@ -217,16 +229,17 @@ impl Job {
     /// Counts another match.
     pub(crate) fn count_match(&mut self, finding: &Finding) {
         self.matches += 1;
-        *self.transforms.entry(transform(finding).to_owned()).or_default() += 1;
+        let kind = transform(finding.method == Method::Exact, finding.transform.as_deref());
+        *self.transforms.entry(kind.to_owned()).or_default() += 1;
     }
 }
 
 /// What was done to a work, in one word or few: the change that tells most, where there were several.
-fn transform(finding: &Finding) -> &'static str {
-    if finding.method == Method::Exact {
+pub(crate) fn transform(is_exact: bool, words: Option<&str>) -> &'static str {
+    if is_exact {
         return "identical";
     }
-    let words = finding.transform.as_deref().unwrap_or_default();
+    let words = words.unwrap_or_default();
     let kinds = [
         ("inside a larger picture", "inside a larger picture"),
         ("cropped", "cropped"),

@@ -7,14 +7,14 @@ use std::str::FromStr;
 
 use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 use serde::{Deserialize, Serialize};
-use timemark_ingest::{Finding, Scanned};
+use timemark_ingest::{Finding, Method, Scanned};
 use timemark_verify::{ContentId, FormatError};
 use utoipa::ToSchema;
 
 use crate::domains::{above, host, reversed};
 use crate::error::ReviewError;
 use crate::found::MatchJson;
-use crate::job::Job;
+use crate::job::{Job, transform};
 use crate::result::GeometryJson;
 use crate::review::Review;
 use crate::store::{
@@ -163,6 +163,12 @@ impl Match {
     /// The decision that counts.
     pub fn decision(&self) -> Option<&Decision> {
         self.decisions.last()
+    }
+
+    /// What was done to the work, as the counts of a job have it.
+    pub fn transform(&self) -> &'static str {
+        let is_exact = self.finding.method == Method::Exact.to_string();
+        transform(is_exact, self.finding.transform.as_deref())
     }
 
     /// How it stands: what a person decided counts before the list.

@@ -14,7 +14,7 @@ use timemark_ingest::sources::Progress;
 
 use crate::clock;
 use crate::error::ReviewError;
-use crate::job::{self, Job, JobOptions, JobSource, JobState, Wanted};
+use crate::job::{self, Asked, Job, JobOptions, JobSource, JobState, Wanted};
 use crate::matches::{Filter, Match, Page};
 use crate::result::ResultJson;
 use crate::roots::Roots;
@@ -109,9 +109,11 @@ impl Review {
         &self.roots
     }
 
-    /// Has a file scanned that somebody sent. `keep` moves it to where it is told, on the same disk.
+    /// Has a file scanned that somebody sent: an account, or the operator. `keep` moves it to where it is told, on the same
+    /// disk.
     pub fn submit_upload(
         &self,
+        owner: Option<&str>,
         name: &str,
         bytes: u64,
         bytes_max: u64,
@@ -129,7 +131,7 @@ impl Review {
         });
         let source = JobSource::Upload { name: name.to_owned(), bytes, file };
         let job = match kept {
-            Ok(()) => self.submit(source, options, bytes_max),
+            Ok(()) => self.submit(asked(owner, source, options), bytes_max),
             Err(source) => Err(ReviewError::Io { path: path.clone(), source }),
         };
         if job.is_err() {
@@ -139,7 +141,12 @@ impl Review {
     }
 
     /// Has files and folders of this machine scanned.
-    pub fn submit_paths(&self, paths: &[String], options: JobOptions) -> Result<Job, ReviewError> {
+    pub fn submit_paths(
+        &self,
+        owner: Option<&str>,
+        paths: &[String],
+        options: JobOptions,
+    ) -> Result<Job, ReviewError> {
         let options = options.check()?;
         if paths.is_empty() || paths.len() > PATHS_MAX {
             return Err(ReviewError::BadJob("a scan has 1 to 100 paths"));
@@ -152,21 +159,17 @@ impl Review {
         };
         let paths = paths.iter().map(real).collect::<Result<_, _>>()?;
         let _one_at_a_time = self.lock();
-        self.submit(JobSource::Paths(paths), options, u64::MAX)
+        self.submit(asked(owner, JobSource::Paths(paths), options), u64::MAX)
     }
 
-    fn submit(
-        &self,
-        source: JobSource,
-        options: JobOptions,
-        bytes_max: u64,
-    ) -> Result<Job, ReviewError> {
+    fn submit(&self, asked: Asked, bytes_max: u64) -> Result<Job, ReviewError> {
         let job = self.store.write(|tx| {
-            let (mut jobs, mut bytes) = (0, 0);
+            let (mut jobs, mut bytes, mut of_owner) = (0, 0, 0);
             for pair in tx.open_table(JOBS)?.iter()?.rev().take(JOBS_LOOKED_AT) {
                 let job: Job = parse(pair?.1.value())?;
                 if !job.state.has_ended() {
                     jobs += 1;
+                    of_owner += u64::from(job.owner.is_some() && job.owner == asked.owner);
                     bytes += upload_bytes(&job.source);
                 }
             }
@@ -174,10 +177,13 @@ impl Review {
             if jobs >= JOBS_UNENDED_MAX {
                 return too_many(format!("{jobs} scans have not ended yet"));
             }
-            if bytes.saturating_add(upload_bytes(&source)) > bytes_max {
+            if of_owner >= JOBS_OF_ONE_MAX {
+                return too_many(format!("{of_owner} scans of this account have not ended yet"));
+            }
+            if bytes.saturating_add(upload_bytes(&asked.source)) > bytes_max {
                 return too_many(format!("files of {bytes} bytes wait to be scanned already"));
             }
-            let job = Job::new(next_number(tx, "jobs")?, source, options, clock::now());
+            let job = Job::new(next_number(tx, "jobs")?, asked, clock::now());
             job::put(tx, &job)?;
             Ok(job)
         })?;
@@ -203,15 +209,32 @@ impl Review {
         before: u64,
         limit: usize,
     ) -> Result<Page<(Job, Option<Live>)>, ReviewError> {
+        self.jobs_where(before, limit, &|_| true)
+    }
+
+    /// Of the jobs before that number, newest first, those that are wanted. A page may have fewer than there are, and none,
+    /// and still have one after it: so many are looked at for each.
+    pub fn jobs_where(
+        &self,
+        before: u64,
+        limit: usize,
+        is_wanted: &dyn Fn(&Job) -> bool,
+    ) -> Result<Page<(Job, Option<Live>)>, ReviewError> {
         let page = self.store.read(|tx| {
             let jobs = tx.open_table(JOBS)?;
             let mut page: Page<Job> = Page { items: Vec::new(), next: None };
+            let (mut looks, mut last) = (0, None);
             for pair in jobs.range(..before)?.rev() {
-                if page.items.len() == limit {
-                    page.next = page.items.last().map(|job| job.id);
+                if page.items.len() == limit || looks == JOBS_LOOKED_AT {
+                    page.next = last;
                     break;
                 }
-                page.items.push(parse(pair?.1.value())?);
+                looks += 1;
+                let job: Job = parse(pair?.1.value())?;
+                last = Some(job.id);
+                if is_wanted(&job) {
+                    page.items.push(job);
+                }
             }
             Ok(page)
         })?;
@@ -398,12 +421,19 @@ impl Review {
     }
 }
 
+fn asked(owner: Option<&str>, source: JobSource, options: JobOptions) -> Asked {
+    Asked { owner: owner.map(str::to_owned), source, options }
+}
+
 fn upload_bytes(source: &JobSource) -> u64 {
     if let JobSource::Upload { bytes, .. } = source { *bytes } else { 0 }
 }
 
-/// Jobs that have not ended, at most; and how many of the newest are looked at to count them.
+/// Jobs that have not ended, at most.
 const JOBS_UNENDED_MAX: u64 = 100;
+/// Of those, jobs of one account: others are to have their turn.
+const JOBS_OF_ONE_MAX: u64 = 25;
+/// How many of the newest are looked at to count them; and for one page of those that are wanted.
 const JOBS_LOOKED_AT: usize = 10_000;
 /// Paths of one job.
 const PATHS_MAX: usize = 100;
@@ -414,7 +444,7 @@ mod tests {
 
     fn sent(review: &Review, bytes: u64) -> Result<Job, ReviewError> {
         let keep = |to: &Path| fs::write(to, vec![b'x'; bytes as usize]);
-        review.submit_upload("a.txt", bytes, 100, JobOptions::default(), keep)
+        review.submit_upload(None, "a.txt", bytes, 100, JobOptions::default(), keep)
     }
 
     fn waiting(dir: &Path) -> usize {
@@ -442,9 +472,22 @@ mod tests {
         assert!(matches!(review.resume(1), Err(ReviewError::WrongState { .. })));
         assert!(matches!(review.pause(2), Err(ReviewError::NoJob(2))));
         assert_eq!(sent(&review, 60).unwrap().id, 2, "an ended job waits for nothing");
+        // Whose a job is stays known, and one of before there were owners is the operator's.
+        let keep = |to: &Path| fs::write(to, "x");
+        let owned = review.submit_upload(Some("acc-a"), "a", 1, 100, JobOptions::default(), keep);
+        assert_eq!(owned.unwrap().owner.as_deref(), Some("acc-a"));
+        drop(review);
+        let review = Review::open(dir.path(), Roots::default()).unwrap();
+        let page = review.jobs_where(u64::MAX, 1, &|job| job.owner.is_some()).unwrap();
+        assert_eq!((page.items[0].0.id, page.next), (3, Some(3)));
+        let none = review.jobs_where(3, 9, &|job| job.owner.is_some()).unwrap();
+        assert!(none.items.is_empty() && none.next.is_none());
+        let mut old = serde_json::to_value(review.job(1).unwrap().0).unwrap();
+        old.as_object_mut().unwrap().remove("owner");
+        assert_eq!(serde_json::from_value::<Job>(old).unwrap().owner, None);
         let bad = JobOptions { radius: 129, ..JobOptions::default() };
-        assert!(matches!(review.submit_paths(&[], bad), Err(ReviewError::BadJob(_))));
-        let outside = review.submit_paths(&["/etc".to_owned()], JobOptions::default());
+        assert!(matches!(review.submit_paths(None, &[], bad), Err(ReviewError::BadJob(_))));
+        let outside = review.submit_paths(None, &["/etc".to_owned()], JobOptions::default());
         assert!(matches!(outside, Err(ReviewError::OutsideRoots)));
     }
 }

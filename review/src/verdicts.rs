@@ -174,7 +174,7 @@ mod tests {
 
     fn queued(review: &Review) -> u64 {
         let keep = |to: &std::path::Path| std::fs::write(to, "x");
-        review.submit_upload("a", 1, 100, JobOptions::default(), keep).unwrap().id
+        review.submit_upload(None, "a", 1, 100, JobOptions::default(), keep).unwrap().id
     }
 
     fn take(review: &Review, id: u64, batch: &[Scanned]) -> Job {

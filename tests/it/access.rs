@@ -7,16 +7,16 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use timemark_accounts::{Access, PERMISSIONS, Role, permission};
 
-use crate::service::{Answer, FORM, ask, form, get, sample, serve};
+use crate::service::{Answer, FORM, ask, digests_of, form, get, sample, serve};
 use crate::support::{Desk, Server, expect, expect_json, run, skip};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// Somebody with an account.
-struct Person {
-    id: String,
+pub struct Person {
+    pub id: String,
     /// What their requests bear.
-    bearer: String,
+    pub bearer: String,
     /// The id of a key of theirs that can be revoked.
     spare: String,
 }
@@ -30,6 +30,9 @@ struct World {
     /// The stranger's work: its id and its entry.
     cid: String,
     index: u64,
+    /// A scan of the administrator's, and what it found: a copy of the stranger's work.
+    scan: u64,
+    found: String,
 }
 
 impl World {
@@ -42,20 +45,20 @@ impl World {
     }
 }
 
-fn send(url: &str, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
+pub fn send(url: &str, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let headers = [("Authorization", bearer), JSON];
     let headers = if bearer.is_empty() { &headers[1..] } else { &headers[..] };
     ask(url, method, path, headers, &body)
 }
 
-fn register_as(url: &str, bearer: &str, bytes: &[u8], texts: &[(&str, &str)]) -> Answer {
+pub fn register_as(url: &str, bearer: &str, bytes: &[u8], texts: &[(&str, &str)]) -> Answer {
     let body = form(&[("file", "a.jpg", bytes)], texts);
     ask(url, "POST", "/v1/works", &[FORM, ("Authorization", bearer)], &body)
 }
 
 /// Makes an account and two keys for it.
-fn person(url: &str, boss: &str, name: &str, role: &str, organisation: Option<&str>) -> Person {
+pub fn person(url: &str, boss: &str, name: &str, role: &str, organisation: Option<&str>) -> Person {
     let mut new = json!({"name": name, "role": role});
     if let Some(organisation) = organisation {
         new["organisation"] = organisation.into();
@@ -69,7 +72,7 @@ fn person(url: &str, boss: &str, name: &str, role: &str, organisation: Option<&s
 }
 
 /// A desk whose archive has an administrator, and what opens their account.
-fn ruled() -> (Desk, String) {
+pub fn ruled() -> (Desk, String) {
     let desk = Desk::new();
     expect(0, &mut desk.timemark(["init", "--origin", "service.example"]));
     expect(0, &mut desk.timemark(["account", "add", "boss", "--role", "administrator"]));
@@ -93,7 +96,37 @@ fn world() -> World {
     let registered = register_as(url, &stranger.bearer, &work, &texts).expect(201);
     let cid = registered["cid"].as_str().unwrap().to_owned();
     let index = registered["index"].as_u64().unwrap();
-    World { desk, server, people, stranger, cid, index }
+    let suspect = sample("suspects/mirrored-harbour.jpg");
+    let scan = scan_as(url, &boss, &suspect);
+    let matches = send(url, &boss, "GET", "/v1/matches", &Value::Null).expect(200);
+    let found = matches["matches"][0]["id"].as_str().unwrap().to_owned();
+    World { desk, server, people, stranger, cid, index, scan, found }
+}
+
+/// Sends a file to be scanned, and waits for what comes of it.
+pub fn scan_as(url: &str, bearer: &str, suspect: &[u8]) -> u64 {
+    let body = form(&[("file", "suspect.jpg", suspect)], &[]);
+    let asked = ask(url, "POST", "/v1/scans", &[FORM, ("Authorization", bearer)], &body);
+    let id = asked.expect(202)["id"].as_u64().unwrap();
+    loop {
+        let job = send(url, bearer, "GET", &format!("/v1/scans/{id}"), &Value::Null).expect(200);
+        match job["state"].as_str().unwrap() {
+            "done" => return id,
+            "failed" | "cancelled" => panic!("{job}"),
+            _ => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    }
+}
+
+/// Gives or takes back a verdict on a match as it is now, as somebody who need not see it.
+fn decide(world: &World, bearer: &str, method: &str) -> Answer {
+    let (url, path) = (world.url(), format!("/v1/matches/{}", world.found));
+    let boss = [("Authorization", &*world.as_role("administrator").bearer)];
+    let tag = ask(url, "GET", &path, &boss, b"").headers["etag"].clone();
+    let headers = [JSON, ("If-Match", &tag), ("Authorization", bearer)];
+    let headers = if bearer.is_empty() { &headers[..2] } else { &headers[..] };
+    let body = if method == "POST" { r#"{"verdict":"unsure"}"# } else { "" };
+    ask(url, method, &format!("{path}/verdict"), headers, body.as_bytes())
 }
 
 /// A request for an operation that is as it should be, about what is the stranger's wherever it is about something.
@@ -131,6 +164,45 @@ fn request(world: &World, operation: &str, role: &str, bearer: &str) -> Answer {
         "bundle" => {
             send("POST", "/v1/bundles", json!({"works": [world.index], "profile": "cn-court"}))
         }
+        "register_digests" => {
+            let digests = digests_of(format!("digests by {role}").as_bytes(), "d.txt");
+            send("POST", "/v1/works/digests", json!({ "works": [digests] }))
+        }
+        "preview" => get(&format!("/v1/works/{}/preview.jpg", world.cid)),
+        "certificate" => get(&format!("/v1/receipts/{}/certificate", world.index)),
+        "list_collections" => get("/v1/collections"),
+        "search_code" => get(&format!("/v1/search/code?pdq={}", "0".repeat(64))),
+        "scan" => upload("/v1/scans", &[("file", "a.txt", b"a suspect")]),
+        "list_scans" => get("/v1/scans"),
+        "scan_by_id" => get(&format!("/v1/scans/{}", world.scan)),
+        "pause_scan" => send("POST", &format!("/v1/scans/{}/pause", world.scan), Value::Null),
+        "resume_scan" => send("POST", &format!("/v1/scans/{}/resume", world.scan), Value::Null),
+        "cancel_scan" => send("POST", &format!("/v1/scans/{}/cancel", world.scan), Value::Null),
+        "scan_results" => get(&format!("/v1/scans/{}/results", world.scan)),
+        "scan_events" => get(&format!("/v1/scans/{}/events", world.scan)),
+        "list_matches" => get("/v1/matches"),
+        "match_by_id" => get(&format!("/v1/matches/{}", world.found)),
+        "give_verdict" => decide(world, bearer, "POST"),
+        "undo_verdict" => {
+            decide(world, &world.as_role("administrator").bearer, "POST").expect(200);
+            decide(world, bearer, "DELETE")
+        }
+        "match_history" => get(&format!("/v1/matches/{}/history", world.found)),
+        "suspect_picture" => get(&format!("/v1/matches/{}/suspect.jpg", world.found)),
+        "work_picture" => get(&format!("/v1/matches/{}/work.jpg", world.found)),
+        "match_overlay" => get(&format!("/v1/matches/{}/overlay.svg", world.found)),
+        "list_allowed_domains" => get("/v1/allowed-domains"),
+        "allow_domain" => {
+            let domain = format!("{role}.shop.example");
+            send("POST", "/v1/allowed-domains", json!({ "domain": domain }))
+        }
+        "disallow_domain" => {
+            let boss = &world.as_role("administrator").bearer;
+            let domain = json!({ "domain": "gone.example" });
+            self::send(url, boss, "POST", "/v1/allowed-domains", &domain);
+            send("DELETE", "/v1/allowed-domains/gone.example", Value::Null)
+        }
+        "policy" => get("/v1/policy"),
         "verify" => {
             upload("/v1/verify", &[("work", "a", &picture()), ("receipt", "r", &receipt())])
         }
@@ -220,14 +292,21 @@ fn each_role_may_do_what_the_table_says_and_nothing_else() {
                     }
                     (Access::Deny, Some(_)) => assert_eq!(status, 403, "{what}"),
                     (Access::Own, _) => {
-                        let is_list =
-                            matches!(id, "list_works" | "search_words" | "search_picture");
-                        assert_eq!(status, if is_list { 200 } else { 404 }, "{what}");
-                        assert!(!body.contains("stranger") && !body.contains(&world.cid), "{what}");
+                        let expected = match id {
+                            "scan" => 202,
+                            "search_words" | "search_picture" | "search_code" => 200,
+                            "list_keys" => 404,
+                            _ if id.starts_with("list_") => 200,
+                            _ => 404,
+                        };
+                        assert_eq!(status, expected, "{what}");
+                        let hidden = ["stranger", &*world.cid, &*world.found, "suspect.jpg"];
+                        assert!(hidden.iter().all(|words| !body.contains(words)), "{what}");
                     }
                     (Access::Allow, _) => {
                         assert!(status != 401 && status != 403 && status < 500, "{what}");
-                        let is_refused = matches!(id, "setup" | "stamp");
+                        let is_refused = matches!(id, "setup" | "stamp" | "certificate")
+                            || matches!(id, "pause_scan" | "resume_scan" | "cancel_scan");
                         assert!(status < 400 || is_refused, "{what}");
                     }
                 }
@@ -421,6 +500,20 @@ fn what_is_of_others_is_not_there() {
     assert_eq!(rest["works"].as_array().unwrap().len(), 1);
     assert!(rest["next"].is_null() && rest["works"][0]["title"] == "Mine");
     assert_eq!(get(agency, &format!("/v1/receipts/{}", world.index)).status, 404);
+    // What is registered by its digests is as much the caller's, and nobody else's.
+    let digests = |bearer: &str, title: &str| {
+        let mut work = digests_of(b"never sent", "secret.txt");
+        work["title"] = title.into();
+        send(url, bearer, "POST", "/v1/works/digests", &json!({ "works": [work] })).expect(200)
+    };
+    let told = digests(mei, "Of Mei")["results"][0]["registered"].clone();
+    let path = format!("/v1/works/{}", told["work"].as_str().unwrap());
+    assert_eq!(get(mei, &path).expect(200)["registrations"][0]["title"], "Of Mei");
+    assert_eq!((get(stranger, &path).status, get(agency, &path).status), (404, 200));
+    let problem = digests(stranger, "Of another")["results"][0]["problem"]["type"].clone();
+    assert!(problem.as_str().unwrap().ends_with(":registered-elsewhere"), "{problem}");
+    assert_eq!(get(stranger, &path).status, 404);
+
     // Each account has idempotency keys of its own.
     let keyed = |bearer: &str, bytes: &[u8]| {
         let headers = [FORM, ("Authorization", bearer), ("Idempotency-Key", "one")];
@@ -451,6 +544,16 @@ fn what_the_staff_does_is_in_the_log_before_it_is_answered() {
         assert_eq!(newest(), (id(role), json!("receipt.export"), entry.clone()));
     }
     let before = actions().as_array().unwrap().len();
+    // Page by page they are found again by who and by what.
+    let by = format!("/v1/actions?action=work.view&actor={}", world.as_role("reviewer").id);
+    let found = get("auditor", &by).expect(200)["actions"].clone();
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(
+        (&found[0]["action"], &found[0]["subject"]),
+        (&json!("work.view"), &json!(world.cid))
+    );
+    let none = get("auditor", "/v1/actions?action=work.vie").expect(200);
+    assert_eq!(none["actions"], json!([]));
     let own = format!("/v1/works/{}", world.cid);
     send(url, &world.stranger.bearer, "GET", &own, &Value::Null).expect(200);
     get("creator", &own).expect(404);

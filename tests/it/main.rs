@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod access;
+mod access_agencies;
 mod accuracy;
 mod actions;
 mod amendments;
@@ -24,6 +25,7 @@ mod safekeeping;
 mod samples;
 mod scanning;
 mod service;
+mod service_admin;
 mod service_bundles;
 mod service_hooks;
 mod service_kills;

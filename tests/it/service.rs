@@ -128,7 +128,7 @@ pub fn register(url: &str, name: &str, bytes: &[u8], texts: &[(&str, &str)]) -> 
     ask(url, "POST", "/v1/works", &[FORM], &form(&[("file", name, bytes)], texts))
 }
 
-fn digests_of(bytes: &[u8], name: &str) -> Value {
+pub fn digests_of(bytes: &[u8], name: &str) -> Value {
     let digests = WorkDigests::of(bytes);
     let hex = |bytes: &[u8]| HEXLOWER.encode(bytes);
     json!({

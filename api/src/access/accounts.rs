@@ -38,6 +38,9 @@ pub(crate) struct AccountForm {
 pub(crate) struct AccountChange {
     #[schema(nullable = false)]
     role: Option<String>,
+    /// Who it works for; an empty text for nobody.
+    #[schema(max_length = 200, nullable = false)]
+    organisation: Option<String>,
     /// Nothing opens an account that is disabled.
     #[schema(nullable = false)]
     disabled: Option<bool>,
@@ -197,9 +200,13 @@ pub(crate) async fn change(
         let accounts = &service.access.accounts;
         accounts.account(&id)?.ok_or_else(no_account)?;
         let role = body.role.as_deref().map(str::parse::<Role>).transpose()?;
-        let change = Change { role, disabled: body.disabled };
+        let organisation = body.organisation.map(|name| Some(name).filter(|n| !n.is_empty()));
+        let change = Change { role, organisation, disabled: body.disabled };
+        change.check()?;
+        let organisation = change.organisation.as_ref();
         let words = [
             role.map(|role| format!("role {role}")),
+            organisation.map(|name| format!("organisation {}", name.as_deref().unwrap_or("none"))),
             body.disabled.map(|is| if is { "disabled" } else { "enabled" }.to_owned()),
             body.link.then(|| "login link".to_owned()),
         ];

@@ -3,13 +3,13 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use timemark_ingest::{Acted, Engine};
 use timemark_verify::utc;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::service::Shared;
-use crate::works::{Part, cursor, limit, read_cursor};
+use crate::works::{cursor, limit, read_cursor};
 use crate::{Problem, blocking};
 
 /// Something that somebody of the staff did. What it says is absent once it was erased.
@@ -40,24 +40,59 @@ pub(crate) struct ActionsPage {
     next: Option<String>,
 }
 
+/// Which actions.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Which {
+    /// Those of this account, or of the `operator`.
+    #[param(max_length = 64)]
+    actor: Option<String>,
+    /// Those of this kind, such as `work.view`.
+    #[param(max_length = 64)]
+    action: Option<String>,
+    /// What the page before said under `next`; it goes with the same filter.
+    #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
+    cursor: Option<String>,
+    /// Most on a page.
+    #[param(minimum = 1, maximum = 200, default = 50)]
+    limit: Option<u64>,
+}
+
+impl Which {
+    fn fits(&self, acted: &Acted) -> bool {
+        let is = |wanted: &Option<String>, text: Option<&String>| {
+            wanted.is_none() || wanted.as_ref() == text
+        };
+        let action = acted.action.as_ref();
+        is(&self.actor, action.map(|action| &action.actor))
+            && is(&self.action, action.map(|action| &action.action))
+    }
+}
+
 /// List what the staff did, newest first
 ///
 /// What is done meanwhile changes no page that follows. A page may be empty and not the last.
 #[utoipa::path(
-    get, path = "/v1/actions", tag = "access", operation_id = "list_actions", params(Part),
+    get, path = "/v1/actions", tag = "access", operation_id = "list_actions", params(Which),
     responses((status = 200, body = ActionsPage))
 )]
 pub(crate) async fn list(
     State(service): State<Shared>,
-    part: Result<Query<Part>, QueryRejection>,
+    which: Result<Query<Which>, QueryRejection>,
 ) -> Result<Json<ActionsPage>, Problem> {
-    let Query(part) = part?;
-    let limit = limit(part.limit)?;
-    let before = part.cursor.as_deref().map(read_cursor).transpose()?;
-    blocking(move || page(before, limit, &service.engine)).await?.map(Json)
+    let Query(which) = which?;
+    let limit = limit(which.limit)?;
+    let before = which.cursor.as_deref().map(read_cursor).transpose()?;
+    blocking(move || page(before, limit, &which, &service.engine)).await?.map(Json)
 }
 
-fn page(before: Option<u64>, limit: usize, engine: &Engine) -> Result<ActionsPage, Problem> {
+fn page(
+    before: Option<u64>,
+    limit: usize,
+    which: &Which,
+    engine: &Engine,
+) -> Result<ActionsPage, Problem> {
     let size = engine.log.size();
     let mut at = before.unwrap_or(size).min(size);
     let last = at.saturating_sub(LOOKS_MAX);
@@ -72,7 +107,9 @@ fn page(before: Option<u64>, limit: usize, engine: &Engine) -> Result<ActionsPag
                 break;
             }
             at = acted.index;
-            actions.push(ActionJson::of(acted));
+            if which.fits(&acted) {
+                actions.push(ActionJson::of(acted));
+            }
         }
         if actions.len() < limit {
             at = bundle;

@@ -71,15 +71,100 @@ async fn caller(asked: Result<Asked, Problem>, service: &Shared) -> Result<Calle
         return Err(Problem::new(Kind::Forbidden, "this is open to nobody"));
     };
     let level = row.access(Some(account.role));
-    if level == Level::Deny {
-        let detail = format!("this is not open to the role {}", account.role);
-        return Err(Problem::new(Kind::Forbidden, detail));
+    let known = Known { account, level, session, key };
+    known.check(row)?;
+    Ok(Caller::Somebody(Arc::new(known)))
+}
+
+impl Known {
+    /// Whether what is asked is open to the account, and to the key that it comes with.
+    fn check(&self, row: &Permission) -> Result<(), Problem> {
+        if self.level == Level::Deny {
+            let detail = format!("this is not open to the role {}", self.account.role);
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
+        if self.key.as_ref().is_some_and(|k| !k.scopes.is_empty() && !k.scopes.contains(&row.scope))
+        {
+            let detail = format!("this key is not for {}", row.scope);
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
+        Ok(())
     }
-    if key.as_ref().is_some_and(|k| !k.scopes.is_empty() && !k.scopes.contains(&row.scope)) {
-        let detail = format!("this key is not for {}", row.scope);
-        return Err(Problem::new(Kind::Forbidden, detail));
+}
+
+/// As [`admit`], for pages: who is not known yet is led to where people log in, and who may not open one is told so on a
+/// page. Who has a session is known on the pages that are open to everybody as well.
+pub(crate) async fn admit_page(
+    State(service): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let route = parts.extensions.get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let row = route.as_deref().and_then(|route| service.access.row(&parts.method, route));
+    let visitor = match service.access.accounts.any() {
+        false => Ok(Visit::Of(Caller::Anybody)),
+        true => visit(&parts.headers, row, &service).await,
+    };
+    let (caller, refused) = match visitor {
+        Ok(Visit::Of(caller)) => (caller, None),
+        Ok(Visit::Refused(caller, problem)) => (caller, Some(problem)),
+        Err(problem) => (Caller::Nobody, Some(problem)),
+    };
+    parts.extensions.insert(caller);
+    match refused {
+        None => next.run(Request::from_parts(parts, body)).await,
+        Some(problem) => pages::refused(&mut parts, problem).await,
     }
-    Ok(Caller::Somebody(Arc::new(Known { account, level, session, key })))
+}
+
+/// Who asks for something that is open to everybody, as far as that is known.
+pub(crate) async fn visitor(headers: &HeaderMap, service: &Shared) -> Caller {
+    if !service.access.accounts.any() {
+        return Caller::Anybody;
+    }
+    match visit(headers, permission("policy"), service).await {
+        Ok(Visit::Of(caller) | Visit::Refused(caller, _)) => caller,
+        Err(_) => Caller::Nobody,
+    }
+}
+
+/// Who visits a page.
+enum Visit {
+    /// Somebody to whom it is open.
+    Of(Caller),
+    /// Somebody to whom it is not.
+    Refused(Caller, Problem),
+}
+
+async fn visit(
+    headers: &HeaderMap,
+    row: Option<&'static Permission>,
+    service: &Shared,
+) -> Result<Visit, Problem> {
+    let is_open = row.is_some_and(|row| row.access(None) == Level::Allow);
+    let known = async {
+        let brought = brought(headers, service.access.is_secure)?;
+        let brought = brought.ok_or_else(|| unauthorized("a session is needed"))?;
+        let shared = service.clone();
+        blocking(move || shared.access.opened(brought)).await?
+    };
+    let (account, key, session) = match known.await {
+        Ok(known) => known,
+        Err(_) if is_open => return Ok(Visit::Of(Caller::Nobody)),
+        Err(problem) => return Err(problem),
+    };
+    let level = row.map_or(Level::Deny, |row| row.access(Some(account.role)));
+    let known = Known { account, level, session, key };
+    let checked = match row {
+        Some(row) => known.check(row),
+        None => Err(Problem::new(Kind::Forbidden, "this is open to nobody")),
+    };
+    let caller = Caller::Somebody(Arc::new(known));
+    Ok(match checked {
+        Err(problem) if !is_open => Visit::Refused(caller, problem),
+        _ => Visit::Of(caller),
+    })
 }
 
 /// What a request brings to say who asks.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod actions;
+mod findings;
 mod keys;
 mod layer;
 mod sessions;
@@ -31,7 +32,7 @@ use crate::Problem;
 use crate::problem::Kind;
 use crate::service::Shared;
 
-pub(crate) use layer::admit;
+pub(crate) use layer::{admit, admit_page, visitor};
 pub(crate) use sight::Sight;
 use tries::Tries;
 
@@ -104,6 +105,16 @@ impl Caller {
                 "this archive has no accounts yet; the link that the server printed makes the first",
             )),
         }
+    }
+
+    /// Whether the table opens an operation to this caller, with what is theirs at least.
+    pub fn may(&self, operation: &str) -> bool {
+        let role = match self {
+            Caller::Anybody => return true,
+            Caller::Nobody => None,
+            Caller::Somebody(known) => Some(known.account.role),
+        };
+        permission(operation).is_some_and(|row| row.access(role) != Level::Deny)
     }
 
     /// What keeps apart what different accounts call the same.

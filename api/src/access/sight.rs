@@ -63,16 +63,8 @@ impl Access {
     /// The newest entries below `before` that a caller with a narrow sight sees, newest first.
     pub fn seen(&self, caller: &Caller, before: u64, most: usize) -> Result<Vec<u64>, Problem> {
         let Caller::Somebody(known) = caller else { return Ok(Vec::new()) };
-        let mut owners = vec![known.account.id.clone()];
-        if let (Role::Agency, Some(organisation)) =
-            (known.account.role, &known.account.organisation)
-        {
-            owners.extend(self.accounts.of_organisation(organisation)?);
-        }
-        owners.sort_unstable();
-        owners.dedup();
         let mut indices = Vec::new();
-        for owner in &owners {
+        for owner in &self.acts_for(known)? {
             indices.extend(self.accounts.owned(owner, before, most)?);
         }
         indices.sort_unstable_by_key(|index| std::cmp::Reverse(*index));

@@ -6,10 +6,13 @@ use axum::extract::FromRequestParts;
 use axum::http::header::{ACCEPT_LANGUAGE, COOKIE, HOST};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
+use timemark_accounts::Account;
 use timemark_verify::{hides, seconds_of_utc, utc};
 
+use super::SHOWN;
 use super::assets;
-use super::words::{CHINESE, ENGLISH, Words};
+use super::words::{CHINESE, ENGLISH, Words, json};
+use crate::access::Caller;
 
 /// Which of the pages is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,10 @@ pub(super) enum Section {
     Works,
     Verify,
     Log,
+    Admin,
+    Account,
+    /// Where nobody is known yet.
+    Entrance,
 }
 
 /// What surrounds a page, as it was asked for.
@@ -30,6 +37,16 @@ pub(crate) struct Frame {
     here: String,
     /// How the client reaches this server.
     pub base: String,
+    /// Who asks.
+    caller: Caller,
+}
+
+/// Who is logged in, as every page tells.
+pub(crate) struct Visitor {
+    pub name: String,
+    /// The role in words.
+    pub role: &'static str,
+    pub is_here: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +75,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Frame {
             section: section(parts.uri.path()),
             here: here(&parts.uri),
             base: format!("http://{}", host.unwrap_or("localhost")),
+            caller: parts.extensions.get::<Caller>().cloned().unwrap_or(Caller::Nobody),
         })
     }
 }
@@ -70,16 +88,74 @@ impl Frame {
         }
     }
 
-    /// The pages in the order in which they are offered.
+    /// The pages in the order in which they are offered, to who may open them.
     pub fn tabs(&self) -> Vec<Tab> {
         let w = self.words();
-        let tab = |section, path, name| Tab { path, name, is_here: self.section == section };
-        vec![
-            tab(Section::Register, "/", w.register),
-            tab(Section::Works, "/works", w.works),
-            tab(Section::Verify, "/verify", w.verify),
-            tab(Section::Log, "/log", w.log),
-        ]
+        let tabs = [
+            (Section::Register, "/", w.register),
+            (Section::Works, "/works", w.works),
+            (Section::Verify, "/verify", w.verify),
+            (Section::Log, "/log", w.log),
+            (Section::Admin, "/admin", w.access.admin),
+        ];
+        let open = tabs.into_iter().filter(|(_, path, _)| self.may_open(path));
+        open.map(|(section, path, name)| Tab { path, name, is_here: self.section == section })
+            .collect()
+    }
+
+    /// Whether a page is open to who asks.
+    fn may_open(&self, path: &str) -> bool {
+        let shown = SHOWN.iter().find(|(shown, _)| *shown == path);
+        shown.is_some_and(|(_, operation)| self.caller.may(operation))
+    }
+
+    /// Where somebody begins: the first of the pages that is open to them.
+    pub fn home(&self) -> &'static str {
+        self.tabs().first().map_or("/login", |tab| tab.path)
+    }
+
+    /// Who is logged in.
+    pub fn visitor(&self) -> Option<Visitor> {
+        let Caller::Somebody(known) = &self.caller else { return None };
+        let Account { name, role, .. } = &known.account;
+        let is_here = self.section == Section::Account;
+        Some(Visitor { name: outside(name), role: self.words().access.role(*role), is_here })
+    }
+
+    pub fn is_known(&self) -> bool {
+        matches!(self.caller, Caller::Somebody(_))
+    }
+
+    /// The name of the account, as it is typed.
+    pub fn account_name(&self) -> &str {
+        match &self.caller {
+            Caller::Somebody(known) => &known.account.name,
+            _ => "",
+        }
+    }
+
+    /// Whether there are accounts and nobody is logged in, other than where people log in.
+    pub fn is_for_login(&self) -> bool {
+        matches!(self.caller, Caller::Nobody) && self.section != Section::Entrance
+    }
+
+    /// Where people log in and come back to this page from.
+    pub fn login(&self) -> String {
+        let mut address = "/login?next=".to_owned();
+        for byte in self.here.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
+                    address.push(char::from(byte));
+                }
+                _ => address += &format!("%{byte:02X}"),
+            }
+        }
+        address
+    }
+
+    /// What the modules say of sessions.
+    pub fn session_words(&self) -> String {
+        json(&self.words().access.session)
     }
 
     /// Where this page is in the other language, and what that calls itself.
@@ -176,6 +252,9 @@ fn section(path: &str) -> Section {
         Some("works") => Section::Works,
         Some("verify") => Section::Verify,
         Some("log") => Section::Log,
+        Some("admin") => Section::Admin,
+        Some("account") => Section::Account,
+        Some("login" | "setup") => Section::Entrance,
         _ => Section::Register,
     }
 }

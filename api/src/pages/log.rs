@@ -52,20 +52,47 @@ struct SeenKey {
 }
 
 /// Who vouches for the log, and how fresh that is.
-struct Watcher {
-    name: String,
+pub(super) struct Watcher {
+    pub name: String,
     key: Option<String>,
     url: Option<String>,
     /// Up to which size.
     size: Option<String>,
     /// When, for programs and for people.
-    time: Option<(String, String)>,
+    pub time: Option<(String, String)>,
     /// How far that is behind.
-    behind: Option<String>,
-    is_behind: bool,
+    pub behind: Option<String>,
+    pub is_behind: bool,
 }
 
 fn seen(service: &Service, frame: &Frame) -> Result<SeenLog, Problem> {
+    let w = frame.words();
+    let (engine, policy) = (&service.engine, &service.policy);
+    let newest = engine.log.checkpoint();
+    let checkpoint = Checkpoint::of_note(&newest).map_err(Problem::internal)?;
+    let (witnesses, authorities) = watchers(service, frame)?;
+    Ok(SeenLog {
+        origin: outside(&checkpoint.origin),
+        size: grouped(checkpoint.size),
+        root: HEXLOWER.encode(&checkpoint.root.0),
+        note: newest.to_string(),
+        keys: policy.logs().iter().map(|log| SeenKey::of(&log.key, &log.sizes, w)).collect(),
+        witnesses,
+        authorities,
+        go_key: engine.log.verifier().to_string(),
+        first_tile: match checkpoint.size {
+            0 => None,
+            size @ 1..256 => Some(format!("/v1/log/tile/0/000.p/{size}")),
+            _ => Some("/v1/log/tile/0/000".to_owned()),
+        },
+    })
+}
+
+/// The witnesses and the authorities of the policy.
+pub(super) fn watchers(
+    service: &Service,
+    frame: &Frame,
+) -> Result<(Vec<Watcher>, Vec<Watcher>), Problem> {
     let w = frame.words();
     let (engine, policy) = (&service.engine, &service.policy);
     let newest = engine.log.checkpoint();
@@ -101,22 +128,7 @@ fn seen(service: &Service, frame: &Frame) -> Result<SeenLog, Problem> {
         });
         watcher(authority.authority.name(), &authority.url, None, made)
     });
-    let (witnesses, authorities) = (witnesses.collect(), authorities.collect());
-    Ok(SeenLog {
-        origin: outside(&checkpoint.origin),
-        size: grouped(checkpoint.size),
-        root: HEXLOWER.encode(&checkpoint.root.0),
-        note: newest.to_string(),
-        keys: policy.logs().iter().map(|log| SeenKey::of(&log.key, &log.sizes, w)).collect(),
-        witnesses,
-        authorities,
-        go_key: engine.log.verifier().to_string(),
-        first_tile: match checkpoint.size {
-            0 => None,
-            size @ 1..256 => Some(format!("/v1/log/tile/0/000.p/{size}")),
-            _ => Some("/v1/log/tile/0/000".to_owned()),
-        },
-    })
+    Ok((witnesses.collect(), authorities.collect()))
 }
 
 /// Size and time of this checkpoint as this key cosigned it, if it did. A cosignature without a time says when nothing.

@@ -160,6 +160,7 @@ pub(crate) static CHINESE: Words = Words {
     follow_commands: "使用 curl 与 timemark",
     follow_go: "使用 Go",
     tiles: "文件",
+    access: &super::access::CHINESE,
     script: Script {
         waiting: "等待中",
         uploading: "上传中 {0}%",
@@ -186,6 +187,9 @@ pub(crate) static CHINESE: Words = Words {
         similar_title: "这与他人先前登记的作品相似",
         similar_exact: "他人先前登记过完全相同的文件",
         similar_own: "与您先前登记的作品相似。",
+        similar_hidden: "与其他账户先前登记的 {0} 件作品相似",
+        similar_hidden_text: "这些作品不向您显示。登记仍然有效：日志只显示先后，不裁定权利归属。",
+        registered_elsewhere: "另一个账户已在此为同一主张人登记了这个文件",
         similar_text: "登记仍然有效：日志只显示先后，不裁定权利归属。请比较两图。",
         yours: "您的",
         earlier: "先前，第 {0} 号",

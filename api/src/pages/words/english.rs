@@ -160,6 +160,7 @@ pub(crate) static ENGLISH: Words = Words {
     follow_commands: "With curl and timemark",
     follow_go: "With Go",
     tiles: "Files",
+    access: &super::access::ENGLISH,
     script: Script {
         waiting: "waiting",
         uploading: "sending {0} %",
@@ -186,6 +187,9 @@ pub(crate) static ENGLISH: Words = Words {
         similar_title: "This looks like an earlier work by someone else",
         similar_exact: "Someone else registered the same file earlier",
         similar_own: "It looks like an earlier work of yours.",
+        similar_hidden: "It looks like {0} earlier works of other accounts",
+        similar_hidden_text: "They are not shown to you. It is registered all the same: the log shows who was first, not who is right.",
+        registered_elsewhere: "another account registered this file here for the same claimant",
         similar_text: "It is registered all the same: the log shows who was first, not who is right. Look at both.",
         yours: "Yours",
         earlier: "Earlier, No. {0}",

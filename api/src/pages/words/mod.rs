@@ -2,11 +2,13 @@
 //!
 //! `{0}` and `{1}` stand for what [`say`] puts there. What comes from claims and files is never in here.
 
+mod access;
 mod chinese;
 mod english;
 
 use serde::Serialize;
 
+pub(crate) use access::AccessWords;
 pub(crate) use chinese::CHINESE;
 pub(crate) use english::ENGLISH;
 
@@ -168,6 +170,8 @@ pub(crate) struct Words {
     pub follow_commands: &'static str,
     pub follow_go: &'static str,
     pub tiles: &'static str,
+    /// About accounts.
+    pub access: &'static AccessWords,
     /// What the modules say.
     pub script: Script,
 }
@@ -200,6 +204,9 @@ pub(crate) struct Script {
     pub similar_title: &'static str,
     pub similar_exact: &'static str,
     pub similar_own: &'static str,
+    pub similar_hidden: &'static str,
+    pub similar_hidden_text: &'static str,
+    pub registered_elsewhere: &'static str,
     pub similar_text: &'static str,
     pub yours: &'static str,
     pub earlier: &'static str,
@@ -240,10 +247,14 @@ impl Words {
 }
 
 impl Script {
-    /// As JSON that may stand in an element `script`: nothing in it ends that.
     pub fn json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default().replace('<', "\\u003c")
+        json(self)
     }
+}
+
+/// Words as JSON that may stand in an element `script`: nothing in it ends that.
+pub(crate) fn json(words: &impl Serialize) -> String {
+    serde_json::to_string(words).unwrap_or_default().replace('<', "\\u003c")
 }
 
 /// A text with what is to stand for `{0}`, `{1}` and so on.
@@ -291,5 +302,8 @@ mod tests {
             texts.iter().map(|(name, text)| (name.clone(), count(text))).collect::<Vec<_>>()
         };
         assert_eq!(holes(&ENGLISH.script.json()), holes(&CHINESE.script.json()));
+        let [english, chinese] = [ENGLISH.access, CHINESE.access];
+        assert_eq!(holes(&json(&english.script)), holes(&json(&chinese.script)));
+        assert_eq!(holes(&json(&english.session)), holes(&json(&chinese.session)));
     }
 }

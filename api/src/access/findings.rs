@@ -1,0 +1,91 @@
+//! What of scans and of what they found somebody sees. Who does not see every work sees the scans of their organisation, and
+//! of anybody's matches those with a work of theirs; what they are told names no other work, nor counts any.
+
+use std::collections::BTreeSet;
+
+use timemark_accounts::{Access as Level, AccountsError, Role, permission};
+use timemark_ingest::Engine;
+use timemark_review::{Job, Match, ResultJson, ReviewError};
+
+use super::{Access, Caller, Known};
+use crate::Problem;
+
+impl Access {
+    /// Whose scans a caller sees; `None` where that is everybody's.
+    pub fn scan_owners(&self, caller: &Caller) -> Result<Option<BTreeSet<String>>, AccountsError> {
+        let known = match caller {
+            Caller::Anybody => return Ok(None),
+            Caller::Nobody => return Ok(Some(BTreeSet::new())),
+            Caller::Somebody(known) => known,
+        };
+        let role = Some(known.account.role);
+        match permission("scan_by_id").map_or(Level::Deny, |row| row.access(role)) {
+            Level::Allow => Ok(None),
+            Level::Own => Ok(Some(self.acts_for(known)?.into_iter().collect())),
+            Level::Deny => Ok(Some(BTreeSet::new())),
+        }
+    }
+
+    /// Lets a caller have a scan; what is somebody else's is not there.
+    pub fn may_see_scan(&self, caller: &Caller, job: &Job) -> Result<(), Problem> {
+        let is_seen = match self.scan_owners(caller)? {
+            None => true,
+            Some(owners) => job.owner.as_ref().is_some_and(|owner| owners.contains(owner)),
+        };
+        if is_seen { Ok(()) } else { Err(ReviewError::NoJob(job.id).into()) }
+    }
+
+    /// A match as a caller is told of it: by a registration of the work that they see.
+    pub fn told_match(
+        &self,
+        caller: &Caller,
+        mut found: Match,
+        engine: &Engine,
+    ) -> Result<Option<Match>, Problem> {
+        if Access::is_narrow(caller) {
+            let finding = vec![found.finding.clone()];
+            let (mut seen, _) = self.visible(caller, finding, u64::MAX, engine)?;
+            let Some(finding) = seen.pop() else { return Ok(None) };
+            found.finding = finding;
+        }
+        Ok(Some(found))
+    }
+
+    /// What a scan told of a suspect, as a caller is told of it. What is a copy of nothing of theirs is `clear`.
+    pub fn told_result(
+        &self,
+        caller: &Caller,
+        mut result: ResultJson,
+        engine: &Engine,
+    ) -> Result<ResultJson, Problem> {
+        if Access::is_narrow(caller) {
+            let hidden;
+            (result.matches, hidden) = self.visible(caller, result.matches, u64::MAX, engine)?;
+            (result.related, _) = self.visible(caller, result.related, u64::MAX, engine)?;
+            if result.matches.is_empty() && hidden > 0 {
+                "clear".clone_into(&mut result.status);
+            }
+        }
+        Ok(result)
+    }
+
+    /// The accounts that somebody acts for: themselves, and for an agency those of its organisation.
+    pub(super) fn acts_for(&self, known: &Known) -> Result<Vec<String>, AccountsError> {
+        let mut accounts = vec![known.account.id.clone()];
+        if let (Role::Agency, Some(organisation)) =
+            (known.account.role, &known.account.organisation)
+        {
+            accounts.extend(self.accounts.of_organisation(organisation)?);
+        }
+        accounts.sort_unstable();
+        accounts.dedup();
+        Ok(accounts)
+    }
+}
+
+impl Caller {
+    /// Whether what they ask is open to them with what is their own alone.
+    pub fn is_for_own(&self) -> bool {
+        matches!(self, Caller::Somebody(known) if known.level == Level::Own)
+    }
+}

@@ -1,0 +1,193 @@
+//! Agencies scan and decide with what is their organisation's, and learn nothing of what is not.
+
+use serde_json::{Value, json};
+
+use crate::access::{Person, person, register_as, ruled, scan_as, send};
+use crate::service::{Answer, ask, sample, serve};
+use crate::support::{Desk, Server};
+
+/// Two agencies of different organisations, each with a creator who registered a picture, and a service over it all.
+struct Town {
+    _desk: Desk,
+    server: Server,
+    boss: String,
+    north: Side,
+    south: Side,
+}
+
+struct Side {
+    agency: Person,
+    /// The id of the creator's work.
+    work: String,
+}
+
+impl Side {
+    fn get(&self, url: &str, path: &str) -> Answer {
+        send(url, &self.agency.bearer, "GET", path, &Value::Null)
+    }
+
+    fn list(&self, url: &str, path: &str, name: &str) -> Vec<Value> {
+        self.get(url, path).expect(200)[name].as_array().unwrap().clone()
+    }
+}
+
+fn town() -> Town {
+    let (desk, boss) = ruled();
+    let server = serve(&desk, &["--scan-root", "."]);
+    let side = |organisation: &str, work: &str| {
+        let make = |role: &str| {
+            person(
+                &server.url,
+                &boss,
+                &format!("{role} of {organisation}"),
+                role,
+                Some(organisation),
+            )
+        };
+        let (agency, creator) = (make("agency"), make("creator"));
+        let title = format!("Picture of {organisation}");
+        let said = [("title", &*title), ("claimant", organisation), ("collection", organisation)];
+        let made = register_as(&server.url, &creator.bearer, &sample(work), &said).expect(201);
+        Side { agency, work: made["work"].as_str().unwrap().to_owned() }
+    };
+    let north = side("North", "works/harbour-at-dusk.jpg");
+    let south = side("South", "works/still-life-with-fruit.jpg");
+    Town { _desk: desk, server, boss, north, south }
+}
+
+#[test]
+fn an_agency_sees_and_steers_the_scans_of_its_organisation_alone() {
+    let town = town();
+    let (url, north, south) = (&town.server.url, &town.north, &town.south);
+    let harbour = sample("suspects/mirrored-harbour.jpg");
+    let scan = scan_as(url, &north.agency.bearer, &harbour);
+    let of_boss = scan_as(url, &town.boss, b"of the administrator");
+    let colleague = person(url, &town.boss, "another", "agency", Some("North"));
+    let ids = |bearer: &str| {
+        let page = send(url, bearer, "GET", "/v1/scans", &Value::Null).expect(200);
+        let scans = page["scans"].as_array().unwrap().clone();
+        (scans.iter().map(|scan| scan["id"].as_u64().unwrap()).collect::<Vec<_>>(), page)
+    };
+    let (own, page) = ids(&north.agency.bearer);
+    assert_eq!((own, &page["roots"]), (vec![scan], &json!([])));
+    assert_eq!(page["scans"][0]["owner"], json!(north.agency.id));
+    assert_eq!(ids(&colleague.bearer).0, [scan]);
+    assert!(ids(&south.agency.bearer).0.is_empty());
+    assert_eq!(ids(&town.boss).0, [of_boss, scan]);
+
+    // Nothing tells a scan of others from one that is not there.
+    for part in ["", "/results", "/events"] {
+        assert_eq!(north.get(url, &format!("/v1/scans/{scan}{part}")).status, 200);
+        let (foreign, nowhere) = (
+            south.get(url, &format!("/v1/scans/{scan}{part}")),
+            south.get(url, &format!("/v1/scans/99{part}")),
+        );
+        assert_eq!((foreign.status, nowhere.status), (404, 404));
+        let told =
+            |answer: Answer, id: &str| String::from_utf8(answer.body).unwrap().replace(id, "");
+        assert_eq!(told(foreign, &scan.to_string()), told(nowhere, "99"));
+    }
+    let steer = |bearer: &str, act: &str| {
+        send(url, bearer, "POST", &format!("/v1/scans/{scan}/{act}"), &Value::Null).status
+    };
+    for act in ["pause", "resume", "cancel"] {
+        assert_eq!(steer(&south.agency.bearer, act), 404);
+        assert_eq!(steer(&north.agency.bearer, act), 409, "it ended");
+    }
+    assert_eq!(south.get(url, &format!("/v1/matches?scan={scan}")).status, 404);
+
+    // The folders of the server are its operator's.
+    let body = json!({ "paths": ["/"] });
+    let refused = send(url, &north.agency.bearer, "POST", "/v1/scans", &body);
+    assert!(refused.expect(403)["type"].as_str().unwrap().ends_with(":forbidden"));
+}
+
+#[test]
+fn a_match_is_seen_by_whoever_sees_the_work_and_by_nobody_else() {
+    let town = town();
+    let (url, north, south) = (&town.server.url, &town.north, &town.south);
+    // One scan of South's finds a copy of North's work, and one of its own.
+    let foreign = scan_as(url, &south.agency.bearer, &sample("suspects/mirrored-harbour.jpg"));
+    let own = scan_as(url, &south.agency.bearer, &sample("suspects/brightened-fruit.jpg"));
+    for (side, other) in [(north, south), (south, north)] {
+        let matches = side.list(url, "/v1/matches", "matches");
+        assert_eq!(matches.len(), 1);
+        assert_eq!(matches[0]["finding"]["work"], json!(side.work));
+        let path = format!("/v1/matches/{}", matches[0]["id"].as_str().unwrap());
+        for part in ["", "/history", "/suspect.jpg", "/work.jpg", "/overlay.svg"] {
+            let (mine, theirs) =
+                (side.get(url, &format!("{path}{part}")), other.get(url, &format!("{path}{part}")));
+            assert_eq!((mine.status, theirs.status), (200, 404), "{part}");
+        }
+        let verdict = |bearer: &str| {
+            let tag = side.get(url, &path).headers["etag"].clone();
+            let headers = [
+                ("Authorization", bearer),
+                ("Content-Type", "application/json"),
+                ("If-Match", &tag),
+            ];
+            let body = br#"{"verdict":"infringing"}"#;
+            ask(url, "POST", &format!("{path}/verdict"), &headers, body)
+        };
+        assert_eq!(verdict(&other.agency.bearer).status, 404);
+        let given = verdict(&side.agency.bearer).expect(200);
+        assert_eq!(given["verdict"]["actor"], json!(side.agency.id));
+        assert_eq!(side.list(url, "/v1/matches?state=decided", "matches").len(), 1);
+        let decided = other.list(url, "/v1/matches?state=decided", "matches");
+        assert!(decided.iter().all(|one| one["finding"]["work"] == json!(other.work)));
+    }
+    // What a scan tells of works that South does not see is neither told nor counted.
+    let told = south.get(url, &format!("/v1/scans/{foreign}")).expect(200);
+    assert_eq!((&told["matches"], &told["transforms"]), (&json!(0), &json!({})));
+    assert!(told["copies"].is_null());
+    let results = south.list(url, &format!("/v1/scans/{foreign}/results"), "results");
+    assert_eq!((&results[0]["status"], &results[0]["matches"]), (&json!("clear"), &json!([])));
+    let events = south.get(url, &format!("/v1/scans/{foreign}/events"));
+    let events = String::from_utf8(events.body).unwrap();
+    assert!(events.contains("event: state") && !events.contains("event: match"), "{events}");
+    assert!(!events.contains(&north.work), "{events}");
+    let told = south.get(url, &format!("/v1/scans/{own}")).expect(200);
+    assert_eq!(told["matches"], 1);
+    let events = south.get(url, &format!("/v1/scans/{own}/events"));
+    assert!(String::from_utf8(events.body).unwrap().contains("event: match"));
+    let all = send(url, &town.boss, "GET", &format!("/v1/scans/{foreign}"), &Value::Null);
+    assert_eq!((&all.expect(200)["matches"], &all.json()["copies"]), (&json!(1), &json!(1)));
+
+    // A work that both claim is told to each by the claim that they see.
+    let again = [("title", "Also of South"), ("claimant", "South")];
+    let creator = person(url, &town.boss, "late", "creator", Some("South"));
+    let work = sample("works/harbour-at-dusk.jpg");
+    register_as(url, &creator.bearer, &work, &again).expect(201);
+    let matches = south.list(url, &format!("/v1/matches?scan={foreign}"), "matches");
+    assert_eq!(matches[0]["finding"]["title"], "Also of South");
+    let path = format!("/v1/matches/{}", matches[0]["id"].as_str().unwrap());
+    let whole = south.get(url, &path).expect(200);
+    assert_eq!(whole["registrations"].as_array().unwrap().len(), 1);
+    assert!(!whole.to_string().contains("Picture of North"), "{whole}");
+}
+
+#[test]
+fn an_agency_sees_collections_and_their_counts_as_far_as_they_are_its_own() {
+    let town = town();
+    let (url, north, south) = (&town.server.url, &town.north, &town.south);
+    let creator = person(url, &town.boss, "of both", "creator", Some("South"));
+    let into = [("collection", "North"), ("claimant", "South")];
+    register_as(url, &creator.bearer, b"into the other's collection", &into).expect(201);
+    let named = |side: &Side, path: &str| {
+        let listed = side.list(url, path, "collections");
+        let told = listed.iter().map(|one| (one["name"].clone(), one["works"].clone()));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(named(north, "/v1/collections"), [(json!("North"), json!(1))]);
+    let both = [(json!("North"), json!(1)), (json!("South"), json!(1))];
+    assert_eq!(named(south, "/v1/collections"), both);
+    let first = south.get(url, "/v1/collections?limit=1").expect(200);
+    let next = format!("/v1/collections?cursor={}", first["next"].as_str().unwrap());
+    assert_eq!(named(south, &next), both[1..]);
+    let all = send(url, &town.boss, "GET", "/v1/collections", &Value::Null).expect(200);
+    assert_eq!(all["collections"][0]["works"], 2);
+    // What both are asked for stays closed: domains, accounts, actions.
+    for path in ["/v1/allowed-domains", "/v1/accounts", "/v1/actions"] {
+        assert_eq!(north.get(url, path).status, 403, "{path}");
+    }
+}
