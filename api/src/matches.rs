@@ -16,11 +16,10 @@ use timemark_verify::ContentId;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::accept::{entity_tag, expect_unchanged, tagged};
-use crate::access::{Access, Caller, Sight};
+use crate::access::{Access, Caller};
 use crate::problem::{Kind, ProblemJson};
 use crate::scans::Part;
 use crate::service::{Service, Shared};
-use crate::told::Entry;
 use crate::works::{cursor, limit, read_cursor};
 use crate::{Problem, blocking, json, scans};
 
@@ -125,8 +124,6 @@ pub(crate) struct Whole {
     geometry: Option<GeometryJson>,
     /// The first places where the same bytes were met, a hundred at most.
     places: Vec<Sighting>,
-    /// The registrations of the work, oldest first.
-    registrations: Vec<Entry>,
 }
 
 /// How matches stand that are asked for.
@@ -227,7 +224,18 @@ fn page(
     Ok(Page { items, next: Some(after) })
 }
 
-/// A match that the caller sees, with the first places where its suspect was met.
+/// A match that the caller sees and looks at, which is entered into the log where the work is somebody else's, with the first places where its suspect was met.
+pub(crate) fn looked_at(
+    id: &MatchId,
+    caller: &Caller,
+    service: &Service,
+) -> Result<(Match, Vec<Sighting>), Problem> {
+    let (found, places) = seen(id, caller, service)?;
+    service.access.looks(caller, &found, &service.engine)?;
+    Ok((found, places))
+}
+
+/// A match that the caller sees.
 fn seen(
     id: &MatchId,
     caller: &Caller,
@@ -258,23 +266,18 @@ pub(crate) async fn show(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = read_id(&id?)?;
-    let body = blocking(move || whole(&service, &caller, &id)).await??;
+    let body = blocking(move || {
+        looked_at(&id, &caller, &service)?;
+        whole(&service, &caller, &id)
+    });
+    let body = body.await??;
     Ok(tagged(&headers, "application/json", body))
 }
 
 fn whole(service: &Service, caller: &Caller, id: &MatchId) -> Result<Vec<u8>, Problem> {
     let (found, places) = seen(id, caller, service)?;
-    let work: ContentId = found.finding.work.parse().map_err(Problem::internal)?;
-    let records = service.engine.registry.by_content(&work).map_err(Problem::internal)?;
-    let mut registrations = Vec::new();
-    for record in records {
-        if service.access.sight(caller, record.index)? != Sight::Hidden {
-            let entry = Entry::of(record.index, work.to_string(), record.claim.as_ref());
-            registrations.push(entry);
-        }
-    }
     let geometry = found.geometry.clone();
-    let whole = Whole { card: Card::of(found), geometry, places, registrations };
+    let whole = Whole { card: Card::of(found), geometry, places };
     serde_json::to_vec(&whole).map_err(Problem::internal)
 }
 
@@ -478,7 +481,7 @@ pub(crate) async fn work_picture(
     let turn = service.turn_to_compare().await?;
     let jpeg = blocking(move || {
         let _turn = turn;
-        let (found, _) = seen(&id, &caller, &service)?;
+        let (found, _) = looked_at(&id, &caller, &service)?;
         work_jpeg(&service, &found)
     });
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
@@ -506,7 +509,7 @@ pub(crate) async fn overlay(
     let turn = service.turn_to_compare().await?;
     let svg = blocking(move || {
         let _turn = turn;
-        let (found, _) = seen(&id, &caller, &service)?;
+        let (found, _) = looked_at(&id, &caller, &service)?;
         let geometry = found.geometry.as_ref().map(GeometryJson::geometry);
         let geometry =
             geometry.ok_or_else(|| nothing("how they lie on each other is not known"))?;

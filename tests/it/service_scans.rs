@@ -207,7 +207,7 @@ fn an_upload_is_scanned_and_forgotten() {
     );
     let whole = get(url, &path).expect(200);
     assert_eq!(whole["places"], json!([{ "scan": id, "name": "found.jpg" }]));
-    assert!(whole["geometry"]["map"].is_array() && whole["registrations"][0]["index"].is_number());
+    assert!(whole["geometry"]["map"].is_array());
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(crate) struct Access {
     operations: OnceLock<HashMap<(Method, String), String>>,
     /// Failed attempts to log in, by name, and with keys.
     tries: Tries,
+    /// Which matches which accounts looked at, and when.
+    looks: Mutex<HashMap<(String, String), Instant>>,
 }
 
 /// Who asks.
@@ -79,6 +81,7 @@ impl Access {
             setup: Mutex::new(setup),
             operations: OnceLock::new(),
             tries: Tries::default(),
+            looks: Mutex::default(),
         }
     }
 

@@ -1,9 +1,12 @@
 //! What of the works somebody sees: all of them, or those they registered; and what staff sees of others is entered into
 //! the log.
 
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
 use timemark_accounts::{Access as Level, AccountsError, Intention, Owned, Role};
 use timemark_ingest::Engine;
-use timemark_review::MatchJson;
+use timemark_review::{Match, MatchJson};
 
 use super::{Access, Caller, Known};
 use crate::Problem;
@@ -95,6 +98,30 @@ impl Access {
             }
             Sight::Hidden => Err(hidden()),
         }
+    }
+
+    /// Enters into the log that a caller looks at a match of a work that is somebody else's: once within an hour, as a
+    /// page asks for a match several times.
+    pub fn looks(&self, caller: &Caller, found: &Match, engine: &Engine) -> Result<(), Problem> {
+        let Some(account) = caller.account_id() else { return Ok(()) };
+        if self.sight(caller, found.finding.index)? == Sight::Own {
+            return Ok(());
+        }
+        let look = (account.to_owned(), found.id.text().to_owned());
+        let looks = || self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        if looks().get(&look).is_some_and(|since| since.elapsed() < LOOK_TIME) {
+            return Ok(());
+        }
+        caller.act(engine, "match.view", found.id.text(), Some(&found.finding.work))?;
+        let mut looks = looks();
+        if looks.len() >= LOOKS_MAX {
+            looks.retain(|_, since| since.elapsed() < LOOK_TIME);
+            if looks.len() >= LOOKS_MAX {
+                looks.clear(); // some are entered twice then
+            }
+        }
+        looks.insert(look, Instant::now());
+        Ok(())
     }
 
     /// Of works that look alike, those of which a caller sees a registration below `below`, and how many others there are.
@@ -189,6 +216,10 @@ impl Access {
         Ok(())
     }
 }
+
+/// Within which time a look at the same match is not entered again, and how many looks are remembered.
+const LOOK_TIME: Duration = Duration::from_secs(3600);
+const LOOKS_MAX: usize = 10_000;
 
 /// The same answer, whether it is somebody else's or nobody's.
 fn hidden() -> Problem {
