@@ -151,7 +151,7 @@ fn a_match_goes_to_court_and_is_checked_there_without_us() {
     };
     let (case, by_hand) = (unzip("case.zip", "case"), unzip("by-hand.zip", "by-hand"));
     let said = expect(0, Command::new("sh").arg("expert/commands.sh").current_dir(&case));
-    assert!(said.contains("\n0 checks failed, ") && said.matches("  ok  ").count() >= 20, "{said}");
+    assert!(said.contains("\n0 checks failed, ") && said.matches("  ok  ").count() >= 18, "{said}");
     assert_eq!(fs::read(case.join("suspects/0001-shop.jpg")).unwrap(), suspect);
     let results = |case: &Path| {
         let line = fs::read_to_string(case.join("matches/results.jsonl")).unwrap();
