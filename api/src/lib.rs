@@ -20,6 +20,7 @@ mod pages;
 mod preview;
 mod problem;
 mod receipts;
+mod results;
 mod scans;
 mod search;
 mod serve;

@@ -223,6 +223,11 @@ pub(crate) async fn show(
     Ok(tagged(&headers, "application/json", body))
 }
 
+/// The entity tag of a match as it is now.
+pub(crate) fn tag_of(service: &Service, id: &MatchId) -> Result<String, Problem> {
+    Ok(entity_tag(&whole(service, id)?))
+}
+
 fn whole(service: &Service, id: &MatchId) -> Result<Vec<u8>, Problem> {
     let (found, places) = service.review.match_by_id(id)?;
     let work: ContentId = found.finding.work.parse().map_err(Problem::internal)?;
@@ -488,7 +493,7 @@ fn nothing(why: &str) -> Problem {
     Problem::new(Kind::NotFound, why)
 }
 
-fn read_id(text: &str) -> Result<MatchId, Problem> {
+pub(crate) fn read_id(text: &str) -> Result<MatchId, Problem> {
     text.parse()
         .map_err(|_| Problem::new(Kind::BadId, "the id of a match is 32 digits of lower-case hex"))
 }

@@ -43,11 +43,15 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Name, media type, text.
-const ASSETS: [(&str, &str, &str); 5] = [
+const ASSETS: [(&str, &str, &str); 9] = [
     ("style.css", CSS, include_str!("../../assets/style.css")),
     ("page.js", JS, include_str!("../../assets/page.js")),
     ("register.js", JS, include_str!("../../assets/register.js")),
     ("works.js", JS, include_str!("../../assets/works.js")),
+    ("reviewing.css", CSS, include_str!("../../assets/reviewing.css")),
+    ("scans.js", JS, include_str!("../../assets/scans.js")),
+    ("scan.js", JS, include_str!("../../assets/scan.js")),
+    ("match.js", JS, include_str!("../../assets/match.js")),
     ("icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
 ];
 const CSS: &str = "text/css; charset=utf-8";

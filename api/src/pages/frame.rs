@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, Uri};
 use timemark_verify::{hides, seconds_of_utc, utc};
 
 use super::assets;
+use super::words::reviewing::{in_chinese, kind_in_chinese};
 use super::words::{CHINESE, ENGLISH, Words};
 
 /// Which of the pages is shown.
@@ -16,6 +17,8 @@ use super::words::{CHINESE, ENGLISH, Words};
 pub(super) enum Section {
     Register,
     Works,
+    Scan,
+    Review,
     Verify,
     Log,
 }
@@ -77,6 +80,8 @@ impl Frame {
         vec![
             tab(Section::Register, "/", w.register),
             tab(Section::Works, "/works", w.works),
+            tab(Section::Scan, "/scans", w.scans),
+            tab(Section::Review, "/review", w.review),
             tab(Section::Verify, "/verify", w.verify),
             tab(Section::Log, "/log", w.log),
         ]
@@ -121,6 +126,22 @@ impl Frame {
                 )
             }
             _ => format!("{} UTC", plain(time)),
+        }
+    }
+
+    /// What was done to a work, as matches tell it.
+    pub fn transform(&self, words: &str) -> String {
+        match self.language {
+            Language::English => words.to_owned(),
+            Language::Chinese => in_chinese(words),
+        }
+    }
+
+    /// The same as scans count it.
+    pub fn kind(&self, kind: &str) -> String {
+        match self.language {
+            Language::English => kind.to_owned(),
+            Language::Chinese => kind_in_chinese(kind),
         }
     }
 
@@ -174,6 +195,8 @@ pub(super) fn bytes(count: u64) -> String {
 fn section(path: &str) -> Section {
     match path.split('/').nth(1) {
         Some("works") => Section::Works,
+        Some("scans") => Section::Scan,
+        Some("review") => Section::Review,
         Some("verify") => Section::Verify,
         Some("log") => Section::Log,
         _ => Section::Register,

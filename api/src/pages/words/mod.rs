@@ -4,6 +4,7 @@
 
 mod chinese;
 mod english;
+pub(super) mod reviewing;
 
 use serde::Serialize;
 
@@ -20,6 +21,8 @@ pub(crate) struct Words {
     pub works: &'static str,
     pub verify: &'static str,
     pub log: &'static str,
+    pub scans: &'static str,
+    pub review: &'static str,
     pub footer: &'static str,
     pub footer_link: &'static str,
     pub and_so_on: &'static str,
@@ -168,6 +171,8 @@ pub(crate) struct Words {
     pub follow_commands: &'static str,
     pub follow_go: &'static str,
     pub tiles: &'static str,
+    /// Of scans, and for who reviews.
+    pub reviewing: &'static reviewing::Reviewing,
     /// What the modules say.
     pub script: Script,
 }

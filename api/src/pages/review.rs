@@ -1,0 +1,163 @@
+//! *Review*: the matches that nobody decided yet, and those with a verdict, as cards.
+
+use askama::Template;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use timemark_review::{COUNTED_MAX, Filter, Match, Standing, Verdict, Wish, host};
+
+use super::answer;
+use super::frame::{Frame, grouped, outside};
+use super::words::{Words, say};
+use crate::service::{Service, Shared};
+use crate::{Problem, blocking};
+
+/// Which matches.
+#[derive(Default, Deserialize)]
+pub(super) struct Which {
+    /// Those that stand so; those that nobody decided where nothing is said.
+    state: Option<String>,
+    /// Those of this scan.
+    scan: Option<u64>,
+    /// Those after this place of the list.
+    after: Option<u64>,
+}
+
+pub(super) async fn page(
+    State(service): State<Shared>,
+    frame: Frame,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Response {
+    let Query(which) = which.unwrap_or_default();
+    let made = blocking(move || answer(&frame, listed(&which, &service, &frame)));
+    made.await.unwrap_or_else(|status| Problem::from(status).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "review.html")]
+struct Queue<'a> {
+    w: &'static Words,
+    frame: &'a Frame,
+    /// Where to begin, and in words.
+    start: Option<[String; 2]>,
+    of_scan: Option<String>,
+    filters: Vec<Choice>,
+    cards: Vec<Card>,
+    is_open: bool,
+    more: Option<String>,
+}
+
+/// Matches that stand in a certain way.
+struct Choice {
+    path: String,
+    name: &'static str,
+    count: Option<String>,
+    is_here: bool,
+}
+
+/// A match in short.
+pub(super) struct Card {
+    pub id: String,
+    /// What the suspect is called, and the site where it was met.
+    pub name: String,
+    pub site: Option<String>,
+    pub work: String,
+    pub suspect_picture: Option<String>,
+    pub work_picture: String,
+    pub strength: Option<String>,
+    pub transform: Option<String>,
+    pub standing: &'static str,
+    pub standing_name: &'static str,
+    pub met: Option<String>,
+}
+
+fn listed<'a>(which: &Which, service: &Service, frame: &'a Frame) -> Result<Queue<'a>, Problem> {
+    let w = frame.words();
+    let r = w.reviewing;
+    let review = &service.review;
+    let all = which.scan.is_some() && which.state.is_none();
+    let standing = match which.state.as_deref() {
+        None => Standing::Open,
+        Some(name) => {
+            standing(name).ok_or_else(|| Problem::bad_request("state is that of no match"))?
+        }
+    };
+    let wish = (!all).then_some(Wish::Only(standing));
+    let filter = Filter { scan: which.scan, standing: wish };
+    let page = review.matches(filter, which.after.unwrap_or(0), CARDS)?;
+    let counts = review.standings()?;
+    let open = review.place(Standing::Open, 0)?;
+    let of_scan = which.scan.map_or(String::new(), |scan| format!("&scan={scan}"));
+    let filters = counts.iter().map(|(of, count)| Choice {
+        path: format!("/review?state={}{of_scan}", name(*of)),
+        name: r.standing(*of),
+        count: which.scan.is_none().then(|| counted(*count)),
+        is_here: !all && *of == standing,
+    });
+    Ok(Queue {
+        w,
+        frame,
+        start: open
+            .first
+            .map(|id| [format!("/review/{id}"), say(r.review_start, &[&counted(open.all)])]),
+        of_scan: which.scan.map(|scan| say(r.review_of_scan, &[&scan])),
+        filters: filters.collect(),
+        cards: page.items.iter().map(|found| Card::of(found, frame)).collect(),
+        is_open: !all && standing == Standing::Open,
+        more: page.next.map(|after| match all {
+            true => format!("/review?after={after}{of_scan}"),
+            false => format!("/review?state={}&after={after}{of_scan}", name(standing)),
+        }),
+    })
+}
+
+impl Card {
+    pub fn of(found: &Match, frame: &Frame) -> Card {
+        let w = frame.words();
+        let finding = &found.finding;
+        let work = finding.title.as_deref().or(finding.file.as_deref()).unwrap_or(w.unnamed);
+        let standing = found.standing();
+        Card {
+            id: found.id.to_string(),
+            name: outside(&found.name),
+            site: found.url.as_deref().and_then(host),
+            work: outside(work),
+            suspect_picture: found
+                .no_picture
+                .is_none()
+                .then(|| format!("/v1/matches/{}/suspect.jpg", found.id)),
+            work_picture: format!("/v1/matches/{}/work.jpg", found.id),
+            strength: finding.strength.as_deref().map(|s| w.reviewing.grade(s).to_owned()),
+            transform: finding.transform.as_deref().map(|words| frame.transform(words)),
+            standing: w.reviewing.standing(standing),
+            standing_name: name(standing),
+            met: (found.sightings > 1)
+                .then(|| say(w.reviewing.met_more, &[&grouped(found.sightings)])),
+        }
+    }
+}
+
+/// A count that may have been broken off.
+pub(super) fn counted(count: u64) -> String {
+    let sign = if count == COUNTED_MAX as u64 { "+" } else { "" };
+    format!("{}{sign}", grouped(count))
+}
+
+/// How a way to stand is spelled.
+pub(super) fn name(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Open => "open",
+        Standing::AllowListed => "allow-listed",
+        Standing::Decided(verdict) => verdict.name(),
+    }
+}
+
+fn standing(spelled: &str) -> Option<Standing> {
+    let verdicts = [Verdict::Infringing, Verdict::Licensed, Verdict::NoMatch, Verdict::Unsure];
+    let mut all = verdicts.map(Standing::Decided).to_vec();
+    all.extend([Standing::Open, Standing::AllowListed]);
+    all.into_iter().find(|standing| name(*standing) == spelled)
+}
+
+const CARDS: usize = 24;
