@@ -38,9 +38,9 @@ pub(super) fn course(job: &Job, frame: &Frame) -> Option<String> {
     svg.path(&line, "rate");
     let rate = rounded(most);
     let words = say(w.course_rate, &[&rate]);
-    svg.label((LEFT, 16.0), &words, "blue", 13.0, Anchor::Start);
+    svg.label((LEFT, 16.0), &words, "blue", 14.0, Anchor::Start);
     let words = say(w.course_matches, &[&grouped(job.matches)]);
-    svg.label((RIGHT, 16.0), &words, "refused", 13.0, Anchor::End);
+    svg.label((RIGHT, 16.0), &words, "refused", 14.0, Anchor::End);
     svg.label((LEFT, HEIGHT - 4.0), "0 s", "soft", 12.0, Anchor::Start);
     svg.label((RIGHT, HEIGHT - 4.0), &format!("{end:.1} s"), "soft", 12.0, Anchor::End);
     let label = say(w.course_label, &[&format!("{end:.1}"), &rate, &grouped(job.matches)]);
@@ -58,10 +58,10 @@ pub(super) fn transforms(counts: &BTreeMap<String, u64>, frame: &Frame) -> Optio
         let top = at as f64 * BAR_STEP;
         let kind = frame.kind(kind);
         let width = (BARS_ROOM * **count as f64 / most.max(1) as f64).max(3.0);
-        svg.label((BARS_LEFT - 10.0, top + 19.0), &kind, "plain", 13.0, Anchor::End);
+        svg.label((BARS_LEFT - 10.0, top + 19.0), &kind, "plain", 14.0, Anchor::End);
         svg.rect((BARS_LEFT, top + 4.0), (width, BAR_STEP - 10.0), "bar");
         let number = (BARS_LEFT + width + 8.0, top + 19.0);
-        svg.label(number, &grouped(**count), "soft", 13.0, Anchor::Start);
+        svg.label(number, &grouped(**count), "soft", 14.0, Anchor::Start);
         said.push(format!("{kind} {count}"));
     }
     let label = format!("{}: {}", frame.words().reviewing.by_transform_label, said.join(", "));
@@ -74,12 +74,12 @@ pub(super) fn rounded(rate: f64) -> String {
 }
 
 const SECONDS_APART_MIN: f64 = 0.05;
-const WIDTH: f64 = 460.0;
+const WIDTH: f64 = 380.0;
 const HEIGHT: f64 = 200.0;
 const LEFT: f64 = 6.0;
-const RIGHT: f64 = 454.0;
+const RIGHT: f64 = 374.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 176.0;
-const BARS_LEFT: f64 = 158.0;
-const BARS_ROOM: f64 = 246.0;
+const BARS_LEFT: f64 = 170.0;
+const BARS_ROOM: f64 = 150.0;
 const BAR_STEP: f64 = 30.0;

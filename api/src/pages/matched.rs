@@ -12,7 +12,8 @@ use timemark_verify::{ContentId, seconds_of_utc};
 use super::answer;
 use super::frame::{Frame, grouped, outside};
 use super::receipt::Seen;
-use super::review::{counted, name};
+use super::review::{counted, last_name, name};
+use super::words::reviewing::Reviewing;
 use super::words::{Words, say};
 use crate::access::Caller;
 use crate::matches::{read_id, tag_of};
@@ -132,8 +133,8 @@ fn seen<'a>(
     let may_decide = caller.may("give_verdict");
     let work = &found.finding;
     let picture = |side: &str| format!("/v1/matches/{id}/{side}.jpg");
-    let heading = outside(&found.name);
-    let named = work.title.as_deref().or(work.file.as_deref());
+    let heading = outside(last_name(&found.name));
+    let named = work.title.as_deref().or(work.file.as_deref().map(last_name));
     let site = found.url.as_deref().and_then(host);
     let domain = places.iter().filter_map(|place| host(place.url.as_deref()?));
     let domain = domain.filter_map(|host| AllowedDomain::read(&host).ok()).next();
@@ -233,7 +234,10 @@ impl Facts {
         let first_seen = captured.min().unwrap_or(found.found);
         Ok(Facts {
             grade: finding.strength.as_deref().map(|grade| r.grade(grade).to_owned()),
-            rate: finding.false_match_rate.map(|rate| say(r.rate, &[&rate_in_words(rate)])),
+            rate: finding.false_match_rate.map(|rate| match interval {
+                Some([_, high]) if rate <= 0.0 => say(r.rate_none, &[&one_in(high, r)]),
+                _ => say(r.rate, &[&one_in(rate, r)]),
+            }),
             interval: interval
                 .map(|[low, high]| say(r.rate_interval, &[&small(low), &small(high)])),
             overlap: overlap.into_iter().flatten().collect(),
@@ -334,11 +338,11 @@ fn percent(share: f64) -> String {
 }
 
 /// A small share as people say it: one in so many.
-fn rate_in_words(rate: f64) -> String {
+fn one_in(rate: f64, words: &Reviewing) -> String {
     match rate {
         _ if rate <= 0.0 => "0".to_owned(),
         _ if rate > 0.5 => percent(rate),
-        _ => format!("1 / {}", grouped((1.0 / rate).round() as u64)),
+        _ => say(words.one_in, &[&grouped((1.0 / rate).floor() as u64)]),
     }
 }
 
@@ -365,6 +369,7 @@ const URL_BYTES_MAX: usize = 2000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pages::words::ENGLISH;
 
     #[test]
     fn only_what_leads_to_a_site_becomes_a_link() {
@@ -387,9 +392,9 @@ mod tests {
 
     #[test]
     fn small_shares_are_said_so_that_they_can_be_imagined() {
-        for (rate, words) in [(0.0, "0"), (1e-7, "1 / 10,000,000"), (0.02, "1 / 50"), (0.9, "90%")]
+        for (rate, words) in [(0.0, "0"), (1.01e-5, "1 in 99,009"), (0.02, "1 in 50"), (0.9, "90%")]
         {
-            assert_eq!(rate_in_words(rate), words);
+            assert_eq!(one_in(rate, ENGLISH.reviewing), words);
         }
         for (share, words) in [(0.0, "0"), (3.8e-5, "3.8e-5"), (0.0128, "1.28%")] {
             assert_eq!(small(share), words);

@@ -116,11 +116,12 @@ impl Card {
     pub fn of(found: &Match, frame: &Frame) -> Card {
         let w = frame.words();
         let finding = &found.finding;
-        let work = finding.title.as_deref().or(finding.file.as_deref()).unwrap_or(w.unnamed);
+        let file = finding.file.as_deref().map(last_name);
+        let work = finding.title.as_deref().or(file).unwrap_or(w.unnamed);
         let standing = found.standing();
         Card {
             id: found.id.to_string(),
-            name: outside(&found.name),
+            name: outside(last_name(&found.name)),
             site: found.url.as_deref().and_then(host),
             work: outside(work),
             suspect_picture: found
@@ -144,6 +145,12 @@ pub(super) fn counted(count: u64) -> String {
     format!("{}{sign}", grouped(count))
 }
 
+/// The last part of a name, which tells most: of a file in a folder, or of a member of an archive.
+pub(super) fn last_name(name: &str) -> &str {
+    let member = name.rsplit('!').next().filter(|part| !part.is_empty()).unwrap_or(name);
+    member.rsplit('/').next().filter(|part| !part.is_empty()).unwrap_or(name)
+}
+
 /// How a way to stand is spelled.
 pub(super) fn name(standing: Standing) -> &'static str {
     match standing {
@@ -161,3 +168,25 @@ fn standing(spelled: &str) -> Option<Standing> {
 }
 
 const CARDS: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_told_by_its_last_part() {
+        for (name, last) in [
+            ("a.jpg", "a.jpg"),
+            ("/srv/crawls/a.tar!b/c.jpg", "c.jpg"),
+            ("crawl.warc!https://shop.example/", "crawl.warc!https://shop.example/"),
+            ("", ""),
+            ("!", "!"),
+        ] {
+            assert_eq!(last_name(name), last);
+        }
+        for spelled in ["open", "infringing", "licensed", "no-match", "unsure", "allow-listed"] {
+            assert_eq!(standing(spelled).map(name), Some(spelled));
+        }
+        assert_eq!(standing("none"), None);
+    }
+}

@@ -77,7 +77,7 @@ await check('pictures are dropped, and the dashboard follows the scan to its end
   await page.waitForFunction(() => 'ended' in document.getElementById('dashboard').dataset, null, { timeout: 120e3 });
   assert.match(await page.innerText('#live-head'), /done/);
   assert.match(await page.innerText('#said'), /The scan is done/);
-  assert.equal(await page.innerText('[data-number=suspects]'), String(files.length));
+  assert.equal(await page.innerText('[data-number=suspects]'), String(files.length + 1), 'each picture, and the archive by its bytes');
   const matches = Number(await page.innerText('[data-number=matches]'));
   assert.ok(matches >= 8, `${matches}`);
   await page.locator('#found li').first().waitFor();
@@ -114,7 +114,7 @@ await check('the two pictures are looked at in every way', async (page) => {
   await page.locator('#match').waitFor();
   for (const image of await page.locator('.sides img').all()) assert.ok(await image.evaluate((image) => image.decode().then(() => image.naturalWidth > 0)));
   const text = await page.innerText('.known');
-  assert.match(text, /Strength: .*at most .*1 \/ .*95 % interval.*\d+ points agree.*of the work.*mirrored left to right.*Earliest proof/s);
+  assert.match(text, /Strength: .*at most 1 in \d+.*95 % interval.*codes differ in \d+ of 256 bits.*of the work.*mirrored left to right.*Earliest proof/s);
   await looked(page, 'match');
   await page.keyboard.press('o');
   assert.ok(await page.isVisible('.overlay img') && !(await page.isVisible('.sides')));

@@ -98,6 +98,8 @@ pub(crate) static ENGLISH: Reviewing = Reviewing {
     no_geometry: "How they lie on each other is not known, so they are shown side by side only.",
     strength: "Strength",
     rate: "of unrelated pictures, at most {0} match as strongly",
+    rate_none: "no unrelated picture of the trial matched as strongly; with 95 % certainty at most {0} does",
+    one_in: "1 in {0}",
     rate_interval: "95 % interval {0} to {1}",
     identical: "identical",
     very_strong: "very strong",
