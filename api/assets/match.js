@@ -5,7 +5,7 @@ const said = document.getElementById('said');
 const help = document.getElementById('help');
 const keysOn = document.getElementById('keys-on');
 const VERDICTS = ['infringing', 'licensed', 'no-match', 'unsure'];
-const KEYS = { j: 'next', k: 'previous', i: 'infringing', l: 'licensed', n: 'no-match', u: 'unsure', w: 'allow', z: 'undo', e: 'note', '?': 'help' };
+const KEYS = { j: 'next', k: 'previous', i: 'infringing', l: 'licensed', n: 'no-match', u: 'unsure', w: 'allow', z: 'undo', e: 'note', '?': 'help', '？': 'help' };
 const VIEWS = { b: 'blend', o: 'overlay', s: 'swipe', d: 'difference' };
 const SKIPPED_MAX = 100;
 
@@ -18,7 +18,6 @@ const done = {
   all: () => { try { return JSON.parse(sessionStorage.getItem('review.done')) ?? []; } catch { return []; } },
   set: (all) => { try { sessionStorage.setItem('review.done', JSON.stringify(all.slice(-200))); } catch { /* nothing can be taken back after a reload */ } },
   push: (one) => done.set([...done.all(), one]),
-  pop: () => { const all = done.all(); const last = all.pop(); done.set(all); return last; },
 };
 const kept = {
   get: (store, name) => { try { return store.getItem(name); } catch { return null; } },
@@ -28,7 +27,7 @@ const kept = {
 const announce = (...texts) => { said.textContent = texts.join(' '); };
 
 // Asks for a change; what the server refuses is told, and null given.
-async function change(path, options) {
+async function change(path, options, id = match.dataset.id) {
   let response;
   try {
     response = await fetch(path, { ...options, headers: { 'x-timemark': '1', ...options.headers } });
@@ -41,7 +40,9 @@ async function change(path, options) {
   const kind = problem.type?.split(':').at(-1);
   if (response.status === 412 || kind === 'wrong-state') {
     // Somebody was faster: nothing is decided about what was not seen.
-    await show(`/review/${match.dataset.id}`);
+    const seen = options.headers?.['if-match'];
+    done.set(done.all().filter((one) => one.tag !== seen));
+    await show(`/review/${id}`);
     announce(say('changed'));
   } else if (response.status === 401) announce(say('not_signed_in'));
   else if (kind === 'text-too-long') announce(say('note_too_long'));
@@ -95,10 +96,10 @@ async function goOn(id, next, words) {
   announce(words, say('now_shown', match.querySelector('#called').textContent));
 }
 
-async function takeBack(id, tag, counted) {
-  const response = await change(`/v1/matches/${id}/verdict`, { method: 'DELETE', headers: { 'if-match': tag } });
+async function takeBack(id, tag) {
+  const response = await change(`/v1/matches/${id}/verdict`, { method: 'DELETE', headers: { 'if-match': tag } }, id);
   if (!response) return;
-  if (!counted) done.set(done.all().filter((one) => one.id !== id));
+  done.set(done.all().filter((one) => one.tag !== tag));
   const { standing } = await response.json();
   await show(`/review/${id}`);
   announce(say('undone', match.querySelector('#called').textContent), standing === 'open' ? '' : say(standing));
@@ -120,12 +121,13 @@ async function allow() {
 }
 
 async function undo() {
-  const last = done.pop();
+  const last = done.all().at(-1);
   if (!last) {
     const { id, tag, standing } = match.dataset;
     return VERDICTS.includes(standing) ? takeBack(id, tag) : announce(say('nothing_to_undo'));
   }
-  if (!last.domain) return takeBack(last.id, last.tag, true);
+  if (!last.domain) return takeBack(last.id, last.tag);
+  done.set(done.all().slice(0, -1));
   const response = await change(`/v1/allowed-domains/${encodeURIComponent(last.domain)}`, { method: 'DELETE' });
   if (!response) return;
   await show(`/review/${last.id}`);

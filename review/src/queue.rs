@@ -1,9 +1,11 @@
 //! How many matches stand how, and what lies before and after one among those that nobody decided.
 
+use redb::{AccessGuard, StorageError};
+
 use crate::error::ReviewError;
 use crate::matches::{MatchId, Standing, Verdict};
 use crate::review::Review;
-use crate::store::{Failure, STANDINGS};
+use crate::store::{Failure, STANDINGS, damaged};
 
 /// Where a match lies among those that stand in a certain way; it need not be one of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,11 +44,10 @@ impl Review {
             let before = || standings.range((code, 0)..(code, number));
             let after = || standings.range((code, number.saturating_add(1))..=(code, u64::MAX));
             let all = || standings.range((code, 0)..=(code, u64::MAX));
-            let id = |pair: Option<Result<_, redb::StorageError>>| {
-                let pair: Option<(redb::AccessGuard<(u8, u64)>, redb::AccessGuard<&str>)> =
-                    pair.transpose()?;
-                let id = pair.map(|(_, id)| id.value().parse::<MatchId>());
-                id.transpose().map_err(crate::store::damaged)
+            let id = |entry: Option<Entry>| {
+                let entry = entry.transpose()?;
+                let id = entry.map(|(_, id)| id.value().parse::<MatchId>());
+                id.transpose().map_err(damaged)
             };
             Ok(Place {
                 before: before()?.take(COUNTED_MAX).count() as u64,
@@ -58,6 +59,9 @@ impl Review {
         })
     }
 }
+
+/// A match among those that stand so: how, as which number it was found, and its id.
+type Entry<'a> = Result<(AccessGuard<'a, (u8, u64)>, AccessGuard<'a, &'static str>), StorageError>;
 
 /// More are not counted: each time somebody looks, all of them would be gone through.
 pub const COUNTED_MAX: usize = 100_000;

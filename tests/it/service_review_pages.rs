@@ -183,7 +183,14 @@ fn a_reviewers_day_in_a_browser() {
     if !has_browser() {
         return;
     }
-    let (_desk, server) = desk();
+    let (desk, server) = desk();
+    drop(server);
+    let mut serve = desk.timemark(["serve", "--listen", "127.0.0.1:0", "--scan-root", "in"]);
+    let verifier = repository("target/page/verify.html");
+    if verifier.exists() {
+        serve.arg("--page").arg(&verifier);
+    }
+    let server = Server::start(&mut serve);
     let mut browser = Command::new("node");
     browser.arg(repository("tests/peers/page/reviewer.mjs")).arg(repository(""));
     let output = run(browser.arg(&server.url));

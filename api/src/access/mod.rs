@@ -144,7 +144,7 @@ impl Caller {
     /// Whether the table opens an operation to whoever asks, as far as their role goes.
     pub fn may(&self, operation: &str) -> bool {
         match self {
-            Caller::Anybody => true,
+            Caller::Anybody => permission(operation).is_some(),
             Caller::Nobody => false,
             Caller::Somebody(known) => permission(operation)
                 .is_some_and(|row| row.access(Some(known.account.role)) != Level::Deny),

@@ -10,6 +10,7 @@ use timemark_review::{COUNTED_MAX, Filter, Match, Standing, Verdict, Wish, host}
 use super::answer;
 use super::frame::{Frame, grouped, outside};
 use super::words::{Words, say};
+use crate::access::Caller;
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
 
@@ -26,11 +27,12 @@ pub(super) struct Which {
 
 pub(super) async fn page(
     State(service): State<Shared>,
+    caller: Caller,
     frame: Frame,
     which: Result<Query<Which>, QueryRejection>,
 ) -> Response {
     let Query(which) = which.unwrap_or_default();
-    let made = blocking(move || answer(&frame, listed(&which, &service, &frame)));
+    let made = blocking(move || answer(&frame, listed(&which, &caller, &service, &frame)));
     made.await.unwrap_or_else(|status| Problem::from(status).into_response())
 }
 
@@ -39,12 +41,15 @@ pub(super) async fn page(
 struct Queue<'a> {
     w: &'static Words,
     frame: &'a Frame,
+    script: String,
     /// Where to begin, and in words.
     start: Option<[String; 2]>,
     of_scan: Option<String>,
     filters: Vec<Choice>,
     cards: Vec<Card>,
     is_open: bool,
+    /// Whether these may go into a bundle.
+    may_bundle: bool,
     more: Option<String>,
 }
 
@@ -70,9 +75,16 @@ pub(super) struct Card {
     pub standing: &'static str,
     pub standing_name: &'static str,
     pub met: Option<String>,
+    /// Whether it may be chosen for a bundle.
+    pub may_bundle: bool,
 }
 
-fn listed<'a>(which: &Which, service: &Service, frame: &'a Frame) -> Result<Queue<'a>, Problem> {
+fn listed<'a>(
+    which: &Which,
+    caller: &Caller,
+    service: &Service,
+    frame: &'a Frame,
+) -> Result<Queue<'a>, Problem> {
     let w = frame.words();
     let r = w.reviewing;
     let review = &service.review;
@@ -95,15 +107,21 @@ fn listed<'a>(which: &Which, service: &Service, frame: &'a Frame) -> Result<Queu
         count: which.scan.is_none().then(|| counted(*count)),
         is_here: !all && *of == standing,
     });
+    // Of what is no copy nothing is to be proved.
+    let is_copy = matches!(standing, Standing::Decided(verdict) if verdict != Verdict::NoMatch);
+    let may_bundle = !all && is_copy && caller.may("bundle");
+    let cards = page.items.iter().map(|found| Card { may_bundle, ..Card::of(found, frame) });
     Ok(Queue {
         w,
         frame,
+        script: r.script.json(),
         start: open
             .first
             .map(|id| [format!("/review/{id}"), say(r.review_start, &[&counted(open.all)])]),
         of_scan: which.scan.map(|scan| say(r.review_of_scan, &[&scan])),
         filters: filters.collect(),
-        cards: page.items.iter().map(|found| Card::of(found, frame)).collect(),
+        cards: cards.collect(),
+        may_bundle,
         is_open: !all && standing == Standing::Open,
         more: page.next.map(|after| match all {
             true => format!("/review?after={after}{of_scan}"),
@@ -135,6 +153,7 @@ impl Card {
             standing_name: name(standing),
             met: (found.sightings > 1)
                 .then(|| say(w.reviewing.met_more, &[&grouped(found.sightings)])),
+            may_bundle: false,
         }
     }
 }

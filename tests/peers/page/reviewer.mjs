@@ -194,6 +194,24 @@ await check('every match is cleared with the keyboard alone, and one verdict tak
   assert.ok(await page.locator('.works li').count() > 0);
 });
 
+await check('what is infringing is taken away as a bundle', async (page) => {
+  await page.goto(`${url}/verify`);
+  const hasVerifier = await page.getByRole('link', { name: 'Open the verifier' }).count();
+  await page.goto(`${url}/review?state=infringing`);
+  if (!hasVerifier || !(await page.locator('#bundle').count())) return console.log('SKIPPED: no bundles are made here');
+  const make = page.getByRole('button', { name: 'Make the bundle' });
+  await make.click();
+  await said(page, /Choose a match/);
+  await page.locator('input[name=bundle]').first().check();
+  await make.click();
+  await page.locator('#facts input').first().waitFor({ timeout: 60e3 });
+  await looked(page, 'bundle');
+  for (const field of await page.locator('#facts input').all()) await field.fill('as the reviewer says');
+  const [download] = await Promise.all([page.waitForEvent('download', { timeout: 120e3 }), make.click()]);
+  assert.ok(fs.readFileSync(await download.path(), 'latin1').startsWith('PK'));
+  await said(page, /bundle was made/);
+});
+
 await check('who decides about what somebody else just changed is told so', async (page) => {
   await page.goto(`${url}/review?state=unsure`);
   await page.locator('.works a').first().click();

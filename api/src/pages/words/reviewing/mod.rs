@@ -86,6 +86,14 @@ pub(crate) struct Reviewing {
     pub no_match: &'static str,
     pub unsure: &'static str,
     pub met_more: &'static str,
+    pub choose: &'static str,
+    pub bundle_title: &'static str,
+    pub bundle_hint: &'static str,
+    pub bundle_profile: &'static str,
+    pub bundle_china: &'static str,
+    pub bundle_usa: &'static str,
+    pub bundle_europe: &'static str,
+    pub bundle_make: &'static str,
     // One match.
     pub match_title: &'static str,
     pub place_in_queue: &'static str,
@@ -185,6 +193,10 @@ pub(crate) struct Script {
     pub state_now: &'static str,
     pub note_too_long: &'static str,
     pub not_signed_in: &'static str,
+    pub bundle_none: &'static str,
+    pub bundle_making: &'static str,
+    pub bundle_made: &'static str,
+    pub bundle_facts: &'static str,
 }
 
 impl Reviewing {
