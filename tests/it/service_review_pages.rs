@@ -1,13 +1,14 @@
 //! The pages for scans and for who reviews: in both languages, with hostile names, and in a browser as a reviewer uses them.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::service::{ask, get, sample};
 use crate::service_pages::{CHINESE, has_browser, page, page_of};
 use crate::service_scans::{JSON, desk, is_done, post, scan, wait_for};
-use crate::support::{Desk, Server, repository, run};
+use crate::support::{Desk, Server, expect, repository, run};
 
 const HOSTILE: &str = "javascript:alert(1)//\"><img src=x onerror=alert(1)>";
 
@@ -39,7 +40,17 @@ fn scanned() -> (Desk, Server) {
     (desk, server)
 }
 
-/// The ids of the matches that stand so.
+/// The service over a desk, with the verifier's page where that was built.
+fn serve(desk: &Desk) -> Server {
+    let mut serve = desk.timemark(["serve", "--listen", "127.0.0.1:0", "--scan-root", "in"]);
+    let verifier = repository("target/page/verify.html");
+    if verifier.exists() {
+        serve.arg("--page").arg(&verifier);
+    }
+    Server::start(&mut serve)
+}
+
+/// The matches that stand so.
 fn matches(url: &str, state: &str) -> Vec<Value> {
     let list = get(url, &format!("/v1/matches?state={state}")).expect(200);
     list["matches"].as_array().unwrap().clone()
@@ -179,18 +190,50 @@ fn all_results_come_as_one_file() {
 }
 
 #[test]
+fn who_may_look_and_not_decide_finds_no_buttons() {
+    let (desk, server) = desk();
+    drop(server);
+    let key = |role: &str| {
+        expect(0, &mut desk.timemark(["account", "add", role, "--role", role]));
+        let key = expect(0, &mut desk.timemark(["account", "key", role]));
+        format!("Bearer {}", key.trim())
+    };
+    let [boss, reviewer, auditor, creator] =
+        ["administrator", "reviewer", "auditor", "creator"].map(key);
+    let server = serve(&desk);
+    let url = &server.url;
+    let asked = |method: &str, path: &str, bearer: &str, body: &[u8]| {
+        ask(url, method, path, &[("Authorization", bearer), JSON], body)
+    };
+    desk.file("in/a.jpg", sample("suspects/mirrored-harbour.jpg"));
+    let body = json!({ "paths": [desk.path("in")] }).to_string();
+    asked("POST", "/v1/scans", &boss, body.as_bytes()).expect(202);
+    let begun = Instant::now();
+    while !is_done(&asked("GET", "/v1/scans/1", &boss, b"").expect(200)) {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+    }
+    let listed = asked("GET", "/v1/matches", &boss, b"").expect(200);
+    let found = path_of(&listed["matches"][0]);
+    for path in ["/scans", "/scans/1", "/review", &found] {
+        assert_ne!(ask(url, "GET", path, &[], b"").status, 200, "{path}");
+        assert_eq!(asked("GET", path, &creator, b"").status, 403, "{path}");
+        let [full, narrow] = [&reviewer, &auditor].map(|bearer| {
+            let text = page_of(&asked("GET", path, bearer, b""), 200);
+            ["data-act=\"infringing\"", "id=\"files\""].map(|button| text.contains(button))
+        });
+        assert_eq!(narrow, [false, false], "{path}");
+        assert_eq!(full, [path == found, path == "/scans"], "{path}");
+    }
+}
+
+#[test]
 fn a_reviewers_day_in_a_browser() {
     if !has_browser() {
         return;
     }
     let (desk, server) = desk();
     drop(server);
-    let mut serve = desk.timemark(["serve", "--listen", "127.0.0.1:0", "--scan-root", "in"]);
-    let verifier = repository("target/page/verify.html");
-    if verifier.exists() {
-        serve.arg("--page").arg(&verifier);
-    }
-    let server = Server::start(&mut serve);
+    let server = serve(&desk);
     let mut browser = Command::new("node");
     browser.arg(repository("tests/peers/page/reviewer.mjs")).arg(repository(""));
     let output = run(browser.arg(&server.url));

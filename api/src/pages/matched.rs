@@ -15,7 +15,7 @@ use super::receipt::Seen;
 use super::review::{counted, last_name, name};
 use super::words::reviewing::Reviewing;
 use super::words::{Words, say};
-use crate::access::Caller;
+use crate::access::{Access, Caller};
 use crate::matches::{read_id, tag_of};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
@@ -124,6 +124,7 @@ fn seen<'a>(
     service: &Service,
     frame: &'a Frame,
 ) -> Result<Matched<'a>, Problem> {
+    Access::sees_all(caller)?;
     // Before anything is read: whatever changes meanwhile is noticed by whoever decides.
     let tag = tag_of(service, id)?;
     let (found, places) = service.review.match_by_id(id)?;

@@ -10,7 +10,7 @@ use timemark_review::{COUNTED_MAX, Filter, Match, Standing, Verdict, Wish, host}
 use super::answer;
 use super::frame::{Frame, grouped, outside};
 use super::words::{Words, say};
-use crate::access::Caller;
+use crate::access::{Access, Caller};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
 
@@ -85,6 +85,7 @@ fn listed<'a>(
     service: &Service,
     frame: &'a Frame,
 ) -> Result<Queue<'a>, Problem> {
+    Access::sees_all(caller)?;
     let w = frame.words();
     let r = w.reviewing;
     let review = &service.review;

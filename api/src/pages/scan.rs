@@ -10,7 +10,7 @@ use super::frame::{Frame, bytes, grouped, outside};
 use super::review::Card;
 use super::words::{Words, say};
 use super::{answer, charts, scans};
-use crate::access::Caller;
+use crate::access::{Access, Caller};
 use crate::scans::read_number;
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
@@ -73,6 +73,7 @@ fn seen<'a>(
     service: &Service,
     frame: &'a Frame,
 ) -> Result<Dashboard<'a>, Problem> {
+    Access::sees_all(caller)?;
     let w = frame.words();
     let r = w.reviewing;
     let (job, live) = service.review.job(id)?;

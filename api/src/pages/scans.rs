@@ -10,7 +10,7 @@ use timemark_review::{Job, JobSource, JobState, utc};
 use super::answer;
 use super::frame::{Frame, grouped, outside};
 use super::words::{Words, say};
-use crate::access::Caller;
+use crate::access::{Access, Caller};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
 
@@ -68,6 +68,7 @@ fn listed<'a>(
     service: &Service,
     frame: &'a Frame,
 ) -> Result<Scans<'a>, Problem> {
+    Access::sees_all(caller)?;
     let w = frame.words();
     let review = &service.review;
     let page = review.jobs(which.before.unwrap_or(u64::MAX), ROWS)?;

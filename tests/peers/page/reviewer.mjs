@@ -246,6 +246,33 @@ await check('fingers and Chinese eyes are served as well', async (page) => {
   }
 }, { locale: 'zh-CN', hasTouch: true, viewport: { width: 360, height: 800 } });
 
+await check('a domain is allow-listed, and taken off the list again', async (page) => {
+  const record = (target, name) => {
+    const picture = Buffer.concat([fs.readFileSync(path.join(suspects, name)), Buffer.from(target)]);
+    const head = `WARC/1.1\r\nWARC-Type: resource\r\nWARC-Target-URI: ${target}\r\nWARC-Date: 2026-11-19T02:11:40Z\r\nContent-Type: image/jpeg\r\nContent-Length: ${picture.length}\r\n\r\n`;
+    return Buffer.concat([Buffer.from(head), picture, Buffer.from('\r\n\r\n')]);
+  };
+  const crawl = [record('https://shop.example/1', 'mirrored-harbour.jpg'), record('https://shop.example/2', 'rotated-wave.jpg'), record('https://other.example/3', 'stamped-tree.jpg')];
+  await page.goto(`${url}/scans`);
+  await page.setInputFiles('#files', [{ name: 'crawl.warc', mimeType: 'application/warc', buffer: Buffer.concat(crawl) }]);
+  await page.waitForURL(/\/scans\/\d+$/);
+  await page.waitForFunction(() => 'ended' in document.getElementById('dashboard').dataset, null, { timeout: 60e3 });
+  await page.goto(`${url}/review`);
+  await page.locator('.works li', { hasText: 'shop.example' }).first().getByRole('link').click();
+  await page.locator('#match').waitFor();
+  const id = await shown(page);
+  assert.match(await page.innerText('.places'), /https:\/\/shop\.example.*captured 2026-11-19/s);
+  await looked(page, 'match-of-a-shop');
+  await page.keyboard.press('w');
+  await said(page, /shop\.example is on the allow-list; matches that left the queue: 2/);
+  assert.notEqual(await shown(page), id);
+  assert.equal(await page.getAttribute('[data-act=allow]', 'data-domain'), 'other.example');
+  await page.keyboard.press('z');
+  await said(page, /shop\.example is off the allow-list/);
+  assert.equal(await shown(page), id);
+  assert.equal(await page.getAttribute('#match', 'data-standing'), 'open');
+});
+
 await check('without JavaScript everything can be looked at', async (page) => {
   await page.goto(`${url}/scans/1`);
   assert.match(await page.innerText('main'), /done.*suspects checked/s);
