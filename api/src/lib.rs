@@ -22,6 +22,7 @@ mod pages;
 mod preview;
 mod problem;
 mod receipts;
+mod results;
 mod scans;
 mod search;
 mod serve;

@@ -274,6 +274,15 @@ pub(crate) async fn show(
     Ok(tagged(&headers, "application/json", body))
 }
 
+/// The entity tag of a match as it is now.
+pub(crate) fn tag_of(
+    service: &Service,
+    caller: &Caller,
+    id: &MatchId,
+) -> Result<String, Problem> {
+    Ok(entity_tag(&whole(service, caller, id)?))
+}
+
 fn whole(service: &Service, caller: &Caller, id: &MatchId) -> Result<Vec<u8>, Problem> {
     let (found, places) = seen(id, caller, service)?;
     let geometry = found.geometry.clone();
@@ -541,7 +550,7 @@ fn nothing(why: &str) -> Problem {
     Problem::new(Kind::NotFound, why)
 }
 
-fn read_id(text: &str) -> Result<MatchId, Problem> {
+pub(crate) fn read_id(text: &str) -> Result<MatchId, Problem> {
     text.parse()
         .map_err(|_| Problem::new(Kind::BadId, "the id of a match is 32 digits of lower-case hex"))
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
-use axum::http::StatusCode;
 use axum::http::header::LOCATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use timemark_review::{
@@ -14,13 +14,14 @@ use timemark_review::{
 };
 use utoipa::{IntoParams, ToSchema};
 
+use crate::accept::best;
 use crate::access::{Access, Caller};
 use crate::json;
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
 use crate::upload::{Fields, Form, Taking};
 use crate::works::{cursor, limit, read_cursor};
-use crate::{Problem, blocking};
+use crate::{Problem, blocking, json, results};
 
 /// A scan of files and folders of this machine.
 #[derive(Deserialize, ToSchema)]
@@ -472,23 +473,36 @@ pub(crate) struct ResultsPage {
 
 /// What a scan told of each suspect
 ///
-/// In the order in which it did, as `timemark scan --json` prints it.
+/// In the order in which it did, as `timemark scan --json` prints it. As `application/jsonl` or `text/csv` all of them come at
+/// once, whatever `limit` says; in the table nothing is computed by a spreadsheet.
 #[utoipa::path(
     get, path = "/v1/scans/{id}/results", tag = "scans", operation_id = "scan_results",
     params(("id" = u64, Path, description = "its number"), Part),
     responses(
-        (status = 200, body = ResultsPage),
+        (status = 200, description = "in the form that Accept likes best", content(
+            (ResultsPage = "application/json"), (String = "application/jsonl"), (String = "text/csv"),
+        )),
         (status = 404, description = "there is none", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 406, description = "it has no form that Accept takes", body = ProblemJson, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn results(
     State(service): State<Shared>,
     caller: Caller,
+    headers: HeaderMap,
     id: Result<Path<String>, PathRejection>,
     part: Result<Query<Part>, QueryRejection>,
-) -> Result<Json<ResultsPage>, Problem> {
+) -> Result<Response, Problem> {
     let id = read_number(&id?)?;
     let (after, limit) = part?.0.read()?;
+    let offered = ["application/json", results::LINES, results::TABLE];
+    let Some(form) = best(&headers, &offered) else {
+        let detail = format!("results come as {}", offered.join(", "));
+        return Err(Problem::new(Kind::NotAcceptable, detail));
+    };
+    if let Some(form) = results::Form::of(form) {
+        return results::whole(service, caller, id, after.unwrap_or(0), form).await;
+    }
     let page = blocking(move || {
         seen(id, &caller, &service)?;
         let page = service.review.results(id, after.unwrap_or(0), limit)?;
@@ -500,7 +514,7 @@ pub(crate) async fn results(
         let results = results.collect::<Result<_, Problem>>()?;
         Ok::<ResultsPage, Problem>(ResultsPage { results, next: page.next.map(cursor) })
     });
-    Ok(Json(page.await??))
+    Ok(Json(page.await??).into_response())
 }
 
 /// The number of a scan, in its one spelling.

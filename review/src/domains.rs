@@ -115,7 +115,7 @@ fn look_again(tx: &WriteTransaction, domain: &str) -> Result<u64, Failure> {
 }
 
 /// The host of a URL, if that is beyond doubt.
-pub(crate) fn host(url: &str) -> Option<String> {
+pub fn host(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
         return None;

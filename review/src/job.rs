@@ -56,6 +56,9 @@ pub struct Job {
     pub matches: u64,
     /// The same by what was done to the work.
     pub transforms: BTreeMap<String, u64>,
+    /// How far it was when, at not more places than are drawn.
+    #[serde(default)]
+    pub course: Vec<Waypoint>,
     /// Why it failed.
     pub error: Option<String>,
 }
@@ -65,6 +68,17 @@ pub(crate) struct Asked {
     pub owner: Option<String>,
     pub source: JobSource,
     pub options: JobOptions,
+}
+
+/// How far a job was.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Waypoint {
+    /// After so many seconds at work.
+    pub seconds: f64,
+    /// Suspects told of.
+    pub suspects: u64,
+    /// Matches found.
+    pub matches: u64,
 }
 
 /// What became of a job.
@@ -212,6 +226,7 @@ impl Job {
             bytes: 0,
             matches: 0,
             transforms: BTreeMap::new(),
+            course: Vec::new(),
             error: None,
         }
     }
@@ -231,6 +246,23 @@ impl Job {
         self.matches += 1;
         let kind = transform(finding.method == Method::Exact, finding.transform.as_deref());
         *self.transforms.entry(kind.to_owned()).or_default() += 1;
+    }
+
+    /// Takes note of how far it is, where that is far enough from the last time.
+    pub(crate) fn mark(&mut self) {
+        let last = self.course.last().map_or(0.0, |last| last.seconds);
+        if self.seconds - last < self.seconds / WAYPOINTS as f64 {
+            return;
+        }
+        if self.course.len() >= 2 * WAYPOINTS {
+            let mut is_kept = false;
+            self.course.retain(|_| {
+                is_kept = !is_kept;
+                is_kept
+            });
+        }
+        let (seconds, suspects, matches) = (self.seconds, self.suspects, self.matches);
+        self.course.push(Waypoint { seconds, suspects, matches });
     }
 }
 
@@ -263,5 +295,28 @@ pub(crate) fn put(tx: &WriteTransaction, job: &Job) -> Result<(), Failure> {
     Ok(())
 }
 
+/// About as many places of the course of a job are kept: as many as can be told apart in a drawing.
+const WAYPOINTS: usize = 100;
 const RADIUS_MAX: u32 = 128;
 const PLACES_MAX: u64 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_course_of_a_long_job_is_told_by_few_places_all_along() {
+        let source = JobSource::Paths(Vec::new());
+        let mut job = Job::new(1, source, JobOptions::default(), 0);
+        for tick in 1..=500_000_u64 {
+            (job.seconds, job.suspects) = (tick as f64 * 0.3, tick * 10);
+            job.mark();
+        }
+        assert!((50..=200).contains(&job.course.len()), "{}", job.course.len());
+        let mut last = 0.0;
+        for place in &job.course {
+            assert!(place.seconds > last && place.seconds - last < job.seconds / 20.0);
+            last = place.seconds;
+        }
+    }
+}

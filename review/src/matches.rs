@@ -147,7 +147,7 @@ impl Verdict {
 }
 
 impl Standing {
-    fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         match self {
             Standing::Open => 0,
             Standing::Decided(Verdict::Infringing) => 1,

@@ -312,6 +312,7 @@ pub(crate) fn take_in(
         tables.take_in(&mut job, scanned, now)?;
     }
     (job.bytes, job.seconds) = (bytes, seconds);
+    job.mark();
     Ok(job)
 }
 

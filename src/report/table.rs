@@ -1,129 +1,22 @@
-//! The results of a scan for spreadsheets: a row for each suspect and work, and one for each suspect with none.
+//! The results of a scan for spreadsheets, as a file of its report.
 
 use std::io::{BufWriter, Write};
 
 use anyhow::Result;
-use timemark_review::ResultJson;
+use timemark_review::table;
 
 use super::Report;
-use crate::outcome::MatchJson;
 
 /// Writes `results.csv` (RFC 4180, UTF-8) into the folder of a report.
 pub(super) fn write(report: &Report) -> Result<()> {
     report.save(NAME, |file| {
         let mut out = BufWriter::new(file);
-        row(&mut out, &HEADINGS.map(str::to_owned))?;
-        report.each(|result, _| {
-            let copies = result.matches.iter().map(|work| ("copy", work));
-            let related = result.related.iter().map(|work| ("shares elements", work));
-            let works: Vec<_> = copies.chain(related).collect();
-            if works.is_empty() {
-                return row(&mut out, &cells(&result, None));
-            }
-            works.into_iter().try_for_each(|work| row(&mut out, &cells(&result, Some(work))))
-        })?;
+        out.write_all(table::headings().as_bytes())?;
+        report.each(|result, _| Ok(out.write_all(table::rows(&result).as_bytes())?))?;
         Ok(out.flush()?)
     })?;
     Ok(())
 }
 
-fn cells(result: &ResultJson, work: Option<(&str, &MatchJson)>) -> [String; HEADINGS.len()] {
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let of_work = |cell: &dyn Fn(&MatchJson) -> String| work.map_or(String::new(), |w| cell(w.1));
-    let number = |number: Option<f64>| number.map_or(String::new(), |number| number.to_string());
-    let count = |count: Option<u32>| count.map_or(String::new(), |count| count.to_string());
-    [
-        result.suspect.clone(),
-        text(&result.url),
-        text(&result.date),
-        result.status.clone(),
-        work.map_or(String::new(), |(relation, _)| relation.to_owned()),
-        of_work(&|work| text(&work.file)),
-        of_work(&|work| text(&work.title)),
-        of_work(&|work| text(&work.claimant)),
-        of_work(&|work| work.index.to_string()),
-        of_work(&|work| work.work.clone()),
-        of_work(&|work| work.score.to_string()),
-        of_work(&|work| text(&work.strength)),
-        of_work(&|work| work.method.clone()),
-        of_work(&|work| count(work.distance)),
-        of_work(&|work| count(work.inliers)),
-        of_work(&|work| text(&work.transform)),
-        of_work(&|work| number(work.overlap)),
-        of_work(&|work| number(work.overlap_suspect)),
-        text(&result.error),
-    ]
-}
-
-fn row(out: &mut impl Write, cells: &[String]) -> Result<()> {
-    for (number, cell) in cells.iter().enumerate() {
-        if number > 0 {
-            out.write_all(b",")?;
-        }
-        out.write_all(spelled(cell).as_bytes())?;
-    }
-    Ok(out.write_all(b"\r\n")?)
-}
-
-/// A cell in quotes where it needs them. Names are hostile: what a spreadsheet would compute gets an apostrophe before it
-/// (OWASP, CSV injection).
-fn spelled(cell: &str) -> String {
-    let computed = cell.starts_with(COMPUTED) && cell.parse::<f64>().is_err();
-    let cell = if computed { format!("'{cell}") } else { cell.to_owned() };
-    // Some split at semicolons and tabs as well.
-    if cell.contains(['"', ',', ';', '\t', '\n', '\r']) {
-        format!("\"{}\"", cell.replace('"', "\"\""))
-    } else {
-        cell
-    }
-}
-
 /// What the table is called.
 pub(super) const NAME: &str = "results.csv";
-/// What makes a spreadsheet compute a cell that begins with it.
-const COMPUTED: [char; 11] = ['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
-const HEADINGS: [&str; 19] = [
-    "suspect",
-    "url",
-    "date",
-    "status",
-    "relation",
-    "work_file",
-    "title",
-    "claimant",
-    "entry",
-    "work",
-    "score",
-    "strength",
-    "method",
-    "distance",
-    "inliers",
-    "transform",
-    "overlap_work",
-    "overlap_suspect",
-    "error",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_quoted_and_never_computed() {
-        for (cell, expected) in [
-            ("plain name.jpg", "plain name.jpg"),
-            ("a,b", "\"a,b\""),
-            ("say \"so\"", "\"say \"\"so\"\"\""),
-            ("two\nlines", "\"two\nlines\""),
-            ("=1+1", "'=1+1"),
-            ("a;=1+1", "\"a;=1+1\""),
-            ("＝1+1", "'＝1+1"),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("-", "'-"),
-            ("-0.5", "-0.5"),
-            ("", ""),
-        ] {
-            assert_eq!(spelled(cell), expected);
-        }
-    }
-}

@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::service::{Answer, FORM, ask, form, get, register, sample, serving};
 use crate::support::{Desk, Server, expect, expect_json, repository};
 
-const JSON: (&str, &str) = ("Content-Type", "application/json");
+pub const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 /// A desk with the sample works registered, and the service over it, which may scan what lies in `in`.
-fn desk() -> (Desk, Server) {
+pub fn desk() -> (Desk, Server) {
     let desk = Desk::new();
     let works = repository("samples/works").display().to_string();
     expect(0, &mut desk.timemark(["register", &works, "--receipts", "receipts"]));
@@ -29,12 +29,12 @@ fn serve(desk: &Desk) -> Server {
     Server::start(&mut desk.timemark(arguments))
 }
 
-fn post(url: &str, path: &str, body: &Value) -> Answer {
+pub fn post(url: &str, path: &str, body: &Value) -> Answer {
     ask(url, "POST", path, &[JSON], body.to_string().as_bytes())
 }
 
 /// Asks for a scan of a path, and returns its number.
-fn scan(url: &str, body: &Value) -> u64 {
+pub fn scan(url: &str, body: &Value) -> u64 {
     let answer = post(url, "/v1/scans", body);
     let job = answer.expect(202);
     assert_eq!(answer.headers["location"], format!("/v1/scans/{}", job["id"]));
@@ -46,7 +46,7 @@ fn job(url: &str, id: u64) -> Value {
 }
 
 /// Waits until a job is as is wanted.
-fn wait_for(url: &str, id: u64, holds: impl Fn(&Value) -> bool) -> Value {
+pub fn wait_for(url: &str, id: u64, holds: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
         let job = job(url, id);
@@ -58,7 +58,7 @@ fn wait_for(url: &str, id: u64, holds: impl Fn(&Value) -> bool) -> Value {
     }
 }
 
-fn is_done(job: &Value) -> bool {
+pub fn is_done(job: &Value) -> bool {
     job["state"] == "done"
 }
 

@@ -155,6 +155,16 @@ impl Caller {
         Ok(engine.act(Act { actor, action, subject: Some(subject), detail })?)
     }
 
+    /// Whether the table opens an operation to whoever asks, as far as their role goes.
+    pub fn may(&self, operation: &str) -> bool {
+        match self {
+            Caller::Anybody => permission(operation).is_some(),
+            Caller::Nobody => false,
+            Caller::Somebody(known) => permission(operation)
+                .is_some_and(|row| row.access(Some(known.account.role)) != Level::Deny),
+        }
+    }
+
     /// Who asks, for the log: whoever has this machine is its operator.
     pub fn actor(&self) -> &str {
         self.account_id().unwrap_or(Action::OPERATOR)

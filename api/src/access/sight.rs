@@ -63,6 +63,15 @@ impl Access {
         }
     }
 
+    /// Refuses whoever sees only some of the works what tells of all.
+    pub fn sees_all(caller: &Caller) -> Result<(), Problem> {
+        if !Access::is_narrow(caller) {
+            return Ok(());
+        }
+        let detail = "this page tells of all works, and is for who may see all of them";
+        Err(Problem::new(Kind::Forbidden, detail))
+    }
+
     /// The newest entries below `before` that a caller with a narrow sight sees, newest first.
     pub fn seen(&self, caller: &Caller, before: u64, most: usize) -> Result<Vec<u64>, Problem> {
         let Caller::Somebody(known) = caller else { return Ok(Vec::new()) };

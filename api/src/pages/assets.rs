@@ -43,7 +43,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Name, media type, text.
-const ASSETS: [(&str, &str, &str); 9] = [
+const ASSETS: [(&str, &str, &str); 14] = [
     ("style.css", CSS, include_str!("../../assets/style.css")),
     ("page.js", JS, include_str!("../../assets/page.js")),
     ("register.js", JS, include_str!("../../assets/register.js")),
@@ -52,6 +52,11 @@ const ASSETS: [(&str, &str, &str); 9] = [
     ("entrance.js", JS, include_str!("../../assets/entrance.js")),
     ("account.js", JS, include_str!("../../assets/account.js")),
     ("admin.js", JS, include_str!("../../assets/admin.js")),
+    ("reviewing.css", CSS, include_str!("../../assets/reviewing.css")),
+    ("scans.js", JS, include_str!("../../assets/scans.js")),
+    ("scan.js", JS, include_str!("../../assets/scan.js")),
+    ("review.js", JS, include_str!("../../assets/review.js")),
+    ("match.js", JS, include_str!("../../assets/match.js")),
     ("icon.svg", "image/svg+xml", include_str!("../../assets/icon.svg")),
 ];
 const CSS: &str = "text/css; charset=utf-8";

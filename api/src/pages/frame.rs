@@ -11,14 +11,17 @@ use timemark_verify::{hides, seconds_of_utc, utc};
 
 use super::SHOWN;
 use super::assets;
+use super::words::reviewing::{in_chinese, kind_in_chinese};
 use super::words::{CHINESE, ENGLISH, Words, json};
-use crate::access::Caller;
+use crate::access::{Access, Caller};
 
 /// Which of the pages is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
     Register,
     Works,
+    Scan,
+    Review,
     Verify,
     Log,
     Admin,
@@ -94,6 +97,8 @@ impl Frame {
         let tabs = [
             (Section::Register, "/", w.register),
             (Section::Works, "/works", w.works),
+            (Section::Scan, "/scans", w.scans),
+            (Section::Review, "/review", w.review),
             (Section::Verify, "/verify", w.verify),
             (Section::Log, "/log", w.log),
             (Section::Admin, "/admin", w.access.admin),
@@ -106,7 +111,9 @@ impl Frame {
     /// Whether a page is open to who asks.
     fn may_open(&self, path: &str) -> bool {
         let shown = SHOWN.iter().find(|(shown, _)| *shown == path);
+        let is_for_all_works = ["/scans", "/review"].contains(&path);
         shown.is_some_and(|(_, operation)| self.caller.may(operation))
+            && (!is_for_all_works || Access::sees_all(&self.caller).is_ok())
     }
 
     /// Where somebody begins: the first of the pages that is open to them.
@@ -200,6 +207,22 @@ impl Frame {
         }
     }
 
+    /// What was done to a work, as matches tell it.
+    pub fn transform(&self, words: &str) -> String {
+        match self.language {
+            Language::English => words.to_owned(),
+            Language::Chinese => in_chinese(words),
+        }
+    }
+
+    /// The same as scans count it.
+    pub fn kind(&self, kind: &str) -> String {
+        match self.language {
+            Language::English => kind.to_owned(),
+            Language::Chinese => kind_in_chinese(kind),
+        }
+    }
+
     /// One of two texts that were made in both languages elsewhere.
     pub fn either<'a>(&self, english: &'a str, chinese: &'a str) -> &'a str {
         match self.language {
@@ -250,6 +273,8 @@ pub(super) fn bytes(count: u64) -> String {
 fn section(path: &str) -> Section {
     match path.split('/').nth(1) {
         Some("works") => Section::Works,
+        Some("scans") => Section::Scan,
+        Some("review") => Section::Review,
         Some("verify") => Section::Verify,
         Some("log") => Section::Log,
         Some("admin") => Section::Admin,

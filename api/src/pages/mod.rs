@@ -7,12 +7,17 @@
 mod account;
 mod admin;
 mod assets;
+mod charts;
 mod drawing;
 mod entrance;
 mod frame;
 mod log;
+mod matched;
 mod receipt;
 mod register;
+mod review;
+mod scan;
+mod scans;
 mod svg;
 mod timeline;
 mod verifier;
@@ -44,6 +49,10 @@ pub(crate) fn router(service: Shared) -> Router {
         .route("/", get(register::page))
         .route("/works", get(works::page))
         .route("/works/{cid}", get(work::page))
+        .route("/scans", get(scans::page))
+        .route("/scans/{id}", get(scan::page))
+        .route("/review", get(review::page))
+        .route("/review/{id}", get(matched::page))
         .route("/verify", get(verifier::page))
         .route("/verify/verify.html", get(verifier::verifier))
         .route("/log", get(log::page))
@@ -60,6 +69,10 @@ pub(crate) const SHOWN: [(&str, &str); 11] = [
     ("/", "register"),
     ("/works", "list_works"),
     ("/works/{cid}", "work"),
+    ("/scans", "list_scans"),
+    ("/scans/{id}", "scan_by_id"),
+    ("/review", "list_matches"),
+    ("/review/{id}", "match_by_id"),
     ("/verify", "policy"),
     ("/verify/verify.html", "policy"),
     ("/log", "checkpoint"),

@@ -24,6 +24,15 @@ impl Svg {
         ));
     }
 
+    /// A line through these points.
+    pub fn path(&mut self, points: &[(f64, f64)], class: &str) {
+        let mut text = String::new();
+        for (x, y) in points {
+            let _ = write!(text, "{x:.1},{y:.1} "); // into a String
+        }
+        self.put(format_args!(r#"<polyline points="{}" class="{class}"/>"#, text.trim_end()));
+    }
+
     pub fn node(&mut self, at: (f64, f64), radius: f64, class: &str) {
         let (x, y) = at;
         self.put(format_args!(

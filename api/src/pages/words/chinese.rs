@@ -1,6 +1,6 @@
 //! The words of the pages in Chinese.
 
-use super::{Script, Words};
+use super::{Script, Words, reviewing};
 
 /// Chinese, in simplified characters.
 pub(crate) static CHINESE: Words = Words {
@@ -12,6 +12,8 @@ pub(crate) static CHINESE: Words = Words {
     works: "作品",
     verify: "核验",
     log: "日志",
+    scans: "监测",
+    review: "复核",
     footer: "登记证明这些字节在何时已存在、由谁主张，并不裁定谁有权利。程序请使用 API 及其",
     footer_link: "接口说明（OpenAPI）",
     and_so_on: "另有 {0} 项",
@@ -161,6 +163,7 @@ pub(crate) static CHINESE: Words = Words {
     follow_go: "使用 Go",
     tiles: "文件",
     access: &super::access::CHINESE,
+    reviewing: &reviewing::CHINESE,
     script: Script {
         waiting: "等待中",
         uploading: "上传中 {0}%",

@@ -1,6 +1,6 @@
 //! The words of the pages in English.
 
-use super::{Script, Words};
+use super::{Script, Words, reviewing};
 
 /// English.
 pub(crate) static ENGLISH: Words = Words {
@@ -12,6 +12,8 @@ pub(crate) static ENGLISH: Words = Words {
     works: "Works",
     verify: "Verify",
     log: "Log",
+    scans: "Scan",
+    review: "Review",
     footer: "Registering proves that these bytes existed and who claimed them, not who is right. For programs: the API and its",
     footer_link: "description (OpenAPI)",
     and_so_on: "and {0} more",
@@ -161,6 +163,7 @@ pub(crate) static ENGLISH: Words = Words {
     follow_go: "With Go",
     tiles: "Files",
     access: &super::access::ENGLISH,
+    reviewing: &reviewing::ENGLISH,
     script: Script {
         waiting: "waiting",
         uploading: "sending {0} %",

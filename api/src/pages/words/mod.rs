@@ -5,6 +5,7 @@
 mod access;
 mod chinese;
 mod english;
+pub(super) mod reviewing;
 
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub(crate) struct Words {
     pub works: &'static str,
     pub verify: &'static str,
     pub log: &'static str,
+    pub scans: &'static str,
+    pub review: &'static str,
     pub footer: &'static str,
     pub footer_link: &'static str,
     pub and_so_on: &'static str,
@@ -172,6 +175,8 @@ pub(crate) struct Words {
     pub tiles: &'static str,
     /// About accounts.
     pub access: &'static AccessWords,
+    /// Of scans, and for who reviews.
+    pub reviewing: &'static reviewing::Reviewing,
     /// What the modules say.
     pub script: Script,
 }

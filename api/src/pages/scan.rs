@@ -1,0 +1,189 @@
+//! *Scan*: one scan, how far it is, and what it found. A module of the page hears the events and has the numbers follow.
+
+use askama::Template;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use timemark_review::{Filter, Job, JobState, Live, utc};
+
+use super::frame::{Frame, bytes, grouped, outside};
+use super::review::Card;
+use super::words::{Words, say};
+use super::{answer, charts, scans};
+use crate::access::{Access, Caller};
+use crate::scans::read_number;
+use crate::service::{Service, Shared};
+use crate::{Problem, blocking};
+
+pub(super) async fn page(
+    State(service): State<Shared>,
+    caller: Caller,
+    frame: Frame,
+    id: Result<Path<String>, PathRejection>,
+) -> Response {
+    let made = blocking(move || {
+        let id = id.map_err(Problem::from).and_then(|Path(id)| read_number(&id));
+        let page = id.and_then(|id| seen(id, &caller, &service, &frame));
+        answer(&frame, page)
+    });
+    made.await.unwrap_or_else(|status| Problem::from(status).into_response())
+}
+
+#[derive(Template)]
+#[template(path = "scan.html")]
+struct Dashboard<'a> {
+    w: &'static Words,
+    frame: &'a Frame,
+    script: String,
+    id: u64,
+    heading: String,
+    source: String,
+    state: &'static str,
+    state_name: String,
+    wanted: Option<&'static str>,
+    facts: Vec<String>,
+    /// Why it failed.
+    error: Option<String>,
+    tiles: Vec<Tile>,
+    /// Of what there is to be read, in hundredths.
+    progress: Option<u64>,
+    read: String,
+    course: Option<String>,
+    transforms: Option<String>,
+    cards: Vec<Card>,
+    matches: u64,
+    errors: Vec<[String; 2]>,
+    has_ended: bool,
+    may_pause: bool,
+    may_resume: bool,
+    may_cancel: bool,
+}
+
+/// A number and what it counts; `key` names it for the module.
+struct Tile {
+    key: &'static str,
+    number: String,
+    name: &'static str,
+    class: &'static str,
+}
+
+fn seen<'a>(
+    id: u64,
+    caller: &Caller,
+    service: &Service,
+    frame: &'a Frame,
+) -> Result<Dashboard<'a>, Problem> {
+    Access::sees_all(caller)?;
+    let w = frame.words();
+    let r = w.reviewing;
+    let (job, live) = service.review.job(id)?;
+    let filter = Filter { scan: Some(id), standing: None };
+    let from = job.matches.saturating_sub(CARDS);
+    let found = service.review.matches(filter, from, CARDS as usize)?;
+    let cards = found.items.iter().rev().map(|found| Card::of(found, frame)).collect();
+    let (state, may) = (job.state, caller.may("pause_scan"));
+    Ok(Dashboard {
+        w,
+        frame,
+        script: r.script.json(),
+        id,
+        heading: say(r.scan_number, &[&id]),
+        source: scans::source(&job.source),
+        state: r.state(state),
+        state_name: state.to_string(),
+        wanted: job.wanted.map(|wanted| r.wanted(wanted)),
+        facts: facts(&job, service, frame)?,
+        error: job.error.as_deref().map(outside),
+        tiles: tiles(&job, live, frame),
+        progress: progress(&job, live),
+        read: read(&job, live, frame),
+        course: charts::course(&job, frame),
+        transforms: charts::transforms(&job.transforms, frame),
+        cards,
+        matches: job.matches,
+        errors: errors(&job, service)?,
+        has_ended: state.has_ended(),
+        may_pause: may && matches!(state, JobState::Queued | JobState::Running),
+        may_resume: may && state == JobState::Paused,
+        may_cancel: may && !state.has_ended(),
+    })
+}
+
+fn tiles(job: &Job, live: Option<Live>, frame: &Frame) -> Vec<Tile> {
+    let r = frame.words().reviewing;
+    let whole = if job.seconds > 0.0 { job.suspects as f64 / job.seconds } else { 0.0 };
+    let (rate, name) = match live {
+        Some(live) => (live.per_second, r.per_second),
+        None => (whole, r.per_second_whole),
+    };
+    let tile = |key, number, name, class| Tile { key, number, name, class };
+    vec![
+        tile("suspects", grouped(job.suspects), r.suspects, ""),
+        tile("per_second", charts::rounded(rate), name, ""),
+        tile("matches", grouped(job.matches), r.matches, "red"),
+        tile("undecidable", grouped(job.undecidable), r.undecidable, ""),
+        tile("errors", grouped(job.errors), r.errors, "gold"),
+    ]
+}
+
+fn facts(job: &Job, service: &Service, frame: &Frame) -> Result<Vec<String>, Problem> {
+    let r = frame.words().reviewing;
+    let mut facts = vec![
+        say(r.asked_for, &[&frame.moment(&utc(job.created))]),
+        r.depth(job.options.depth).to_owned(),
+        say(r.at_work, &[&format!("{:.1}", job.seconds)]),
+    ];
+    if job.runs > 1 {
+        facts.push(say(r.runs, &[&(job.runs - 1)]));
+    }
+    if job.state == JobState::Queued {
+        let earlier = service.review.jobs(job.id, QUEUED_COUNTED)?;
+        let waiting = earlier
+            .items
+            .iter()
+            .filter(|(other, _)| matches!(other.state, JobState::Queued | JobState::Running));
+        facts.push(say(r.waiting_before, &[&waiting.count()]));
+    }
+    Ok(facts)
+}
+
+fn progress(job: &Job, live: Option<Live>) -> Option<u64> {
+    if job.state == JobState::Done {
+        return Some(100);
+    }
+    let live = live?;
+    let total = live.bytes_total.filter(|total| *total > 0)?;
+    Some((live.bytes.saturating_mul(100) / total).min(100))
+}
+
+/// How much was read, and how much waits to be.
+fn read(job: &Job, live: Option<Live>, frame: &Frame) -> String {
+    let r = frame.words().reviewing;
+    let so_far = live.map_or(job.bytes, |live| live.bytes);
+    match live.and_then(|live| live.bytes_total) {
+        Some(total) if total >= so_far => {
+            say(r.read_of, &[&bytes(so_far), &bytes(total), &bytes(total - so_far)])
+        }
+        _ => say(r.read_so_far, &[&bytes(so_far)]),
+    }
+}
+
+/// The first suspects that could not be compared, and why.
+fn errors(job: &Job, service: &Service) -> Result<Vec<[String; 2]>, Problem> {
+    if job.errors == 0 {
+        return Ok(Vec::new());
+    }
+    let page = service.review.results(job.id, 0, RESULTS_LOOKED_AT)?;
+    let failed = page.items.into_iter().filter_map(|result| {
+        let error = result.error?;
+        Some([outside(&result.suspect), outside(&error)])
+    });
+    Ok(failed.take(ERRORS).collect())
+}
+
+/// Matches that are shown: the newest.
+const CARDS: u64 = 12;
+/// Errors that are shown, and results that are looked through for them.
+const ERRORS: usize = 20;
+const RESULTS_LOOKED_AT: usize = 2000;
+const QUEUED_COUNTED: usize = 200;
