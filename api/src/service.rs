@@ -112,6 +112,8 @@ pub(crate) struct Service {
     uploads: Arc<Semaphore>,
     verifications: Arc<Semaphore>,
     comparisons: Arc<Semaphore>,
+    /// Threads that register works by their digests, beside one of each request.
+    pub registering: Semaphore,
     pub keys: Keys,
     pub metrics: Arc<Metrics>,
     /// Whether the last registration failed on this side.
@@ -150,6 +152,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         uploads: Arc::new(Semaphore::new(UPLOADS_MAX)),
         verifications: Arc::new(Semaphore::new(VERIFIED_MAX)),
         comparisons: Arc::new(Semaphore::new(cores)),
+        registering: Semaphore::new(digests::THREADS_MAX),
         keys: Keys::default(),
         metrics: Arc::default(),
         failing: AtomicBool::new(false),
