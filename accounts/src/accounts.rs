@@ -24,6 +24,9 @@ pub struct Account {
     pub created: u64,
     /// Whether nothing opens it at present.
     pub disabled: bool,
+    /// How often its sessions were ended: a login that was checked before opens none afterwards.
+    #[serde(default)]
+    generation: u64,
 }
 
 /// An account to be made.
@@ -120,7 +123,8 @@ impl Accounts {
         let password = password.map(|password| self.slow.digest(password)).transpose()?;
         let NewAccount { name, role, organisation } = new;
         let id = format!("acc-{}", new_id()?);
-        let account = Account { id, name, role, organisation, created: now, disabled: false };
+        let (created, disabled, generation) = (now, false, 0);
+        let account = Account { id, name, role, organisation, created, disabled, generation };
         self.write(|tables| {
             let mut names = tables.open_table(NAMES)?;
             if names.get(&*account.name)?.is_some() {
@@ -177,10 +181,11 @@ impl Accounts {
         }))
     }
 
-    /// Changes an account. One that is disabled loses its sessions; its keys open nothing until it is enabled again.
+    /// Changes an account. One that is disabled loses its sessions and login links; its keys open nothing until it is
+    /// enabled again.
     pub fn change(&self, id: &str, change: &Change) -> Result<Account, AccountsError> {
         change.check()?;
-        let changed = self.write(|tables| {
+        self.write(|tables| {
             let mut kept = account_for(tables, id)?;
             let was = is_ruling(&kept.account);
             if let Some(organisation) = &change.organisation {
@@ -188,31 +193,27 @@ impl Accounts {
             }
             kept.account.role = change.role.unwrap_or(kept.account.role);
             kept.account.disabled = change.disabled.unwrap_or(kept.account.disabled);
+            if kept.account.disabled {
+                close_all(tables, &mut kept.account)?;
+            }
             put_account(tables, &kept)?;
             if was && !is_ruling(&kept.account) && !any_ruling(tables)? {
                 return Err(refused(AccountsError::LastAdministrator));
             }
-            if kept.account.disabled {
-                close_sessions(tables, id)?;
-            }
             Ok(kept.account)
-        })?;
-        self.remembered.forget_all();
-        Ok(changed)
+        })
     }
 
     /// Sets the password of an account, and ends its sessions and links.
-    pub fn set_password(&self, id: &str, password: &str) -> Result<(), AccountsError> {
+    pub fn set_password(&self, id: &str, password: &str) -> Result<Account, AccountsError> {
         check_password(password)?;
         let digest = self.slow.digest(password)?;
         self.write(|tables| {
             let mut kept = account_for(tables, id)?;
             kept.password = Some(digest);
+            close_all(tables, &mut kept.account)?;
             put_account(tables, &kept)?;
-            tables
-                .open_table(LINKS)?
-                .retain(|_, link| parse::<KeptLink>(link).is_ok_and(|link| link.account != id))?;
-            close_sessions(tables, id)
+            Ok(kept.account)
         })
     }
 
@@ -239,14 +240,20 @@ impl Accounts {
         Ok(secret)
     }
 
-    /// The account that a link opens, which it does not do again.
+    /// Whether there is a link of the id in this, whatever the rest of it.
+    pub fn has_link(&self, secret: &str) -> Result<bool, AccountsError> {
+        let id = id_in(secret, LINK).unwrap_or_default();
+        self.read(|tables| Ok(tables.open_table(LINKS)?.get(id)?.is_some()))
+    }
+
+    /// The account that a link opens, which it does not do again. What is no link takes as long.
     pub fn by_link(&self, secret: &str, now: u64) -> Result<Option<Account>, AccountsError> {
         let id = id_in(secret, LINK).unwrap_or_default();
         let digest = self.read(|tables| {
             let links = tables.open_table(LINKS)?;
             links.get(id)?.map(|link| Ok(parse::<KeptLink>(link.value())?.digest)).transpose()
         })?;
-        if digest.is_none() || !self.slow.is(secret, digest.as_deref()) {
+        if !self.slow.is(secret, digest.as_deref()) {
             return Ok(None);
         }
         self.write(|tables| {
@@ -321,48 +328,61 @@ impl Accounts {
     /// Takes a key back, for good. Returns whether it was there.
     pub fn revoke_key(&self, id: &str) -> Result<bool, AccountsError> {
         let was = self.write(|tables| Ok(tables.open_table(KEYS)?.remove(id)?.is_some()))?;
-        self.remembered.forget_all();
+        self.remembered.forget(id);
         Ok(was)
     }
 
-    /// The account that a key opens now, and the key.
+    /// Whether there is a key of the id in this, whatever the rest of it.
+    pub fn has_key(&self, secret: &str) -> Result<bool, AccountsError> {
+        Ok(self.key(id_in(secret, KEY).unwrap_or_default())?.is_some())
+    }
+
+    /// Whether this was found right lately, so that [`Accounts::by_key`] needs no slow digest for it. It never blocks long.
+    pub fn remembers(&self, secret: &str) -> bool {
+        id_in(secret, KEY).is_some_and(|id| self.remembered.is(secret, id))
+    }
+
+    /// The account that a key opens now, and the key. What is no key takes as long.
     pub fn by_key(&self, secret: &str, now: u64) -> Result<Option<(Account, Key)>, AccountsError> {
         let Some(id) = id_in(secret, KEY) else { return Ok(None) };
         let found = self.read(|tables| {
             let Some(KeptKey { key, digest }) = key_in(tables, id)? else { return Ok(None) };
             Ok(account_in(tables, &key.account)?.map(|kept| (kept.account, key, digest)))
         })?;
-        let Some((account, key, digest)) = found else { return Ok(None) };
-        if account.disabled || key.expires.is_some_and(|expires| expires <= now) {
-            return Ok(None);
-        }
+        let digest = found.as_ref().map(|(.., digest)| &**digest);
         if !self.remembered.is(secret, id) {
-            if !self.slow.is(secret, Some(&digest)) {
+            if !self.slow.is(secret, digest) {
                 return Ok(None);
             }
             self.remembered.remember(secret, id);
         }
-        Ok(Some((account, key)))
+        Ok(found.map(|(account, key, _)| (account, key)).filter(|(account, key)| {
+            !account.disabled && key.expires.is_none_or(|expires| now < expires)
+        }))
     }
 
-    /// Begins a session, and gives its secret. Sessions that ran out are cleared away.
+    /// Begins a session, and gives its secret; none where the account was disabled, or its sessions were ended, since it was
+    /// read. Sessions that ran out are cleared away.
     pub fn open_session(
         &self,
-        account: &str,
+        account: &Account,
         expires: u64,
         now: u64,
-    ) -> Result<String, AccountsError> {
+    ) -> Result<Option<String>, AccountsError> {
         let (_, secret) = new_secret(SESSION)?;
-        let session = KeptSession { account: account.to_owned(), expires };
+        let session = KeptSession { account: account.id.clone(), expires };
         self.write(|tables| {
+            let present = account_for(tables, &account.id)?.account;
+            if present.disabled || present.generation != account.generation {
+                return Ok(None);
+            }
             let mut sessions = tables.open_table(SESSIONS)?;
             sessions.retain(|_, kept| {
                 parse::<KeptSession>(kept).is_ok_and(|kept| kept.expires > now)
             })?;
             sessions.insert(&fast_digest(&secret), &*json(&session)?)?;
-            Ok(())
-        })?;
-        Ok(secret)
+            Ok(Some(secret))
+        })
     }
 
     /// The account that a session opens now.
@@ -413,10 +433,15 @@ fn any_ruling(tables: &WriteTransaction) -> Result<bool, Failure> {
     Ok(false)
 }
 
-fn close_sessions(tables: &WriteTransaction, account: &str) -> Result<(), Failure> {
+/// Ends the sessions and login links of an account, and the logins that are under way.
+fn close_all(tables: &WriteTransaction, account: &mut Account) -> Result<(), Failure> {
+    account.generation += 1;
     let mut sessions = tables.open_table(SESSIONS)?;
-    sessions
-        .retain(|_, kept| parse::<KeptSession>(kept).is_ok_and(|kept| kept.account != account))?;
+    sessions.retain(|_, kept| {
+        parse::<KeptSession>(kept).is_ok_and(|kept| kept.account != account.id)
+    })?;
+    let mut links = tables.open_table(LINKS)?;
+    links.retain(|_, kept| parse::<KeptLink>(kept).is_ok_and(|kept| kept.account != account.id))?;
     Ok(())
 }
 
@@ -496,9 +521,9 @@ mod tests {
         assert!(!accounts.any());
         let mei = add(&accounts, "Mei 梅", Role::Creator);
         let (key, secret) = accounts.create_key(&mei.id, NewKey::default(), NOW).unwrap();
-        let session = accounts.open_session(&mei.id, NOW + 10, NOW).unwrap();
+        let session = accounts.open_session(&mei, NOW + 10, NOW).unwrap().unwrap();
         let link = accounts.link(&mei.id, NOW + 10, NOW).unwrap();
-        accounts.set_password(&mei.id, "a long password").unwrap();
+        let mei = accounts.set_password(&mei.id, "a long password").unwrap();
         assert!(matches!(Accounts::open(dir.path()), Err(AccountsError::InUse { .. })));
         drop(accounts);
         let file = dir.path().join(Accounts::FILE);
@@ -577,11 +602,52 @@ mod tests {
         });
         assert_eq!(opened.iter().filter(|opened| **opened).count(), 1);
 
-        let session = accounts.open_session(&mei.id, NOW + 10, NOW).unwrap();
+        let session = accounts.open_session(&mei, NOW + 10, NOW).unwrap().unwrap();
         let is_open = |now| accounts.by_session(&session, now).unwrap().is_some();
         assert!(is_open(NOW + 9) && !is_open(NOW + 10));
         accounts.close_session(&session).unwrap();
         assert!(!is_open(NOW));
+    }
+
+    #[test]
+    fn a_login_that_was_checked_before_the_account_was_closed_opens_no_session() {
+        let (_dir, accounts) = accounts();
+        add(&accounts, "root", Role::Administrator);
+        let mei = add(&accounts, "mei", Role::Creator);
+        let word = "a long password";
+        accounts.set_password(&mei.id, word).unwrap();
+        let checked = || accounts.by_password("mei", word).unwrap().unwrap();
+        let opens =
+            |account: &Account| accounts.open_session(account, NOW + 10, NOW).unwrap().is_some();
+        let before = checked();
+        assert!(opens(&before));
+        let link = accounts.link(&mei.id, NOW + 10, NOW).unwrap();
+        let is_disabled = |is| Change { disabled: Some(is), ..Change::default() };
+        accounts.change(&mei.id, &is_disabled(true)).unwrap();
+        assert!(!opens(&before));
+        accounts.change(&mei.id, &is_disabled(false)).unwrap();
+        assert!(!opens(&before), "it is another login that is open again");
+        assert!(!accounts.has_link(&link).unwrap(), "links end with it");
+        let before = checked();
+        let after = accounts.set_password(&mei.id, "another password").unwrap();
+        assert!(!opens(&before) && opens(&after));
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_key_is_not_lost_to_the_revocation_of_another() {
+        let (_dir, accounts) = accounts();
+        let mei = add(&accounts, "mei", Role::Creator);
+        let make = || accounts.create_key(&mei.id, NewKey::default(), NOW).unwrap();
+        let ((one, first), (_, second)) = (make(), make());
+        for secret in [&first, &second] {
+            assert!(!accounts.remembers(secret));
+            accounts.by_key(secret, NOW).unwrap().unwrap();
+            assert!(accounts.remembers(secret) && accounts.has_key(secret).unwrap());
+        }
+        accounts.revoke_key(&one.id).unwrap();
+        assert!(!accounts.remembers(&first) && accounts.remembers(&second));
+        assert!(!accounts.has_key(&first).unwrap());
+        assert!(!accounts.remembers("") && !accounts.has_key("").unwrap());
     }
 
     #[test]

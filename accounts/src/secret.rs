@@ -76,7 +76,7 @@ impl Slow {
 }
 
 /// Keys that were found right, by their SHA-256, so that the slow digest is computed once. Whether they were revoked since
-/// is looked up each time in the file; at a revocation all are forgotten as well.
+/// is looked up each time in the file; at a revocation they are forgotten as well.
 #[derive(Default)]
 pub(crate) struct Remembered(Mutex<HashMap<[u8; 32], String>>);
 
@@ -94,8 +94,10 @@ impl Remembered {
         known.insert(fast_digest(secret), id.to_owned());
     }
 
-    pub fn forget_all(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Forgets a key, and none of anybody else: who makes and revokes keys of their own costs others nothing.
+    pub fn forget(&self, id: &str) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, known| known != id);
     }
 }
 
@@ -160,8 +162,9 @@ mod tests {
         assert!(
             remembered.is("a", "id") && !remembered.is("a", "other") && !remembered.is("b", "id")
         );
-        remembered.forget_all();
-        assert!(!remembered.is("a", "id"));
+        remembered.remember("b", "other");
+        remembered.forget("id");
+        assert!(!remembered.is("a", "id") && remembered.is("b", "other"));
         (0..=REMEMBERED_MAX).for_each(|i| remembered.remember(&i.to_string(), "id"));
         assert!(remembered.0.lock().unwrap().len() <= REMEMBERED_MAX);
     }

@@ -122,18 +122,30 @@ pub(crate) async fn create(
 fn register_all(works: &[Digests], caller: &Caller, service: &Service) -> Vec<DigestsResult> {
     let results: Vec<_> = works.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..works.len().min(THREADS_MAX) {
-            scope.spawn(|| {
-                while let Some((work, result)) = {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    works.get(at).zip(results.get(at))
-                } {
-                    let told = register(work, caller, service);
-                    *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
-                }
-            });
+    let register_next = || {
+        while let Some((work, result)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            works.get(at).zip(results.get(at))
+        } {
+            let told = register(work, caller, service);
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
         }
+    };
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for _ in 1..works.len() {
+            // All requests share them; where none is left, and where the system starts no more, this one goes on alone.
+            let Ok(place) = service.registering.try_acquire() else { break };
+            let run = move || {
+                let _place = place;
+                register_next();
+            };
+            let Ok(thread) = thread::Builder::new().spawn_scoped(scope, run) else { break };
+            threads.push(thread);
+        }
+        register_next();
+        // What a panic costs is told of its work below.
+        threads.into_iter().for_each(|thread| drop(thread.join()));
     });
     let told = results.into_iter().map(|result| {
         match result.into_inner().unwrap_or_else(PoisonError::into_inner) {
@@ -200,5 +212,5 @@ fn hex<const N: usize>(name: &str, text: &str) -> Result<[u8; N], Problem> {
 
 /// Most works in a request.
 const WORKS_MAX: usize = 1000;
-/// Works of a request that are registered at a time: most of their time they wait for the log.
-const THREADS_MAX: usize = 64;
+/// Works that are registered at a time beside one of each request: most of their time they wait for the log.
+pub(crate) const THREADS_MAX: usize = 64;

@@ -159,7 +159,11 @@ pub(crate) async fn create(
     let wanted = Wanted { url: new.url, description: new.description, events };
     let shared = service.clone();
     with(service, move |hooks| {
-        caller.act(&shared.engine, "webhook.create", &wanted.url, None)?;
+        let Wanted { url, description, events } = wanted.clone();
+        let mut all = Change { url: Some(url), description, events: Some(events), enabled: None };
+        hooks.check(&all)?;
+        all.url = None; // it is what was made
+        caller.act(&shared.engine, "webhook.create", plain(&wanted.url), Some(&words(&all)))?;
         let (endpoint, secret) = hooks.create(wanted)?;
         let location = [(LOCATION, format!("/v1/webhooks/{}", endpoint.id))];
         let webhook = Webhook::of(endpoint, Some(&secret), hooks)?;
@@ -216,7 +220,9 @@ pub(crate) async fn change(
     };
     let shared = service.clone();
     with(service, move |hooks| {
-        caller.act(&shared.engine, "webhook.change", &id, None)?;
+        hooks.endpoint(&id)?;
+        hooks.check(&change)?;
+        caller.act(&shared.engine, "webhook.change", &id, Some(&words(&change)))?;
         Ok(Json(Webhook::of(hooks.change(&id, change)?, None, hooks)?))
     })
     .await
@@ -239,6 +245,7 @@ pub(crate) async fn remove(
     let id = read_id(id?.0)?;
     let shared = service.clone();
     with(service, move |hooks| {
+        hooks.endpoint(&id)?;
         caller.act(&shared.engine, "webhook.delete", &id, None)?;
         Ok(hooks.delete(&id).map(|()| StatusCode::NO_CONTENT)?)
     })
@@ -264,6 +271,7 @@ pub(crate) async fn rotate(
     let id = read_id(id?.0)?;
     let shared = service.clone();
     with(service, move |hooks| {
+        hooks.endpoint(&id)?;
         caller.act(&shared.engine, "webhook.rotate-secret", &id, None)?;
         let (endpoint, secret) = hooks.rotate(&id)?;
         Ok(Json(Webhook::of(endpoint, Some(&secret), hooks)?))
@@ -346,10 +354,17 @@ impl DeliveryJson {
 )]
 pub(crate) async fn test(
     State(service): State<Shared>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = read_id(id?.0)?;
-    with(service, move |hooks| Ok(accepted(hooks.test(&id)?))).await
+    let shared = service.clone();
+    with(service, move |hooks| {
+        hooks.endpoint(&id)?;
+        caller.act(&shared.engine, "webhook.test", &id, None)?;
+        Ok(accepted(hooks.test(&id)?))
+    })
+    .await
 }
 
 /// Which part of the list.
@@ -421,6 +436,7 @@ pub(crate) async fn deliveries(
 )]
 pub(crate) async fn replay(
     State(service): State<Shared>,
+    caller: Caller,
     ids: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path((id, delivery)) = ids?;
@@ -428,7 +444,14 @@ pub(crate) async fn replay(
     let number = delivery.parse::<u64>().ok().filter(|number| number.to_string() == delivery);
     let number =
         number.ok_or_else(|| Problem::new(Kind::BadId, "a delivery's id is a decimal number"))?;
-    with(service, move |hooks| Ok(accepted(hooks.replay(&id, number)?))).await
+    let shared = service.clone();
+    with(service, move |hooks| {
+        hooks.endpoint(&id)?;
+        let detail = format!("delivery {number}");
+        caller.act(&shared.engine, "webhook.replay", &id, Some(&detail))?;
+        Ok(accepted(hooks.replay(&id, number)?))
+    })
+    .await
 }
 
 /// What is to be sent once more.
@@ -466,6 +489,7 @@ pub(crate) struct Replayed {
 )]
 pub(crate) async fn replay_since(
     State(service): State<Shared>,
+    caller: Caller,
     id: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -473,7 +497,12 @@ pub(crate) async fn replay_since(
     let wanted: ReplaySince = json::read(request).await?;
     let since = seconds(&wanted.since)
         .ok_or_else(|| Problem::bad_request("since is a time of RFC 3339, after 1970"))?;
+    let shared = service.clone();
     with(service, move |hooks| {
+        hooks.endpoint(&id)?;
+        let what = if wanted.undelivered { "what did not arrive" } else { "everything" };
+        let detail = format!("{what} since {}", utc(since));
+        caller.act(&shared.engine, "webhook.replay", &id, Some(&detail))?;
         let replayed = hooks.replay_since(&id, since, wanted.undelivered)?;
         Ok((StatusCode::ACCEPTED, Json(Replayed { replayed })).into_response())
     })
@@ -482,6 +511,25 @@ pub(crate) async fn replay_since(
 
 fn accepted(delivery: Delivery) -> Response {
     (StatusCode::ACCEPTED, Json(DeliveryJson::of(delivery))).into_response()
+}
+
+/// What of an endpoint is new or changed, for the log.
+fn words(change: &Change) -> String {
+    let names = |events: &BTreeSet<EventKind>| {
+        events.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
+    };
+    let words = [
+        change.url.as_deref().map(|url| format!("url {}", plain(url))),
+        change.events.as_ref().map(|events| format!("events {}", names(events))),
+        change.description.as_ref().map(|_| "description".to_owned()),
+        change.enabled.map(|is| if is { "enabled" } else { "disabled" }.to_owned()),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// A URL without its query, which may hold what only its owner is to know; it never has a user or a password.
+fn plain(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }
 
 /// The id of a webhook, as one may have been given out.

@@ -275,11 +275,7 @@ pub(crate) async fn show(
 }
 
 /// The entity tag of a match as it is now.
-pub(crate) fn tag_of(
-    service: &Service,
-    caller: &Caller,
-    id: &MatchId,
-) -> Result<String, Problem> {
+pub(crate) fn tag_of(service: &Service, caller: &Caller, id: &MatchId) -> Result<String, Problem> {
     Ok(entity_tag(&whole(service, caller, id)?))
 }
 

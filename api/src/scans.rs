@@ -16,7 +16,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::accept::best;
 use crate::access::{Access, Caller};
-use crate::json;
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
 use crate::upload::{Fields, Form, Taking};

@@ -119,10 +119,19 @@ pub(crate) async fn by_code(
     if radius > RADIUS_MAX {
         return Err(Problem::bad_request(format!("radius is 0 to {RADIUS_MAX}")));
     }
+    let turn = service.turn_to_compare().await?;
     blocking(move || {
+        let _turn = turn;
         let near = near_code(pdq, radius, &service.engine).map_err(Problem::internal)?;
-        let near = near.iter().map(MatchJson::of).collect();
-        let (mut matches, _) = service.access.visible(&caller, near, u64::MAX, &service.engine)?;
+        let mut matches = Vec::new();
+        // Who sees everything needs no more than the first of these.
+        for part in near.chunks(limit) {
+            let part = part.iter().map(MatchJson::of).collect();
+            matches.extend(service.access.visible(&caller, part, u64::MAX, &service.engine)?.0);
+            if matches.len() >= limit {
+                break;
+            }
+        }
         matches.truncate(limit);
         Ok(Json(Near { matches }))
     })

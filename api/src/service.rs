@@ -119,6 +119,8 @@ pub(crate) struct Service {
     verifications: Arc<Semaphore>,
     bundles: Arc<Semaphore>,
     comparisons: Arc<Semaphore>,
+    /// Threads that register works by their digests, beside one of each request.
+    pub registering: Semaphore,
     pub keys: Keys,
     pub metrics: Arc<Metrics>,
     /// Whether the last registration failed on this side.
@@ -159,6 +161,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         verifications: Arc::new(Semaphore::new(VERIFIED_MAX)),
         bundles: Arc::new(Semaphore::new(BUNDLES_MAX)),
         comparisons: Arc::new(Semaphore::new(cores)),
+        registering: Semaphore::new(digests::THREADS_MAX),
         keys: Keys::default(),
         metrics: Arc::default(),
         failing: AtomicBool::new(false),

@@ -55,10 +55,18 @@ impl Hooks {
         self.sources.iter().map(|source| source.kind()).collect()
     }
 
+    /// Whether an endpoint could be this, before anybody is told that it is to be.
+    pub fn check(&self, change: &Change) -> Result<(), HookError> {
+        change.url.as_deref().map_or(Ok(()), |url| self.check_url(url))?;
+        change.events.as_ref().map_or(Ok(()), |events| self.check_events(events))?;
+        checked_description(change.description.clone()).map(drop)
+    }
+
     /// A new endpoint, which hears of what happens from now on, and its secret.
     pub fn create(&self, wanted: Wanted) -> Result<(Endpoint, Secret), HookError> {
         self.check_url(&wanted.url)?;
-        let events = self.checked_events(wanted.events)?;
+        self.check_events(&wanted.events)?;
+        let events = wanted.events;
         let description = checked_description(wanted.description)?;
         let secret = Secret::random()?;
         let now = now();
@@ -105,10 +113,8 @@ impl Hooks {
     /// Changes an endpoint. One that is enabled again goes on where it stopped: what is pending is sent at once, and what
     /// happened meanwhile follows.
     pub fn change(&self, id: &str, change: Change) -> Result<Endpoint, HookError> {
-        if let Some(url) = &change.url {
-            self.check_url(url)?;
-        }
-        let events = change.events.map(|events| self.checked_events(events)).transpose()?;
+        self.check(&change)?;
+        let events = change.events;
         let described = change.description.is_some();
         let description = checked_description(change.description)?;
         let now = now();
@@ -209,13 +215,10 @@ impl Hooks {
         self.reach.check_url(url).map_err(HookError::Url)
     }
 
-    fn checked_events(
-        &self,
-        events: BTreeSet<EventKind>,
-    ) -> Result<BTreeSet<EventKind>, HookError> {
+    fn check_events(&self, events: &BTreeSet<EventKind>) -> Result<(), HookError> {
         let kinds = self.kinds();
         if !events.is_empty() && events.is_subset(&kinds) {
-            return Ok(events);
+            return Ok(());
         }
         let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
         Err(HookError::Wish(format!("events are to be one or more of {}", names.join(", "))))

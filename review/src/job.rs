@@ -307,7 +307,8 @@ mod tests {
     #[test]
     fn the_course_of_a_long_job_is_told_by_few_places_all_along() {
         let source = JobSource::Paths(Vec::new());
-        let mut job = Job::new(1, source, JobOptions::default(), 0);
+        let asked = Asked { owner: None, source, options: JobOptions::default() };
+        let mut job = Job::new(1, asked, 0);
         for tick in 1..=500_000_u64 {
             (job.seconds, job.suspects) = (tick as f64 * 0.3, tick * 10);
             job.mark();

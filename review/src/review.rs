@@ -28,6 +28,9 @@ pub struct Review {
     pub(crate) roots: Roots,
     pub(crate) suspects: Suspects,
     control: Mutex<Control>,
+    /// Whether nothing more will be done. Set while `control` is held, so that nobody begins to wait in between; seen without
+    /// it, as it is held over flushes of the disk.
+    stopping: AtomicBool,
     /// Something is to be done, or nothing any more.
     pub(crate) bell: Condvar,
     /// Who wants to know that something changed.
@@ -36,7 +39,6 @@ pub struct Review {
 
 #[derive(Default)]
 pub(crate) struct Control {
-    pub stopping: bool,
     pub running: Option<Running>,
 }
 
@@ -79,7 +81,7 @@ impl Review {
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&uploads);
         made.map_err(|source| ReviewError::Io { path: uploads.clone(), source })?;
         let store = Store::open(dir)?;
-        let (control, bell, listener) = Default::default();
+        let (control, stopping, bell, listener) = Default::default();
         let suspects = Suspects::open(dir.join("suspects"), |suspect| {
             store.read(|tx| {
                 let of_suspect = tx.open_table(OF_SUSPECT)?;
@@ -87,7 +89,7 @@ impl Review {
                 Ok(first.is_some_and(|(key, _)| key.value().0 == suspect))
             })
         })?;
-        let review = Review { store, uploads, roots, suspects, control, bell, listener };
+        let review = Review { store, uploads, roots, suspects, control, stopping, bell, listener };
         review.forget_uploads()?;
         review.forget_rejected()?;
         Ok(review)
@@ -121,7 +123,6 @@ impl Review {
         keep: impl FnOnce(&Path) -> io::Result<()>,
     ) -> Result<Job, ReviewError> {
         let options = options.check()?;
-        let _one_at_a_time = self.lock();
         let number = self.store.write(|tx| next_number(tx, "uploads"))?;
         let file = format!("upload-{number}");
         let path = self.uploads.join(&file);
@@ -131,7 +132,11 @@ impl Review {
         });
         let source = JobSource::Upload { name: name.to_owned(), bytes, file };
         let job = match kept {
-            Ok(()) => self.submit(asked(owner, source, options), bytes_max),
+            Ok(()) => {
+                // The disk has it by now, for which nobody else had to wait.
+                let _one_at_a_time = self.lock();
+                self.submit(asked(owner, source, options), bytes_max)
+            }
             Err(source) => Err(ReviewError::Io { path: path.clone(), source }),
         };
         if job.is_err() {
@@ -356,8 +361,8 @@ impl Review {
 
     /// Has the job at work stop at the next suspect, and [`Review::run_jobs`] return. It goes on with the next process.
     pub fn stop(&self) {
-        let mut control = self.lock();
-        control.stopping = true;
+        let control = self.lock();
+        self.stopping.store(true, Ordering::Release);
         if let Some(running) = &control.running {
             running.stop.store(true, Ordering::Relaxed);
         }
@@ -366,9 +371,9 @@ impl Review {
         self.changed();
     }
 
-    /// Whether nothing more will be done.
+    /// Whether nothing more will be done. It never blocks.
     pub fn is_stopping(&self) -> bool {
-        self.lock().stopping
+        self.stopping.load(Ordering::Acquire)
     }
 
     fn live(&self, id: u64) -> Option<Live> {
@@ -449,6 +454,23 @@ mod tests {
 
     fn waiting(dir: &Path) -> usize {
         fs::read_dir(dir.join("uploads")).unwrap().count()
+    }
+
+    #[test]
+    fn nobody_waits_for_the_disk_to_see_whether_it_stops() {
+        let dir = tempfile::tempdir().unwrap();
+        let review = Review::open(dir.path(), Roots::default()).unwrap();
+        let keep = |to: &Path| {
+            assert!(review.control.try_lock().is_ok(), "others go on meanwhile");
+            fs::write(to, b"x")
+        };
+        review.submit_upload(None, "a.txt", 1, 100, JobOptions::default(), keep).unwrap();
+        let control = review.lock();
+        assert!(!review.is_stopping());
+        drop(control);
+        review.stop();
+        let _control = review.lock();
+        assert!(review.is_stopping());
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Review {
             let next = {
                 let mut control = self.lock();
                 loop {
-                    if control.stopping {
+                    if self.is_stopping() {
                         return;
                     }
                     match self.begin_next(engine) {
@@ -73,7 +73,7 @@ impl Review {
                 }
                 last = error;
                 let control = self.lock();
-                if !control.stopping {
+                if !self.is_stopping() {
                     let _ = self.bell.wait_timeout(control, RETRY_AFTER);
                 }
             }

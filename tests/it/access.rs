@@ -418,6 +418,19 @@ fn a_key_opens_what_it_is_for_until_it_is_taken_back() {
     }
     let listed = send(url, &mei.bearer, "GET", "/v1/keys", &Value::Null).expect(200);
     assert!(listed.to_string().contains("\"reader\"") && !listed.to_string().contains("tmk_"));
+    // What a key makes ends with it at the latest.
+    let parent = make(json!({"scopes": ["keys"], "days": 3})).expect(201);
+    let (until, parent) = (&parent["key"]["expires"], parent["secret"].as_str().unwrap());
+    let parent = format!("Bearer {parent}");
+    for (days, ends_with_it) in [(json!(null), true), (json!(3650), true), (json!(1), false)] {
+        let mut body = json!({"scopes": ["keys"], "days": days});
+        body.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let child = send(url, &parent, "POST", "/v1/keys", &body).expect(201);
+        assert_eq!(&child["key"]["expires"] == until, ends_with_it, "{child} {until}");
+    }
+    let password = json!({"new": "a long password"});
+    let set = |bearer: &str| send(url, bearer, "PUT", "/v1/me/password", &password).status;
+    assert_eq!(set(&parent), 403, "a password opens more than the key does");
     let id = narrow["key"]["id"].as_str().unwrap();
     let revoke =
         |id: &str| send(url, &mei.bearer, "DELETE", &format!("/v1/keys/{id}"), &Value::Null);
@@ -438,13 +451,43 @@ fn a_key_opens_what_it_is_for_until_it_is_taken_back() {
     let token = change(json!({"link": true}))["token"].clone();
     let open = || send(url, "", "POST", "/v1/session", &json!({"token": token})).status;
     assert_eq!((open(), open()), (200, 401));
-    // Who guesses waits, also with the right one.
+    // Who guesses waits, and keeps nobody out who was in.
     let guesses: Vec<_> = (0..5).map(|_| works(&wrong)).collect();
     assert_eq!((guesses[0], guesses[4]), (401, 429));
+    assert_eq!(works(&mei.bearer), 200);
+    // A key that there is not is answered alike.
+    let invented = format!("Bearer tmk_{}_{}", "a".repeat(16), "b".repeat(43));
+    let guesses: Vec<_> = (0..6).map(|_| works(&invented)).collect();
+    assert_eq!(guesses, [401, 401, 401, 401, 401, 429]);
+    assert_eq!(set(&mei.bearer), 204, "a key without scopes may");
     let last = send(url, &boss, "GET", "/v1/me", &Value::Null).expect(200);
     let rule = format!("/v1/accounts/{}", last["account"]["id"].as_str().unwrap());
     let demoted = send(url, &boss, "PATCH", &rule, &json!({"role": "auditor"}));
     assert_eq!(demoted.status, 409, "somebody is left who may change accounts");
+}
+
+#[test]
+fn a_key_with_scopes_leads_nobody_around_them() {
+    let (desk, boss) = ruled();
+    let server = serve(&desk, &[]);
+    let url = &server.url;
+    let made = send(url, &boss, "POST", "/v1/keys", &json!({"scopes": ["accounts"]})).expect(201);
+    let key = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let new = json!({"name": "Ada", "role": "administrator"});
+    let made = send(url, &key, "POST", "/v1/accounts", &new).expect(201);
+    assert!(made["token"].is_null(), "{made}");
+    let with = json!({"name": "Bo", "role": "administrator", "password": "a long password"});
+    assert_eq!(send(url, &key, "POST", "/v1/accounts", &with).status, 403);
+    let path = format!("/v1/accounts/{}", made["account"]["id"].as_str().unwrap());
+    let change = |bearer: &str, body: Value| send(url, bearer, "PATCH", &path, &body);
+    assert_eq!(change(&key, json!({"link": true})).status, 403);
+    assert_eq!(change(&key, json!({"role": "auditor"})).status, 403);
+    assert_eq!(change(&key, json!({"disabled": false})).status, 200);
+    // A link that was given before the account was disabled opens nothing when it is enabled again.
+    let token = change(&boss, json!({"link": true})).expect(200)["token"].clone();
+    change(&boss, json!({"disabled": true})).expect(200);
+    change(&boss, json!({"disabled": false})).expect(200);
+    assert_eq!(send(url, "", "POST", "/v1/session", &json!({"token": token})).status, 401);
 }
 
 #[test]
@@ -566,6 +609,36 @@ fn what_the_staff_does_is_in_the_log_before_it_is_answered() {
     assert_eq!(actions()[0]["detail"], "role reviewer");
     send(url, boss, "DELETE", &format!("/v1/keys/{}", world.stranger.spare), &Value::Null);
     assert_eq!((newest().1, newest().2), (json!("key.revoke"), json!(world.stranger.spare)));
+
+    // Webhooks: what is new is told, but for what only the receiver is to know.
+    let new = |url: &str| json!({"url": url, "events": ["work.registered"]});
+    let made = send(url, boss, "POST", "/v1/webhooks", &new("https://hooks.example/a?token=1"));
+    assert_eq!(
+        (newest().1, newest().2),
+        ("webhook.create".into(), "https://hooks.example/a".into())
+    );
+    assert_eq!(actions()[0]["detail"], "events work.registered");
+    let path = format!("/v1/webhooks/{}", made.expect(201)["id"].as_str().unwrap());
+    let id = json!(path.rsplit('/').next().unwrap());
+    let changed = json!({"url": "https://hooks.example/b?token=2", "enabled": false});
+    send(url, boss, "PATCH", &path, &changed).expect(200);
+    assert_eq!((newest().1, newest().2), ("webhook.change".into(), id.clone()));
+    assert_eq!(actions()[0]["detail"], "url https://hooks.example/b; disabled");
+    let before = actions().as_array().unwrap().len();
+    for refused in ["http://hooks.example/", "https://127.0.0.1/"] {
+        assert_eq!(send(url, boss, "POST", "/v1/webhooks", &new(refused)).status, 422);
+        assert_eq!(send(url, boss, "PATCH", &path, &json!({"url": refused})).status, 422);
+    }
+    assert_eq!(actions().as_array().unwrap().len(), before, "nothing of it was to be");
+    let tested = send(url, boss, "POST", &format!("{path}/test"), &Value::Null).expect(202);
+    assert_eq!((newest().1, newest().2), ("webhook.test".into(), id.clone()));
+    let again = format!("{path}/deliveries/{}/replay", tested["id"]);
+    assert_eq!(send(url, boss, "POST", &again, &Value::Null).status, 202);
+    assert_eq!((newest().1, newest().2), ("webhook.replay".into(), id.clone()));
+    let since = json!({"since": "2026-01-01T00:00:00Z"});
+    assert_eq!(send(url, boss, "POST", &format!("{path}/replay"), &since).status, 202);
+    assert_eq!((newest().1, newest().2), ("webhook.replay".into(), id));
+    assert_eq!(actions()[0]["detail"], "everything since 2026-01-01T00:00:00Z");
 
     // Page by page it is the same.
     let (all, mut paged, mut cursor) = (actions(), Vec::new(), String::new());

@@ -109,6 +109,8 @@ pub(crate) struct AccountsPart {
 }
 
 /// Make an account
+///
+/// With a key that has scopes, nothing opens it yet: such a key sets no password and gets no login link.
 #[utoipa::path(
     post, path = "/v1/accounts", tag = "access", operation_id = "create_account",
     request_body = AccountForm,
@@ -118,6 +120,7 @@ pub(crate) struct AccountsPart {
         (status = 409, description = "the name is taken, or there is no first account yet", body = ProblemJson, content_type = "application/problem+json"),
         (status = 413, description = "too long", body = ProblemJson, content_type = "application/problem+json"),
         (status = 415, description = "no JSON", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "too many at once", body = ProblemJson, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn create(
@@ -126,14 +129,22 @@ pub(crate) async fn create(
     body: Result<Json<AccountForm>, JsonRejection>,
 ) -> Result<(StatusCode, Json<AccountMade>), Problem> {
     let body: AccountForm = said(body)?;
-    let made = blocking(move || make(&service, &caller, body)).await??;
+    let place = service.access.place_for_digest().await?;
+    let made = blocking(move || {
+        let _place = place;
+        make(&service, &caller, body)
+    });
+    let made = made.await??;
     Ok((StatusCode::CREATED, Json(made)))
 }
 
 fn make(service: &Service, caller: &Caller, body: AccountForm) -> Result<AccountMade, Problem> {
     // The first account is made by the link of the server, or on the command line.
-    caller.known()?;
+    let known = caller.known()?;
     let AccountForm { name, role, organisation, password } = body;
+    if password.is_some() {
+        known.unless_scoped("sets no password")?;
+    }
     let role: Role = role.parse()?;
     let new = NewAccount { name, role, organisation };
     timemark_accounts::check(&new, password.as_deref())?;
@@ -143,7 +154,9 @@ fn make(service: &Service, caller: &Caller, body: AccountForm) -> Result<Account
     }
     caller.act(&service.engine, "account.create", &new.name, Some(&format!("as {role}")))?;
     let account = accounts.add(new, password.as_deref(), now())?;
-    let token = password.is_none().then(|| link(service, &account.id)).transpose()?;
+    // Of a role that may do what such a key is not for.
+    let is_opened = password.is_none() && known.unless_scoped("gets no login link").is_ok();
+    let token = is_opened.then(|| link(service, &account.id)).transpose()?;
     Ok(AccountMade { account: AccountJson::of(account), token })
 }
 
@@ -171,7 +184,8 @@ pub(crate) async fn list(
 
 /// Change an account
 ///
-/// The last administrator stays one.
+/// The last administrator stays one. One that is disabled loses its sessions and login links. A key that has scopes gets no
+/// login link, and gives no role.
 #[utoipa::path(
     patch, path = "/v1/accounts/{account}", tag = "access", operation_id = "change_account",
     params(("account" = String, Path, pattern = "^acc-[a-z2-7]{16}$", description = "the account's id")),
@@ -183,6 +197,7 @@ pub(crate) async fn list(
         (status = 409, description = "nobody would be left who could change accounts", body = ProblemJson, content_type = "application/problem+json"),
         (status = 413, description = "too long", body = ProblemJson, content_type = "application/problem+json"),
         (status = 415, description = "no JSON", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "too many at once", body = ProblemJson, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn change(
@@ -196,7 +211,19 @@ pub(crate) async fn change(
         return Err(Problem::new(Kind::BadId, "an account's id is acc-…"));
     }
     let body: AccountChange = said(body)?;
+    let mut place = None;
+    if body.link {
+        place = Some(service.access.place_for_digest().await?);
+    }
     blocking(move || {
+        let _place = place;
+        // What these would open is not held to the scopes of a key.
+        if body.link {
+            caller.known()?.unless_scoped("gets no login link")?;
+        }
+        if body.role.is_some() {
+            caller.known()?.unless_scoped("gives no role")?;
+        }
         let accounts = &service.access.accounts;
         accounts.account(&id)?.ok_or_else(no_account)?;
         let role = body.role.as_deref().map(str::parse::<Role>).transpose()?;

@@ -26,7 +26,7 @@ pub(crate) struct KeyForm {
     /// role may do.
     #[serde(default)]
     scopes: Vec<String>,
-    /// After how many days it opens nothing; left away, it does until it is revoked.
+    /// After how many days it opens nothing; left away, it does until it is revoked. A key makes none that outlives it.
     #[schema(minimum = 1, maximum = 3650, nullable = false)]
     days: Option<u64>,
     /// Whose it is to be; left away, one's own. Others are an administrator's to give.
@@ -92,7 +92,8 @@ pub(crate) struct Whose {
 
 /// Make a key
 ///
-/// Requests bear it as `Authorization: Bearer …`.
+/// Requests bear it as `Authorization: Bearer …`. A key makes none that is for more than itself, or that outlives it. To
+/// revoke a key does not revoke those that were made with it.
 #[utoipa::path(
     post, path = "/v1/keys", tag = "access", operation_id = "create_key", request_body = KeyForm,
     responses(
@@ -102,6 +103,7 @@ pub(crate) struct Whose {
         (status = 409, description = "there are no accounts", body = ProblemJson, content_type = "application/problem+json"),
         (status = 413, description = "too long", body = ProblemJson, content_type = "application/problem+json"),
         (status = 415, description = "no JSON", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "too many at once", body = ProblemJson, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn create(
@@ -110,7 +112,12 @@ pub(crate) async fn create(
     body: Result<Json<KeyForm>, JsonRejection>,
 ) -> Result<(StatusCode, Json<KeyMade>), Problem> {
     let body: KeyForm = said(body)?;
-    let made = blocking(move || make(&service, &caller, body)).await??;
+    let place = service.access.place_for_digest().await?;
+    let made = blocking(move || {
+        let _place = place;
+        make(&service, &caller, body)
+    });
+    let made = made.await??;
     Ok((StatusCode::CREATED, Json(made)))
 }
 
@@ -134,7 +141,10 @@ fn make(service: &Service, caller: &Caller, body: KeyForm) -> Result<KeyMade, Pr
     let words: Vec<_> = body.scopes.iter().map(String::as_str).collect();
     let detail = (!words.is_empty()).then(|| format!("for {}", words.join(", ")));
     caller.act(&service.engine, "key.create", &account, detail.as_deref())?;
-    let expires = body.days.map(|days| now() + days * 86_400);
+    let until = known.key.as_ref().and_then(|own| own.expires);
+    let asked = body.days.map(|days| now() + days * 86_400);
+    // No key makes one that opens anything after it does not itself.
+    let expires = asked.into_iter().chain(until).min();
     let new = NewKey { label: body.label, scopes, expires };
     let (key, secret) = accounts.create_key(&account, new, now())?;
     Ok(KeyMade { key: KeyJson::of(key), secret })

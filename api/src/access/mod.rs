@@ -14,7 +14,7 @@ mod tries;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::rejection::JsonRejection;
@@ -25,6 +25,8 @@ use timemark_accounts::{Access as Level, Account, Accounts, Key, permission};
 use timemark_ingest::{Act, Engine};
 use timemark_tlog::system_seconds;
 use timemark_verify::Action;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -45,10 +47,14 @@ pub(crate) struct Access {
     setup: Mutex<Option<([u8; 32], Instant)>>,
     /// By method and route: the `operationId`.
     operations: OnceLock<HashMap<(Method, String), String>>,
-    /// Failed attempts to log in, by name, and with keys.
+    /// Failed attempts to log in, by name, and with links and keys.
     tries: Tries,
     /// Which matches which accounts looked at, and when.
     looks: Mutex<HashMap<(String, String), Instant>>,
+    /// The same with names, links and keys that there are not: whoever invents those pushes no others out.
+    invented: Tries,
+    /// Slow digests that may wait to be computed, each on a thread for what blocks.
+    slow: Arc<Semaphore>,
 }
 
 /// Who asks.
@@ -82,7 +88,24 @@ impl Access {
             operations: OnceLock::new(),
             tries: Tries::default(),
             looks: Mutex::default(),
+            invented: Tries::default(),
+            slow: Arc::new(Semaphore::new(SLOW_MAX)),
         }
+    }
+
+    /// Room for one more slow digest. To be had before a thread that may block: who guesses at passwords by the hundred
+    /// would have them all otherwise.
+    pub async fn place_for_digest(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = timeout(SLOW_WAIT_MAX, self.slow.clone().acquire_owned()).await;
+        place.ok().and_then(Result::ok).ok_or_else(|| {
+            let detail = "too many passwords and keys are being checked already";
+            Problem::new(Kind::TooManyRequests, detail)
+        })
+    }
+
+    /// Where failures are counted: those with what there is apart from the others.
+    fn tries(&self, is_there: bool) -> &Tries {
+        if is_there { &self.tries } else { &self.invented }
     }
 
     /// Learns which operation stands behind which route.
@@ -95,6 +118,15 @@ impl Known {
     /// Which works the account sees, whatever it asks for just now: what the table says of looking at one.
     fn sees(&self) -> Level {
         permission("work").map_or(Level::Deny, |row| row.access(Some(self.account.role)))
+    }
+
+    /// Refuses a key with scopes what would lead around them: a session, which has none.
+    fn unless_scoped(&self, what: &str) -> Result<(), Problem> {
+        if self.key.as_ref().is_some_and(|key| !key.scopes.is_empty()) {
+            let detail = format!("a key with scopes {what}; a session or a key without them does");
+            return Err(Problem::new(Kind::Forbidden, detail));
+        }
+        Ok(())
     }
 }
 
@@ -155,16 +187,6 @@ impl Caller {
         Ok(engine.act(Act { actor, action, subject: Some(subject), detail })?)
     }
 
-    /// Whether the table opens an operation to whoever asks, as far as their role goes.
-    pub fn may(&self, operation: &str) -> bool {
-        match self {
-            Caller::Anybody => permission(operation).is_some(),
-            Caller::Nobody => false,
-            Caller::Somebody(known) => permission(operation)
-                .is_some_and(|row| row.access(Some(known.account.role)) != Level::Deny),
-        }
-    }
-
     /// Who asks, for the log: whoever has this machine is its operator.
     pub fn actor(&self) -> &str {
         self.account_id().unwrap_or(Action::OPERATOR)
@@ -211,5 +233,28 @@ fn is_id(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
 }
 
+/// Slow digests are computed one at a time; the others that have a place are ready for it.
+const SLOW_MAX: usize = 3;
+/// How long one more waits for a place.
+const SLOW_WAIT_MAX: Duration = Duration::from_secs(5);
 /// Longest body of a request here: a name, a password, a few words.
 const BODY_BYTES_MAX: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn few_slow_digests_wait_for_their_turn_on_a_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let access = Access::new(Accounts::open(dir.path()).unwrap(), false, None);
+        let mut places = Vec::new();
+        for _ in 0..SLOW_MAX {
+            places.push(access.place_for_digest().await.unwrap());
+        }
+        let soon = Duration::from_millis(50);
+        assert!(timeout(soon, access.place_for_digest()).await.is_err(), "it waits");
+        places.pop();
+        assert!(timeout(soon, access.place_for_digest()).await.is_ok_and(|place| place.is_ok()));
+    }
+}

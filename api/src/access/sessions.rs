@@ -99,7 +99,12 @@ pub(crate) async fn setup(
     body: Result<Json<Setup>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let body: Setup = said(body)?;
-    let (account, session) = blocking(move || first(&service, body)).await??;
+    let place = service.access.place_for_digest().await?;
+    let made = blocking(move || {
+        let _place = place;
+        first(&service, body)
+    });
+    let (account, session) = made.await??;
     Ok((StatusCode::CREATED, [session], Json(Me::of(account))).into_response())
 }
 
@@ -110,9 +115,10 @@ fn first(service: &Service, body: Setup) -> Result<(Account, Cookie), Problem> {
     if access.accounts.any() {
         return Err(Problem::new(Kind::Conflict, "this archive has accounts already"));
     }
-    access.tries.begin(SETUP)?;
     let valid = setup.filter(|(_, since): &(_, Instant)| since.elapsed() < SETUP_TIME_MAX);
     if valid.is_none_or(|(expected, _)| expected != digest(&body.token)) {
+        // Wrong ones are counted, and keep nobody out who has the right one: it is too long to be guessed.
+        access.tries.begin(SETUP)?;
         let detail = "this is not the token, or it is older than an hour; a restart prints another";
         return Err(Problem::new(Kind::Forbidden, detail));
     }
@@ -129,7 +135,8 @@ fn first(service: &Service, body: Setup) -> Result<(Account, Cookie), Problem> {
 
 /// Log in
 ///
-/// With a name and its password, or with a login link. Five failures for a name within a minute are all there are.
+/// With a name and its password, or with a login link. Five failures for a name within a minute are all there are; and few
+/// passwords are checked at a time.
 #[utoipa::path(
     post, path = "/v1/session", tag = "access", operation_id = "login", request_body = Login,
     responses(
@@ -138,7 +145,7 @@ fn first(service: &Service, body: Setup) -> Result<(Account, Cookie), Problem> {
         (status = 401, description = "this opens no account", body = ProblemJson, content_type = "application/problem+json"),
         (status = 413, description = "too long", body = ProblemJson, content_type = "application/problem+json"),
         (status = 415, description = "no JSON", body = ProblemJson, content_type = "application/problem+json"),
-        (status = 429, description = "too many failures", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 429, description = "too many failures, or too many at once", body = ProblemJson, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn login(
@@ -146,7 +153,12 @@ pub(crate) async fn login(
     body: Result<Json<Login>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let body: Login = said(body)?;
-    let (account, session) = blocking(move || open(&service.access, &body)).await??;
+    let place = service.access.place_for_digest().await?;
+    let opened = blocking(move || {
+        let _place = place;
+        open(&service.access, &body)
+    });
+    let (account, session) = opened.await??;
     Ok(([session], Json(Me::of(account))).into_response())
 }
 
@@ -159,16 +171,17 @@ fn open(access: &Access, body: &Login) -> Result<(Account, Cookie), Problem> {
     let account = match (&body.name, &body.password, &body.token) {
         (Some(name), Some(password), None) => {
             let tried = format!("name {name}");
-            access.tries.begin(&tried)?;
+            let tries = access.tries(access.accounts.named(name)?.is_some());
+            tries.begin(&tried)?;
             let account = access.accounts.by_password(name, password)?;
             if account.is_some() {
-                access.tries.succeeded(&tried);
+                tries.succeeded(&tried);
             }
             account
         }
         (None, None, Some(token)) => {
             let tried = format!("link {}", token.split('_').nth(1).unwrap_or_default());
-            access.tries.begin(&tried)?;
+            access.tries(access.accounts.has_link(token)?).begin(&tried)?;
             access.accounts.by_link(token, now())?
         }
         _ => return Err(Problem::bad_request("a name and a password are needed, or a token")),
@@ -213,7 +226,8 @@ pub(crate) async fn me(caller: Caller) -> Json<Me> {
 
 /// Set one's password
 ///
-/// It ends all sessions and login links of the account; who asks with a session gets another.
+/// It ends all sessions and login links of the account; who asks with a session gets another. With a key that has scopes it
+/// is refused: a password opens more than those.
 #[utoipa::path(
     put, path = "/v1/me/password", tag = "access", operation_id = "change_password",
     request_body = Password,
@@ -232,10 +246,14 @@ pub(crate) async fn change_password(
     body: Result<Json<Password>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let body: Password = said(body)?;
+    caller.known()?.unless_scoped("sets no password")?;
+    let place = service.access.place_for_digest().await?;
     let session = blocking(move || {
+        let _place = place;
         let known = caller.known()?;
         let (access, id) = (&service.access, &known.account.id);
-        let tried = format!("name {}", known.account.name);
+        // Not as at the login: who guesses there keeps nobody from it who is in.
+        let tried = format!("password of {id}");
         access.tries.begin(&tried)?;
         if !access.accounts.password_is(id, body.current.as_deref())? {
             return Err(Problem::new(Kind::Conflict, "the present password is another"));
@@ -243,8 +261,8 @@ pub(crate) async fn change_password(
         access.tries.succeeded(&tried);
         timemark_accounts::check_password(&body.new)?;
         caller.act(&service.engine, "account.password", id, None)?;
-        access.accounts.set_password(id, &body.new)?;
-        known.session.is_some().then(|| access.session(&known.account)).transpose()
+        let account = access.accounts.set_password(id, &body.new)?;
+        known.session.is_some().then(|| access.session(&account)).transpose()
     });
     let session = session.await??;
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -258,11 +276,12 @@ pub(crate) async fn change_password(
 type Cookie = (axum::http::HeaderName, HeaderValue);
 
 impl Access {
-    /// Begins a session.
+    /// Begins a session, unless the account was closed since it was looked up.
     fn session(&self, account: &Account) -> Result<Cookie, Problem> {
         let now = now();
         let expires = now + SESSION_TIME_MAX.as_secs();
-        let secret = self.accounts.open_session(&account.id, expires, now)?;
+        let secret = self.accounts.open_session(account, expires, now)?;
+        let secret = secret.ok_or_else(|| unauthorized("this opens no account"))?;
         set_cookie(self.is_secure, &secret, SESSION_TIME_MAX)
     }
 }

@@ -41,7 +41,9 @@ impl Tries {
         if tries.len() >= NAMES_MAX && !tries.contains_key(name) {
             tries.retain(|_, failures| failures.since.elapsed() < WINDOW);
             if tries.len() >= NAMES_MAX {
-                tries.clear(); // names are made up faster than that; each guess still costs a slow digest
+                // Whoever is to wait waits on, however many others are tried. Each guess costs a slow digest: there is no
+                // time for so many of those within a window.
+                tries.retain(|_, failures| failures.count >= FAILURES_MAX);
             }
         }
         let failures =
@@ -81,7 +83,9 @@ mod tests {
         assert!(tries.begin("wei").is_ok());
         tries.succeeded("mei");
         assert!(tries.begin("mei").is_ok());
+        (0..FAILURES_MAX).for_each(|_| tries.failed("kim"));
         (0..=NAMES_MAX).for_each(|i| tries.failed(&i.to_string()));
         assert!(tries.lock().len() <= NAMES_MAX);
+        assert!(tries.check("kim").is_err(), "nobody gets at more guesses by inventing names");
     }
 }

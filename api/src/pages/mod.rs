@@ -65,7 +65,7 @@ pub(crate) fn router(service: Shared) -> Router {
 }
 
 /// What a page shows, as the operation of which it shows that: the table of permissions speaks of operations.
-pub(crate) const SHOWN: [(&str, &str); 11] = [
+pub(crate) const SHOWN: [(&str, &str); 15] = [
     ("/", "register"),
     ("/works", "list_works"),
     ("/works/{cid}", "work"),
