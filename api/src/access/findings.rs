@@ -59,12 +59,12 @@ impl Access {
         engine: &Engine,
     ) -> Result<ResultJson, Problem> {
         if Access::is_narrow(caller) {
-            let hidden;
-            (result.matches, hidden) = self.visible(caller, result.matches, u64::MAX, engine)?;
-            (result.related, _) = self.visible(caller, result.related, u64::MAX, engine)?;
-            if result.matches.is_empty() && hidden > 0 {
+            let (matches, hidden) = self.visible(caller, result.matches, u64::MAX, engine)?;
+            let (related, _) = self.visible(caller, result.related, u64::MAX, engine)?;
+            if matches.is_empty() && hidden > 0 {
                 "clear".clone_into(&mut result.status);
             }
+            (result.matches, result.related) = (matches, related);
         }
         Ok(result)
     }

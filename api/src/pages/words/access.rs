@@ -153,14 +153,14 @@ pub(crate) struct AccessScript {
 impl AccessWords {
     /// A role as people call it.
     pub fn role(&self, role: Role) -> &'static str {
-        let all = Role::ALL.into_iter().zip(self.roles);
-        all.into_iter().find(|(known, _)| *known == role).map_or(role.name(), |(_, words)| words)
+        let mut all = Role::ALL.into_iter().zip(self.roles);
+        all.find(|(known, _)| *known == role).map_or(role.name(), |(_, words)| words)
     }
 
     /// What a key of this scope is for.
     pub fn scope(&self, scope: Scope) -> &'static str {
-        let all = Scope::ALL.into_iter().zip(self.scopes);
-        all.into_iter().find(|(known, _)| *known == scope).map_or(scope.name(), |(_, words)| words)
+        let mut all = Scope::ALL.into_iter().zip(self.scopes);
+        all.find(|(known, _)| *known == scope).map_or(scope.name(), |(_, words)| words)
     }
 }
 
