@@ -190,7 +190,7 @@ pub(crate) static ENGLISH: Words = Words {
         similar_title: "This looks like an earlier work by someone else",
         similar_exact: "Someone else registered the same file earlier",
         similar_own: "It looks like an earlier work of yours.",
-        similar_hidden: "It looks like {0} earlier works of other accounts",
+        similar_hidden: "It looks like earlier works of other accounts ({0})",
         similar_hidden_text: "They are not shown to you. It is registered all the same: the log shows who was first, not who is right.",
         registered_elsewhere: "another account registered this file here for the same claimant",
         similar_text: "It is registered all the same: the log shows who was first, not who is right. Look at both.",
