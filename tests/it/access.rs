@@ -681,7 +681,9 @@ fn the_operator_makes_and_changes_accounts_on_the_command_line() {
     let (desk, boss) = ruled();
     let add = ["account", "add", "Mei 梅", "--role", "agency", "--organisation", "North"];
     let said = expect(0, &mut desk.timemark(add));
-    let token = said.lines().last().unwrap().split_once("/login#").unwrap().1.to_owned();
+    let token_in =
+        |said: &str| said.lines().last().unwrap().split_once("/login#").unwrap().1.to_owned();
+    let token = token_in(&said);
     expect(2, &mut desk.timemark(["account", "add", "Mei 梅", "--role", "creator"]));
     expect(2, &mut desk.timemark(["account", "add", "x", "--role", "king"]));
     expect(2, &mut desk.timemark(["account", "key", "nobody"]));
@@ -693,6 +695,7 @@ fn the_operator_makes_and_changes_accounts_on_the_command_line() {
     let id = key.split('_').nth(1).unwrap();
     expect(0, &mut desk.timemark(["account", "disable", "Mei 梅"]));
     expect(0, &mut desk.timemark(["account", "enable", "Mei 梅"]));
+    let later = token_in(&expect(0, &mut desk.timemark(["account", "link", "Mei 梅"])));
     expect(2, &mut desk.timemark(["account", "disable", "boss"]));
     expect(0, &mut desk.timemark(["account", "revoke", id]));
     let actions = expect_json(0, &mut desk.timemark(["log", "actions"]));
@@ -704,8 +707,10 @@ fn the_operator_makes_and_changes_accounts_on_the_command_line() {
 
     let server = serve(&desk, &[]);
     assert_eq!(send(&server.url, &boss, "GET", "/v1/accounts", &Value::Null).status, 200);
-    let opened = send(&server.url, "", "POST", "/v1/session", &json!({"token": token}));
-    assert_eq!(opened.expect(200)["account"]["name"], "Mei 梅");
+    let open =
+        |token: &str| send(&server.url, "", "POST", "/v1/session", &json!({ "token": token }));
+    assert_eq!(open(&token).status, 401, "a link from before an account was disabled is gone");
+    assert_eq!(open(&later).expect(200)["account"]["name"], "Mei 梅");
     let busy = run(&mut desk.timemark(["account", "list"]));
     assert_eq!(busy.status.code(), Some(2), "it is served meanwhile");
 }

@@ -162,7 +162,6 @@ fn a_match_is_seen_by_whoever_sees_the_work_and_by_nobody_else() {
     assert_eq!(matches[0]["finding"]["title"], "Also of South");
     let path = format!("/v1/matches/{}", matches[0]["id"].as_str().unwrap());
     let whole = south.get(url, &path).expect(200);
-    assert_eq!(whole["registrations"].as_array().unwrap().len(), 1);
     assert!(!whole.to_string().contains("Picture of North"), "{whole}");
 }
 
