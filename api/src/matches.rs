@@ -116,7 +116,7 @@ impl Card {
 
 /// A match with everything that is known of it.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Match)]
+#[schema(as = FoundMatch)]
 pub(crate) struct Whole {
     #[serde(flatten)]
     card: Card,

@@ -112,6 +112,7 @@ pub struct Decision {
 /// What a person may say of a match.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schema(as = MatchVerdict)]
 pub enum Verdict {
     /// A copy that should not be there.
     Infringing,

@@ -258,7 +258,8 @@ fn a_registration_is_delivered_with_a_signature() {
     assert_eq!(shown.expect(200)["pending"], 0);
     let list = get(url, "/v1/webhooks").expect(200);
     assert_eq!(list["webhooks"].as_array().unwrap().len(), 1);
-    assert_eq!(list["events"], json!(["work.registered", "receipt.finalised"]));
+    let all = ["work.registered", "receipt.finalised", "match.found", "match.verdict"];
+    assert_eq!(list["events"], json!(all));
 
     let test = post(url, &format!("{path}/test"), &json!({})).expect(202);
     let got = taker.next();

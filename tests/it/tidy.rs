@@ -100,6 +100,31 @@ fn every_source_file_says_what_it_is_for() {
     }
 }
 
+/// Of two types with one name only one is in the OpenAPI document, and stands for the other.
+#[test]
+fn every_schema_of_the_service_has_a_name_of_its_own() {
+    let mut names = BTreeSet::new();
+    for path in sources() {
+        let text = fs::read_to_string(&path).unwrap();
+        for after in text.split("#[derive(").skip(1) {
+            let Some((derived, rest)) = after.split_once(")]") else { continue };
+            if !derived.contains("ToSchema") {
+                continue;
+            }
+            let (attributes, item) = ["struct ", "enum "]
+                .iter()
+                .filter_map(|kind| rest.split_once(kind))
+                .min_by_key(|(before, _)| before.len())
+                .unwrap();
+            let given = attributes.split_once("schema(as = ").map(|(_, name)| name);
+            let end = |c: char| !c.is_alphanumeric();
+            let name = given.unwrap_or(item).split(end).next().unwrap().to_owned();
+            assert!(names.insert(name.clone()), "{}: {name} is taken", path.display());
+        }
+    }
+    assert!(names.contains("Verdict") && names.contains("MatchVerdict"), "{names:?}");
+}
+
 #[test]
 fn no_file_is_named_after_nothing() {
     // A homeless helper usually belongs to the type it takes.
