@@ -198,7 +198,7 @@ pub(crate) struct Part {
     #[param(minimum = 1, maximum = 200, default = 50)]
     pub limit: Option<u64>,
     /// Only those whose claim names this collection.
-    #[param(max_length = 16384)]
+    #[param(max_length = 1000)]
     collection: Option<String>,
 }
 
@@ -226,6 +226,11 @@ pub(crate) async fn list(
     let Query(part) = part?;
     let limit = limit(part.limit)?;
     let before = part.cursor.as_deref().map(read_cursor).transpose()?;
+    // A longer one does not fit into the head of a request, however it is spelled.
+    if part.collection.as_ref().is_some_and(|name| name.chars().count() > COLLECTION_CHARS_MAX) {
+        let detail = format!("collection may have {COLLECTION_CHARS_MAX} characters");
+        return Err(Problem::bad_request(detail));
+    }
     blocking(move || {
         let (works, next) = match part.collection {
             Some(name) => collection_page(&name, before, limit, &caller, &service)?,
@@ -441,6 +446,7 @@ const REGISTER_FIELDS: Fields = Fields {
 
 /// Works of somebody's own that one page of a collection looks at.
 const OWN_LOOKS_MAX: usize = 2000;
+const COLLECTION_CHARS_MAX: usize = 1000;
 const LIMIT_DEFAULT: u64 = 50;
 const LIMIT_MAX: u64 = 200;
 /// Entries of the log that one page looks at: those that register nothing are passed over.

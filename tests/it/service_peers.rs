@@ -65,7 +65,11 @@ fn schemathesis_finds_nothing_that_the_document_does_not_say() {
     ]);
     check.args(["--phases", "examples,coverage,fuzzing,stateful"]);
     // A known id in a made-up request is answered, and what the document forbids may be answered with more than one status.
-    check.args(["--exclude-checks", "positive_data_acceptance,negative_data_rejection"]);
+    // There are no accounts here, so that no key is wrong; `access.rs` asks every operation as every role.
+    let left_out = "positive_data_acceptance,negative_data_rejection,ignored_auth";
+    check.args(["--exclude-checks", left_out]);
+    // It wants each event of a stream to be what the document says of all of it, which is text.
+    check.args(["--exclude-operation-id", "scan_events"]);
     let output = run(&mut check);
     let told = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{told}");
