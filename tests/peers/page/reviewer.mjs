@@ -203,6 +203,7 @@ await check('what is infringing is taken away as a bundle', async (page) => {
   await make.click();
   await said(page, /Choose a match/);
   await page.locator('input[name=bundle]').first().check();
+  await page.locator('#profile').selectOption('us-fre902');
   await make.click();
   await page.locator('#facts input').first().waitFor({ timeout: 60e3 });
   await looked(page, 'bundle');
