@@ -37,6 +37,7 @@ start() {
         exit 1
     fi
     rm -rf "$dir/repo.lock"
+    : >"$dir/node.log" # an earlier start was ready as well, and what runs beside us truncates it later
     node "$peer/node.mjs" "$dir" "$port" >"$dir/node.log" 2>&1 </dev/null &
     pid=$!
     echo "$pid" >"$dir/pid"
