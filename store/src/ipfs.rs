@@ -272,7 +272,10 @@ impl Node {
                 RemoteProblem::Lied { expected: expected.clone(), said: said.clone() }
             }
             Trouble::Client(ClientError::Client(error))
-                if error.is_connect() || error.is_incomplete_message() =>
+                if error.is_connect()
+                    || error.is_incomplete_message()
+                    || error.is_canceled()
+                    || is_broken_off(error) =>
             {
                 RemoteProblem::Unreachable
             }
@@ -522,6 +525,23 @@ impl Read for Download {
         self.current.copy_to_slice(&mut buffer[..length]);
         Ok(length)
     }
+}
+
+/// Whether the other end is gone: whoever writes to a node that was just killed learns it from the system, in one of
+/// several words, by where the last packet was.
+fn is_broken_off(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                ErrorKind::BrokenPipe
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::NotConnected
+            )
+        })
+    })
 }
 
 /// `http://host:port`, where that is what it says.

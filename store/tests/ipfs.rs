@@ -272,6 +272,18 @@ fn failures_have_their_types() {
     }
 }
 
+/// It closes with bytes unread, which resets the connection while the work is being written to it.
+#[test]
+fn a_node_that_goes_in_the_middle_of_a_work_is_unreachable() {
+    let store = fake(|asked, at| match asked {
+        Asked::AddUnread => Answer::Gone,
+        _ => honest(asked, at, WORK),
+    });
+    for _ in 0..20 {
+        assert_eq!(problem(store.put(&mut Noise::new(9 << 20))), RemoteProblem::Unreachable);
+    }
+}
+
 #[test]
 fn a_failure_in_the_middle_of_a_work_is_told() {
     let full = r#"{"Message":"no space left on device","Code":0}"#;
@@ -413,8 +425,12 @@ fn files_under(dir: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
 }
 
+/// None of those that the system gives to whoever asks for any: a node that was killed must find its own again.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static GIVEN: AtomicUsize = AtomicUsize::new(0);
+    let first = 20_000 + (std::process::id() % 10_000) as u16;
+    let mut ports = (first..).skip(GIVEN.fetch_add(100, Ordering::SeqCst));
+    ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
 }
 
 fn repository(path: &str) -> PathBuf {
@@ -476,6 +492,12 @@ impl RealNode {
 
 impl Drop for RealNode {
     fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!(
+                "{}",
+                fs::read_to_string(self.dir.path().join("node.log")).unwrap_or_default()
+            );
+        }
         self.kill();
     }
 }
@@ -503,6 +525,8 @@ enum Answer {
     /// Says that more follows, and stays.
     HangAfter(Vec<u8>),
     Hang,
+    /// Goes without a word.
+    Gone,
 }
 
 impl Answer {
@@ -587,6 +611,7 @@ fn serve(connection: TcpStream, node: &dyn Fn(Asked, &Address) -> Answer) -> io:
         Answer::CutOff(body) => (200, body, 1, false),
         Answer::HangAfter(body) => (200, body, 1, true),
         Answer::Hang | Answer::ReadOn => return stay(),
+        Answer::Gone => return Ok(()),
     };
     let length = body.len() + more;
     let mut to = &connection;

@@ -392,9 +392,11 @@ impl Node {
             skip("no IPFS node: scripts/ipfs-node.sh install");
             return None;
         }
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port().to_string();
-        drop(free);
+        // None of those that the system gives to whoever asks for any: a node that was stopped must find its own again.
+        let first = 10_000 + (std::process::id() % 10_000) as u16;
+        let mut ports = first..;
+        let is_free = |port: &u16| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok();
+        let port = ports.find(is_free).unwrap().to_string();
         let node = Node { dir, port };
         node.go_on();
         Some(node)
