@@ -19,8 +19,8 @@ use crate::{Problem, blocking};
 
 /// The receipt of an entry
 ///
-/// As it is kept and verified, what it proves under this archive's policy, or its first time-stamp alone (RFC 3161), made
-/// over the checkpoint that `…/checkpoint` gives.
+/// As it is kept and verified, what it proves under this archive's policy, its first time-stamp alone (RFC 3161), made
+/// over the checkpoint that `…/checkpoint` gives, or on paper, as `…/certificate` has it.
 #[utoipa::path(
     get, path = "/v1/receipts/{index}", tag = "receipts", operation_id = "receipt",
     params(
@@ -30,12 +30,13 @@ use crate::{Problem, blocking};
     responses(
         (status = 200, description = "in the form that Accept likes best", headers(("ETag" = String)), content(
             (String = "text/plain"), (Verdict = "application/json"), (String = "application/timestamp-reply"),
+            (String = "application/pdf"),
         )),
         (status = 304, description = "it is as the entity tag says"),
         (status = 404, description = "there is no such entry", body = ProblemJson, content_type = "application/problem+json"),
         (status = 406, description = "it has no form that Accept takes", body = ProblemJson, content_type = "application/problem+json"),
         (status = 410, description = "the claim was erased", body = ProblemJson, content_type = "application/problem+json"),
-        (status = 425, description = "no authority has stamped it yet", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 425, description = "no authority has stamped it yet, or the policy asks for more than has been said of it", body = ProblemJson, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn show(
@@ -45,7 +46,9 @@ pub(crate) async fn show(
     index: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let index = read_index(index)?;
-    blocking(move || {
+    let shared = service.clone();
+    let (seen_by, asked) = (caller.clone(), headers.clone());
+    let told = blocking(move || {
         service.access.may_see(&caller, index)?;
         let receipt = newest(index, &service.engine)?;
         let token = receipt.anchors.iter().flat_map(|anchor| &anchor.timestamps).next();
@@ -56,12 +59,16 @@ pub(crate) async fn show(
                 (JSON, serde_json::to_vec(&verdict).map_err(Problem::internal)?)
             }
             TOKEN => (TOKEN, token.cloned().unwrap_or_default()),
+            PDF => return Ok(None),
             _ => (TEXT, receipt.to_string().into_bytes()),
         };
         service.access.may_export(&caller, index, media_type, &service.engine)?;
-        Ok(tagged(&headers, media_type, body))
-    })
-    .await?
+        Ok::<_, Problem>(Some(tagged(&headers, media_type, body)))
+    });
+    match told.await?? {
+        Some(response) => Ok(response),
+        None => on_paper(shared, seen_by, asked, index).await,
+    }
 }
 
 /// An inclusion proof alone
@@ -140,6 +147,15 @@ pub(crate) async fn certificate(
     index: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let index = read_index(index)?;
+    on_paper(service, caller, headers, index).await
+}
+
+async fn on_paper(
+    service: Shared,
+    caller: Caller,
+    headers: HeaderMap,
+    index: u64,
+) -> Result<Response, Problem> {
     let turn = service.turn_to_compare().await?;
     blocking(move || {
         let _turn = turn;
@@ -147,7 +163,7 @@ pub(crate) async fn certificate(
         let receipt = newest(index, &service.engine)?;
         service.access.may_export(&caller, index, "certificate", &service.engine)?;
         match (service.certify)(&receipt) {
-            Ok(pdf) => Ok(tagged(&headers, "application/pdf", pdf)),
+            Ok(pdf) => Ok(tagged(&headers, PDF, pdf)),
             Err(NoCertificate::Undecided(reason)) => Err(Problem::new(Kind::ProofNotReady, reason)),
             Err(NoCertificate::Failed(error)) => Err(Problem::internal(error)),
         }
@@ -192,7 +208,7 @@ fn read_index(index: Result<Path<String>, PathRejection>) -> Result<u64, Problem
 
 /// The form to give.
 fn offer(headers: &HeaderMap, has_token: bool, engine: &Engine) -> Result<&'static str, Problem> {
-    let there = if has_token { &[TEXT, JSON, TOKEN][..] } else { &[TEXT, JSON] };
+    let there = if has_token { &[TEXT, JSON, PDF, TOKEN][..] } else { &[TEXT, JSON, PDF] };
     if let Some(form) = best(headers, there) {
         return Ok(form);
     }
@@ -206,4 +222,5 @@ fn offer(headers: &HeaderMap, has_token: bool, engine: &Engine) -> Result<&'stat
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+const PDF: &str = "application/pdf";
 const TOKEN: &str = "application/timestamp-reply";

@@ -181,6 +181,9 @@ fn a_certificate_is_the_same_each_time_and_verifies() {
     assert_eq!((pdf.status, &*pdf.headers["content-type"]), (200, "application/pdf"));
     assert!(pdf.body.starts_with(b"%PDF-"));
     assert_eq!(get(url, &path).body, pdf.body);
+    let receipt = path.trim_end_matches("/certificate");
+    let by_accept = ask(url, "GET", receipt, &[("Accept", "application/pdf")], b"");
+    assert_eq!((by_accept.status, by_accept.body), (200, pdf.body.clone()));
     let known = [("If-None-Match", &*pdf.headers["etag"])];
     assert_eq!(ask(url, "GET", &path, &known, b"").status, 304);
     let parts = [("receipt", "c.pdf", &pdf.body[..]), ("work", "w", &work)];
