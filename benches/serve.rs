@@ -13,6 +13,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use data_encoding::HEXLOWER;
 use image::codecs::jpeg::JpegEncoder;
+use measure::profile::{Profile, Shares};
 use measure::{Report, quantile, splitmix};
 use serde_json::{Value, json};
 use timemark_tlog::{Log, LogKey};
@@ -209,6 +210,8 @@ impl Client<'_> {
 struct Run {
     per_second: f64,
     latencies_ms: Vec<f64>,
+    /// Whose code the server ran, where there is a `perf`.
+    shares: Option<Shares>,
 }
 
 impl Run {
@@ -218,7 +221,13 @@ impl Run {
             let latency = quantile(&mut self.latencies_ms, share);
             report.row(&format!("{name}_{quantile_name}"), latency, "ms", "")?;
         }
-        Ok(())
+        self.shares.map_or(Ok(()), |shares| {
+            let most = shares.others.iter().take(4);
+            let most = most.map(|(name, share)| format!("{name} {:.0} %", share * 100.0));
+            let most = most.collect::<Vec<_>>().join("; ");
+            report.row(&format!("{name}_own"), shares.own * 100.0, "% of samples", &most)?;
+            report.row(&format!("{name}_kernel"), shares.kernel * 100.0, "% of samples", "")
+        })
     }
 }
 
@@ -245,6 +254,7 @@ fn on_clients(
         (0..CLIENTS).map(|_| Client::connect(&server.host)).collect::<Result<_>>()?;
     let clients = Mutex::new(clients);
     let latencies = Mutex::new(Vec::with_capacity(count));
+    let profile = Profile::start(server.child.id())?;
     let started = Instant::now();
     measure::on_threads(CLIENTS, |number| {
         let at = number as usize;
@@ -263,7 +273,8 @@ fn on_clients(
         Ok(true)
     })?;
     let per_second = count as f64 / started.elapsed().as_secs_f64();
-    Ok(Run { per_second, latencies_ms: latencies.into_inner().unwrap_or_default() })
+    let shares = profile.map(Profile::shares).transpose()?;
+    Ok(Run { per_second, latencies_ms: latencies.into_inner().unwrap_or_default(), shares })
 }
 
 /// A picture that looks like none of the others: clouds of its own, with grain.

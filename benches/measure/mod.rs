@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each benchmark compiles its own copy of this and uses a part of it")]
 
+pub mod profile;
+
 use std::fs::{self, File, OpenOptions};
 use std::hint::black_box;
 use std::io::Write;
