@@ -17,6 +17,7 @@ mod receipts;
 mod registering;
 mod report;
 mod storage;
+mod trust;
 mod verbs;
 mod webhooks;
 

@@ -31,23 +31,18 @@ use timemark_index::{Index, IndexError};
 use timemark_ingest::{Engine, Fate, Neural, Salter};
 use timemark_neural::{Model, Table};
 use timemark_store::{EmbeddedRegistry, Registry, RegistryError, Works};
-use timemark_tlog::{AuthorityClient, Endorsers, History, Log, LogKey, WitnessClient};
+use timemark_tlog::{History, Log, LogKey};
 use timemark_tsa::{Authority, TsaError};
-use timemark_verify::{Anchor, Checkpoint, ContentId, Note, Policy, Receipt, VerifierKey};
+use timemark_verify::{Anchor, Checkpoint, ContentId, Note, Receipt, VerifierKey};
 
 use crate::backup::{self, Mark};
 use crate::outcome::remark;
-use crate::{progress, storage};
+use crate::{progress, storage, trust};
 
 const MARKER: &str = "timemark-archive";
 const VERSION: &str = "timemark-archive v1\n";
-/// The log's public keys with the tree sizes that each speaks for.
-const LOG_POLICY: &str = "log.policy";
-/// Whom else the operator trusts: everything of a policy but its log lines.
-const POLICY: &str = "policy";
 /// The archive's time-stamp authority, if it has one.
 const AUTHORITY: &str = "tsa";
-const POLICY_DEFAULT: &str = "quorum none\n";
 const SALT_KEY: &str = "keys/salt.key";
 const DERIVED: [&str; 2] = ["registry", "index"];
 /// In a derived folder: the log's newest checkpoint when the folder was last known to follow from it.
@@ -85,9 +80,9 @@ pub(crate) fn create(
     };
     write_private(&keys_dir.join("salt.key"), &format!("{}\n", HEXLOWER.encode(&secret)))?;
     Log::create(&aside.path().join("log"), &key)?;
-    put_file(aside.path(), LOG_POLICY, &key.policy_lines())?;
+    put_file(aside.path(), trust::LOG_POLICY, &key.policy_lines())?;
     if let Some(policy) = policy {
-        put_policy(aside.path(), policy)?;
+        trust::put_policy(aside.path(), policy)?;
     }
     storage::works(aside.path())?.sync()?;
     write_private(&aside.path().join(MARKER), VERSION)?;
@@ -116,13 +111,13 @@ pub(crate) fn open(archive: &Path) -> Result<Engine> {
     let salter = Salter::new(read_secret(&archive.join(SALT_KEY))?);
     let policy_lines = key.policy_lines();
     let flushed = works.clone();
-    check_log_policy(archive, &key)?;
+    trust::check_log_policy(archive, &key)?;
     let log = Log::open(&archive.join("log"), key, Box::new(move || Ok(flushed.sync()?)))?;
     // Only now is this process alone with the archive.
     let same = LogKey::read(&key_path(archive))?.policy_lines() == policy_lines;
     ensure!(same, "the log's keys were replaced just now; try again");
-    keep_log_policy(archive, &policy_lines)?;
-    let log = log.endorsed_by(endorsers(trust(archive)?)?);
+    trust::keep_log_policy(archive, &policy_lines)?;
+    let log = log.endorsed_by(trust::endorsers(trust::policy(archive)?)?);
     connect(archive, works, log, salter)
 }
 
@@ -186,8 +181,8 @@ pub(crate) fn history(archive: &Path) -> Result<History> {
 
 /// The public halves of the log's keys.
 fn public_key(archive: &Path) -> Result<LogKey> {
-    let path = archive.join(LOG_POLICY);
-    LogKey::of_policy_lines(&log_lines(archive)?).with_context(|| path.display().to_string())
+    let path = archive.join(trust::LOG_POLICY);
+    LogKey::of_policy_lines(&trust::log_lines(archive)?).with_context(|| path.display().to_string())
 }
 
 /// Fresh keys for the log of an open archive, in place of its own. One step, after which the archive is to be
@@ -199,7 +194,7 @@ pub(crate) fn replace_keys(archive: &Path, engine: Engine) -> Result<()> {
     // Whoever has as many keys as a policy takes keeps them.
     LogKey::of_policy_lines(&fresh.policy_lines()).context("the log has had too many keys")?;
     fresh.replace(&path)?;
-    keep_log_policy(archive, &fresh.policy_lines())
+    trust::keep_log_policy(archive, &fresh.policy_lines())
 }
 
 /// Makes an archive of a backup whose log this process holds: its keys come from a folder, or are there.
@@ -215,7 +210,7 @@ pub(crate) fn make_signing(archive: &Path, keys: Option<&Path>) -> Result<()> {
             key_file.display()
         )
     })?;
-    check_log_policy(archive, &key).with_context(|| key_file.display().to_string())?;
+    trust::check_log_policy(archive, &key).with_context(|| key_file.display().to_string())?;
     let size = Checkpoint::of_note(&checkpoint(archive)?)?.size;
     ensure!(
         key.first_size() <= size,
@@ -314,58 +309,6 @@ pub(crate) fn disown_derived(archive: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whom this archive trusts, as the text of a policy: its log with all the keys it ever had, and what its
-/// operator chose. Needs no lock and no private key.
-pub(crate) fn trust_text(archive: &Path) -> Result<String> {
-    check_marker(archive)?;
-    let logs = log_lines(archive)?;
-    let path = archive.join(POLICY);
-    let rest = match fs::read_to_string(&path) {
-        Err(e) if e.kind() == ErrorKind::NotFound => POLICY_DEFAULT.to_owned(),
-        other => other.with_context(|| path.display().to_string())?,
-    };
-    Ok(logs + &rest)
-}
-
-/// The log's public keys as lines of a policy.
-fn log_lines(archive: &Path) -> Result<String> {
-    let path = archive.join(LOG_POLICY);
-    match fs::read_to_string(&path) {
-        // Archives of version 0.1.0 have only the private file, until they are opened.
-        Err(e) if e.kind() == ErrorKind::NotFound => {
-            Ok(LogKey::read(&key_path(archive))?.policy_lines())
-        }
-        other => other.with_context(|| path.display().to_string()),
-    }
-}
-
-/// Writes the public keys anew where they are not those of the private file, from which they follow: it is
-/// replaced in one step, and a crash may come before the next.
-fn keep_log_policy(archive: &Path, lines: &str) -> Result<()> {
-    match fs::read(archive.join(LOG_POLICY)) {
-        Ok(there) if there == lines.as_bytes() => Ok(()),
-        _ => put_file(archive, LOG_POLICY, lines),
-    }
-}
-
-/// Refuses private keys that are older than the public ones: others replaced them since.
-fn check_log_policy(archive: &Path, key: &LogKey) -> Result<()> {
-    let lines = fs::read_to_string(archive.join(LOG_POLICY)).unwrap_or_default();
-    match LogKey::of_policy_lines(&lines) {
-        Ok(known) if !key.continues(&known) => bail!(
-            "{} does not hold the log's newest keys, which {LOG_POLICY} names: it is an old copy, or another log's",
-            key_path(archive).display()
-        ),
-        _ => Ok(()), // what cannot be read is written anew
-    }
-}
-
-/// Whom this archive trusts.
-pub(crate) fn trust(archive: &Path) -> Result<Policy> {
-    let text = trust_text(archive)?;
-    Policy::parse(text.as_bytes()).with_context(|| archive.join(POLICY).display().to_string())
-}
-
 /// The works of an archive, without the log's lock: others may register and scan meanwhile.
 pub(crate) fn works(archive: &Path) -> Result<Works> {
     check_marker(archive)?;
@@ -412,26 +355,6 @@ pub(crate) fn stored_work(archive: &Path, work: &ContentId) -> Result<Option<imp
     Ok(if works.has(work)? { Some(works.get(work)?) } else { None })
 }
 
-/// The witnesses and authorities of a policy that can be asked: those with a URL. Keys at one URL are one
-/// witness's.
-fn endorsers(policy: Policy) -> Result<Endorsers> {
-    let mut by_url: Vec<(&str, &str, Vec<VerifierKey>)> = Vec::new();
-    for witness in policy.witnesses() {
-        let Some(url) = &witness.url else { continue };
-        match by_url.iter_mut().find(|(_, known, _)| known == url) {
-            Some((_, _, keys)) => keys.push(witness.key.clone()),
-            None => by_url.push((&witness.name, url, vec![witness.key.clone()])),
-        }
-    }
-    let client = |(name, url, keys)| WitnessClient::new(name, keys, url);
-    let witnesses = by_url.into_iter().map(client).collect::<Result<_, _>>()?;
-    let authorities = policy.authorities().iter().filter_map(|known| {
-        let url = known.url.as_ref()?;
-        Some(AuthorityClient::new(known.authority.clone(), url))
-    });
-    Ok(Endorsers { authorities: authorities.collect(), witnesses, policy })
-}
-
 /// Whether the archive has a time-stamp authority.
 pub(crate) fn has_authority(archive: &Path) -> bool {
     archive.join(AUTHORITY).is_dir()
@@ -459,7 +382,7 @@ fn made_authority(archive: &Path) -> Result<PathBuf> {
     }
     let dir = archive.join(AUTHORITY);
     if !dir.is_dir() {
-        let origin = trust(archive)?.logs().first().map(|log| log.key.name().to_owned());
+        let origin = trust::policy(archive)?.logs().first().map(|log| log.key.name().to_owned());
         // A certificate's common name holds 64 characters, of which the root's needs some.
         let origin: String = origin.unwrap_or_default().chars().take(40).collect();
         let name = format!("Time-stamps of {origin}");
@@ -473,49 +396,8 @@ fn made_authority(archive: &Path) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// Takes a policy file for that of an existing archive.
-///
-/// A backup asks the witnesses of its own policy whether anything newer was signed: a policy whose quorum needs
-/// none of the former witnesses would let an old backup go on unnoticed, unless `replace` says that all is known.
-pub(crate) fn set_policy(archive: &Path, file: &Path, replace: bool) -> Result<()> {
-    check_marker(archive)?;
-    ensure!(
-        backup::mark(archive)?.is_none(),
-        "{} is a backup: its policy says who must be asked before it signs again",
-        archive.display()
-    );
-    let before = trust(archive)?;
-    let logs = log_lines(archive)?;
-    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let after = Policy::parse((logs + &text).as_bytes());
-    let after = after.with_context(|| file.display().to_string())?;
-    let known = |at: usize| {
-        let key = &after.witnesses()[at].key;
-        before.witnesses().iter().any(|witness| witness.key == *key)
-    };
-    let was_asked = before.quorum().needs_one_of(&|_| true);
-    ensure!(
-        replace || !was_asked || after.quorum().needs_one_of(&known),
-        "the new quorum could do without every former witness: a backup made before would not learn from those \
-         it knows that the log went on, and could fork it. Keep some of them, or delete such backups, say \
-         --replace-witnesses and make a new backup at once"
-    );
-    put_policy(archive, file)
-}
-
-/// Takes a policy file for the archive's, once it is seen to make sense together with the archive's log.
-fn put_policy(archive: &Path, file: &Path) -> Result<()> {
-    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let logs = fs::read_to_string(archive.join(LOG_POLICY)).unwrap_or_default();
-    let policy = Policy::parse((logs.clone() + &text).as_bytes());
-    policy.with_context(|| file.display().to_string())?;
-    let own = text.lines().any(|line| line.split_whitespace().next() == Some("log"));
-    ensure!(!own, "{}: an archive's policy has no log lines; its own log is known", file.display());
-    put_file(archive, POLICY, &text)
-}
-
 /// Writes a small public file durably and in one step.
-fn put_file(dir: &Path, name: &str, text: &str) -> Result<()> {
+pub(crate) fn put_file(dir: &Path, name: &str, text: &str) -> Result<()> {
     let path = dir.join(name);
     let put = || -> Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(dir)?;
@@ -556,11 +438,11 @@ pub(crate) fn checkpoint(archive: &Path) -> Result<Note> {
     Note::parse(&text).with_context(|| path.display().to_string())
 }
 
-fn key_path(archive: &Path) -> PathBuf {
+pub(crate) fn key_path(archive: &Path) -> PathBuf {
     archive.join("keys/log.key")
 }
 
-fn check_marker(archive: &Path) -> Result<()> {
+pub(crate) fn check_marker(archive: &Path) -> Result<()> {
     match fs::read_to_string(archive.join(MARKER)) {
         Ok(version) if version == VERSION => Ok(()),
         Ok(version) => bail!("{} is of an unknown version: {version:?}", archive.display()),

@@ -12,10 +12,10 @@ use timemark_ingest::Engine;
 use timemark_verify::{Answer as Verdict, ContentId, Profile, Receipt};
 
 use crate::bundling::{Bundling, Suspect};
-use crate::open;
 use crate::outcome::{Answer, json_text, legible, print_json, print_line, remark};
 use crate::registering::tell_of_witnesses;
 use crate::verbs::verify::{digest, read_receipt};
+use crate::{open, trust};
 
 /// Put works, receipts, matches and papers for a court into one file that verifies by itself
 ///
@@ -74,7 +74,7 @@ impl Bundle {
         let page = verifier_page(self.page.as_deref())
             .context("the verifier's page belongs into the bundle")?;
         let engine = open::open(archive)?;
-        let policy_text = open::trust_text(archive)?;
+        let policy_text = trust::policy_text(archive)?;
 
         let mut receipts: BTreeMap<u64, Receipt> = BTreeMap::new();
         let mut suspects: Vec<Suspect> = Vec::new();

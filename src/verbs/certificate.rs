@@ -14,11 +14,11 @@ use timemark_verify::{
     ExpertFile, Manifest, Policy, Receipt, Step, StepState, WorkDigests, expert_files, steps,
 };
 
-use crate::open;
 use crate::outcome::{
     Answer, error_words, json_text, legible, print_json, print_line, remark, utc,
 };
 use crate::verbs::verify::{digest, fate_words, read_receipt};
+use crate::{open, trust};
 
 /// Make a certificate of a receipt: a page in Chinese and English, as a PDF with the receipt inside
 #[derive(clap::Args)]
@@ -112,7 +112,7 @@ impl Certificate {
                 (policy, format!("the policy {}", path.display()))
             }
             None => {
-                let policy = open::trust_text(archive).context(
+                let policy = trust::policy_text(archive).context(
                     "a certificate says what a receipt proves to who trusts somebody: name a --policy or an \
                      --archive",
                 )?;

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use timemark_verify::{Act, TrustedLog};
 
 use crate::outcome::{Answer, legible, print_bytes, print_line};
-use crate::{open, progress};
+use crate::{open, progress, trust};
 
 /// Look at the log, audit it, back it up, replace its keys, erase a claim
 #[derive(clap::Subcommand)]
@@ -57,13 +57,13 @@ impl Log {
             Log::Vkey => {
                 // The newest keys stand first.
                 let newest = |log: &&TrustedLog| *log.sizes.end() == u64::MAX;
-                for log in open::trust(archive)?.logs().iter().filter(newest) {
+                for log in trust::policy(archive)?.logs().iter().filter(newest) {
                     print_line(&log.key.to_string())?;
                 }
             }
-            Log::Policy { set: None, .. } => print_bytes(open::trust_text(archive)?.as_bytes())?,
+            Log::Policy { set: None, .. } => print_bytes(trust::policy_text(archive)?.as_bytes())?,
             Log::Policy { set: Some(file), replace_witnesses } => {
-                open::set_policy(archive, file, *replace_witnesses)?;
+                trust::set_policy(archive, file, *replace_witnesses)?;
             }
             Log::Checkpoint => print_bytes(open::checkpoint(archive)?.to_string().as_bytes())?,
             Log::TilesDir => {

@@ -7,12 +7,12 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 use timemark_verify::{Amendment, Anchor, EvidenceRecord, Receipt as ReceiptFile, Rule, Timestamp};
 
-use crate::open;
 use crate::outcome::{
     Answer, error_words, json_text, legible, print_bytes, print_json, print_line, utc,
 };
 use crate::registering::{refresh, tell_of_witnesses};
 use crate::verbs::verify::{fate_words, read_receipt};
+use crate::{open, trust};
 
 /// Show a receipt, take it apart for other tools, or add what was said of its log since
 #[derive(clap::Subcommand)]
@@ -111,7 +111,7 @@ impl Receipt {
 impl Refresh {
     fn run(&self, archive: &Path) -> Result<Answer> {
         let engine = open::open(archive)?;
-        let trust = open::trust(archive)?;
+        let trust = trust::policy(archive)?;
         let (mut failed, mut without_quorum) = (false, 0);
         for path in &self.receipts {
             let line = match refresh(&engine, path) {

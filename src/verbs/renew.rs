@@ -18,7 +18,7 @@ use timemark_verify::{
 use crate::outcome::{Answer, error_words, json_text, legible, print_json, print_line, remark};
 use crate::receipts::replace;
 use crate::verbs::verify::read_receipt;
-use crate::{open, progress};
+use crate::{progress, trust};
 
 /// Renew receipts, so that they outlive the certificates of their time-stamps, or their digests
 #[derive(clap::Args)]
@@ -133,7 +133,7 @@ impl Renew {
                 let file = fs::read(path).with_context(|| path.display().to_string())?;
                 Policy::parse(&file).with_context(|| path.display().to_string())?
             }
-            None => open::trust(archive)?,
+            None => trust::policy(archive)?,
         };
         let clients: Vec<AuthorityClient> = policy
             .authorities()

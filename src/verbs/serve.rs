@@ -24,11 +24,11 @@ use timemark_verify::Profile;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::bundling::{Bundling, NoEvidence, Suspect};
-use crate::open;
 use crate::outcome::{Answer, error_words, print_line, remark};
 use crate::registering::{STAMP_INTERVAL, stamp};
 use crate::verbs::{bundle, certificate, store};
 use crate::webhooks;
+use crate::{open, trust};
 
 /// Serve the archive: register, verify, search and read the log over HTTP (docs/api.md)
 ///
@@ -123,7 +123,7 @@ impl Serve {
             true => Some(super::tsa::respond(Arc::new(open::authority(archive)?))),
             false => None,
         };
-        let trust = open::trust_text(archive)?;
+        let trust = trust::policy_text(archive)?;
         let roots = Roots::of(&self.scan_root).context("--scan-root")?;
         let review = Review::open(&open::review_dir(archive), roots)?;
         let review =

@@ -12,8 +12,8 @@ use timemark_verify::{
     TimestampTold, Trust as Under, TrustTold, WitnessTold, WorkDigests, WorkHasher,
 };
 
-use crate::open;
 use crate::outcome::{Answer, legible, print_bytes, print_json, remark};
+use crate::{open, trust};
 
 /// Check a receipt against its work, offline
 #[derive(clap::Args)]
@@ -132,8 +132,8 @@ impl Verify {
             }));
         }
         let Some(archive) = archive else { return Ok(None) };
-        let policy = open::trust(archive)?;
-        let told = TrustTold::given(open::trust_text(archive)?.as_bytes());
+        let policy = trust::policy(archive)?;
+        let told = TrustTold::given(trust::policy_text(archive)?.as_bytes());
         let words = format!("what the archive {} trusts", archive.display());
         Ok(Some(Ok(Trust { policy, told, words })))
     }

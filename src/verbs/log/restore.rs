@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail, ensure};
 
 use crate::outcome::{Answer, print_line, remark};
-use crate::{backup, newest, open, storage};
+use crate::{backup, newest, open, storage, trust};
 
 /// Make an archive of a backup, if nothing newer was ever signed
 ///
@@ -27,7 +27,7 @@ impl Restore {
         );
         backup::finish(archive)?;
         let log = open::open_log_of_backup(archive)?; // held to the end
-        let policy = open::trust(archive)?;
+        let policy = trust::policy(archive)?;
         if !policy.quorum().needs_one_of(&|_| true) {
             bail!(
                 "the policy of {name} asks for no witness, so that nobody can tell whether the log has signed \

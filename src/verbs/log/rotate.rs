@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::outcome::{Answer, legible, print_line, remark};
-use crate::{newest, open};
+use crate::{newest, open, trust};
 
 /// Replace the log's keys with new ones of the same name
 ///
@@ -17,7 +17,7 @@ pub(crate) struct RotateKeys {}
 impl RotateKeys {
     pub fn run(&self, archive: &Path) -> Result<Answer> {
         let engine = open::open(archive)?;
-        let policy = open::trust(archive)?;
+        let policy = trust::policy(archive)?;
         // The old keys of an old copy spoke for more than is here.
         let answers = newest::ask(archive, &open::history(archive)?, &policy)?;
         answers.silent.iter().for_each(|reason| remark(reason));
