@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
 /// Samples of a process, from its start until [`Profile::shares`].
@@ -81,10 +81,13 @@ fn owner(line: &str) -> Option<String> {
     }
     // `crate::module::function`, `<crate::Type as crate::Trait>::function`, or a function of C or assembly.
     let path = symbol.trim_start_matches(['<', '&', '*', '[', '_']);
-    let name = path.split("::").next().context("empty").ok()?;
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let named = path.contains("::") && plain;
-    Some(if named { name.to_owned() } else { "others".to_owned() })
+    let is_plain = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let name = match path.split_once("::") {
+        Some((name, _)) => Some(name).filter(is_plain).unwrap_or("generics"),
+        None if path.starts_with("mi_") => "mimalloc",
+        None => "C and assembly",
+    };
+    Some(name.to_owned())
 }
 
 const OWN: &str = "own";
