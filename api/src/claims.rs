@@ -203,6 +203,7 @@ pub(crate) struct ClaimErased {
     responses(
         (status = 200, body = ClaimErased),
         (status = 404, description = "there is no such entry", body = ProblemJson, content_type = "application/problem+json"),
+        (status = 409, description = "it stands in for what was erased, and names nobody", body = ProblemJson, content_type = "application/problem+json"),
         (status = 410, description = "the claim was erased", body = ProblemJson, content_type = "application/problem+json"),
         (status = 412, description = "it is not as the entity tag says", body = ProblemJson, content_type = "application/problem+json"),
         (status = 428, description = "without If-Match", body = ProblemJson, content_type = "application/problem+json"),
@@ -393,6 +394,7 @@ impl From<EraseError> for Problem {
         match error {
             EraseError::NoEntry { .. } => Problem::new(Kind::NotFound, error.to_string()),
             EraseError::Gone { .. } => Problem::new(Kind::ClaimErased, error.to_string()),
+            EraseError::Nameless { .. } => Problem::new(Kind::WrongState, error.to_string()),
             EraseError::WouldStandAgain { .. } => Problem::new(Kind::Conflict, error.to_string()),
             EraseError::Log(error) => error.into(),
             error @ (EraseError::Disown(_) | EraseError::Registry(_) | EraseError::Derive(_)) => {

@@ -2,7 +2,8 @@
 //!
 //! A withdrawal names who withdraws, and holds up the effect that nothing is claimed any more. Before it goes, another one
 //! that names nobody is entered in its place: an entry like any other, of which a reader of the log and its claims finds,
-//! once the first is erased, that it is the first to withdraw that claim (docs/formats.md, Amendments).
+//! once the first is erased, that it is the first to withdraw that claim (docs/formats.md, Amendments). The first is withdrawn
+//! as well: without its text nothing tells it from a registration.
 
 use std::error::Error;
 use std::sync::PoisonError;
@@ -41,6 +42,12 @@ pub enum EraseError {
         index: u64,
         /// How many there are.
         size: u64,
+    },
+    /// It says nothing of anybody: it stands in for a withdrawal that was erased.
+    #[error("entry {index} withdraws and names nobody: there is nothing in it to be erased")]
+    Nameless {
+        /// Its number.
+        index: u64,
     },
     /// There is nothing left of it.
     #[error("the claim behind entry {index} is erased already")]
@@ -119,6 +126,12 @@ fn erase_all(
     engine: &Engine,
     disown: Disown<'_>,
 ) -> Result<Erasure, EraseError> {
+    let claims = entries.iter().filter_map(|(_, record)| record.as_ref()?.claim.as_ref());
+    if let [(index, _)] = &entries[..]
+        && claims.clone().any(|claim| claim.is_withdrawal() && names_nobody(claim))
+    {
+        return Err(EraseError::Nameless { index: *index });
+    }
     disown().map_err(EraseError::Disown)?;
     engine.erased.store(true, Ordering::Release);
     let mut erasure = Erasure::default();
@@ -128,6 +141,11 @@ fn erase_all(
             && Fate::of(earlier.index, &*engine.registry)?.withdrawn_by.is_some()
         {
             erasure.withdrawals.push(withdraw_namelessly(record, &earlier, engine)?);
+        }
+        if let Some(record) = &record
+            && record.claim.as_ref().is_some_and(Claim::is_withdrawal)
+        {
+            erasure.withdrawals.push(withdraw_namelessly(record, record, engine)?);
         }
         engine.log.erase_claim(index)?;
         erasure.erased.push(index);
@@ -154,15 +172,22 @@ fn amended_by(
     Ok(earlier.map(|earlier| (amends, earlier)))
 }
 
-/// Enters a withdrawal of `earlier`, which is erased, that says of the work only which one it is. It takes effect once the
-/// amendment `record` is erased as well.
+/// Whether a claim says which work it is about, and nothing else.
+pub fn names_nobody(claim: &Claim) -> bool {
+    let Claim { fingerprints, title, claimant, created, rights, collection, path, .. } = claim;
+    let texts = [title, claimant, created, rights, collection];
+    texts.into_iter().all(Option::is_none) && path.is_none() && fingerprints.is_empty()
+}
+
+/// Enters a withdrawal of `withdrawn`, which is erased or is `record` itself, that says of the work only which one it is. It
+/// takes effect once the amendment `record` is erased as well.
 fn withdraw_namelessly(
     record: &Record,
-    earlier: &Record,
+    withdrawn: &Record,
     engine: &Engine,
 ) -> Result<u64, EraseError> {
     let Some(claim) = &record.claim else { return Err(EraseError::Gone { index: record.index }) };
-    let Record { index, leaf, .. } = *earlier;
+    let Record { index, leaf, .. } = *withdrawn;
     let mut nameless = Claim {
         work: claim.work,
         media_type: claim.media_type.clone(),

@@ -35,7 +35,7 @@ pub use creator::{CreatorKey, CreatorKeyError};
 pub use derive::DeriveError;
 pub use descriptors::are_descriptors;
 pub use engine::{Engine, Salter};
-pub use erase::{Disown, EraseError, Erasure, erase, erase_whole};
+pub use erase::{Disown, EraseError, Erasure, erase, erase_whole, names_nobody};
 pub use finding::{Finding, Method};
 pub use judge::PLACES_MIN;
 pub use lookup::{Nearby, near_code};

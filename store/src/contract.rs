@@ -222,8 +222,11 @@ fn check_amendments(registry: &dyn Registry) {
         let claimed = registry.by_claimant(&a.leaf.content, Some("张伟"), 3, 99).unwrap();
         assert!(claimed.iter().all(|record| record.index != 14));
     }
+    // 16 corrects a withdrawal, which is nothing, until nobody knows any more that it was one.
+    assert_eq!(amended(15), None);
     registry.erase(15).unwrap();
     assert_eq!((amended(2), standing(2)), (None, Some(2)));
+    assert_eq!(amended(15), Some((Corrects, 16)));
     registry.erase(99).unwrap();
 }
 

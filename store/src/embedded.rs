@@ -344,20 +344,28 @@ fn forget(
     let (content, claimant) = (claim.work.content(), claimant_digest(claim.claimant.as_deref()));
     let digest = content.sha256();
     transaction.open_table(BY_CLAIMANT)?.remove((digest, &claimant, index))?;
-    let Some(amendment) = claim.amends else { return Ok(()) };
     let mut amended = transaction.open_table(AMENDED)?;
-    if amended.get(amendment.index)?.is_none_or(|found| found.value().0 != index) {
-        return Ok(());
+    let mut anew = Vec::new();
+    // Without its text it is told by its digest whether it was meant, whatever it said.
+    if amended.get(index)?.is_none() {
+        anew.push(index);
     }
-    amended.remove(amendment.index)?;
-    let earlier = record_at(amendment.index, works)?;
+    if let Some(amendment) = claim.amends
+        && amended.get(amendment.index)?.is_some_and(|found| found.value().0 == index)
+    {
+        amended.remove(amendment.index)?;
+        anew.push(amendment.index);
+    }
     let by_content = transaction.open_table(BY_CONTENT)?;
-    for key in by_content.range((digest, index)..=(digest, u64::MAX))? {
-        let later = record_at(key?.0.value().1, works)?;
-        if amends(&later, &earlier) {
-            let withdraws = later.claim.as_ref().is_some_and(Claim::is_withdrawal);
-            amended.insert(amendment.index, (later.index, withdraws))?;
-            break;
+    for earlier in anew {
+        let earlier = record_at(earlier, works)?;
+        for key in by_content.range((digest, index)..=(digest, u64::MAX))? {
+            let later = record_at(key?.0.value().1, works)?;
+            if amends(&later, &earlier) {
+                let withdraws = later.claim.as_ref().is_some_and(Claim::is_withdrawal);
+                amended.insert(earlier.index, (later.index, withdraws))?;
+                break;
+            }
         }
     }
     Ok(())

@@ -255,7 +255,9 @@ fn an_erased_amendment_would_revive_what_it_amends_and_is_refused() {
     assert_eq!(scanned(&desk, "harbour.jpg"), None);
     // Who withdrew is forgotten; that it was withdrawn is not.
     let told = expect(0, &mut desk.timemark(["log", "erase-claim", "2"]));
-    assert!(told.starts_with("entry 3 withdraws in its place, and names nobody"), "{told}");
+    for entry in ["entry 3 withdraws in its place", "entry 4 withdraws in its place"] {
+        assert!(told.contains(entry), "{told}");
+    }
     assert_eq!(verify(&desk, "harbour.jpg.timemark")["withdrawn_by"], 3);
     assert_eq!(scanned(&desk, "harbour.jpg"), None);
     let nameless = expect_json(1, &mut desk.timemark(["search", "harbour"]));
@@ -264,9 +266,10 @@ fn an_erased_amendment_would_revive_what_it_amends_and_is_refused() {
     assert!(String::from_utf8_lossy(&twice.stderr).contains("there is no entry 9"));
 
     expect(0, &mut desk.timemark(["claim", "correct", "1", "--title", "Another"]));
-    refused("4", "would stand again");
+    refused("5", "would stand again");
     expect(0, &mut desk.timemark(["log", "erase-claim", "1"]));
-    expect(0, &mut desk.timemark(["log", "erase-claim", "4"]));
+    expect(0, &mut desk.timemark(["log", "erase-claim", "5"]));
+    refused("3", "names nobody");
     expect(0, &mut desk.timemark(["log", "audit"]));
 }
 

@@ -251,12 +251,19 @@ fn what_was_withdrawn_stays_so_when_whoever_withdrew_it_is_forgotten() {
     let work = sample("works/harbour-at-dusk.jpg");
     let said =
         [("title", "Secretharbour"), ("claimant", "Forgotten Mei"), ("collection", "Hidden")];
-    let first = index_of(&register_as(url, &mei, &work, &said).expect(201));
+    let new = register_as(url, &mei, &work, &said).expect(201);
+    let (cid, first) = (new["work"].as_str().unwrap(), index_of(&new));
     let receipt = send(url, &mei, "GET", &format!("/v1/receipts/{first}"), &Value::Null).body;
     let other = json!({"title": "Secretport"});
     let second = index_of(&correct(url, &mei, first, &other, &[]).expect(201));
     let third = index_of(&withdraw(url, &mei, second, &[]).expect(201));
-    // Somebody else claims the same, and is found.
+    // Nothing is found of a text that was withdrawn and erased, whoever else claims nothing of it.
+    let text = index_of(
+        &register_as(url, &mei, b"a secret text", &[("claimant", "Forgotten Mei")]).expect(201),
+    );
+    let gone = index_of(&withdraw(url, &mei, text, &[]).expect(201));
+    erase(url, &mei, gone).expect(200);
+    // Somebody else claims the picture as well, and is found.
     let li = [("title", "Of Li"), ("claimant", "Li Na")];
     let fourth = index_of(&register_as(url, &boss, &work, &li).expect(201));
 
@@ -264,7 +271,13 @@ fn what_was_withdrawn_stays_so_when_whoever_withdrew_it_is_forgotten() {
     assert_eq!(erased["erased"], json!([first, second, third]));
     let instead: Vec<u64> =
         erased["withdrawn_by"].as_array().unwrap().iter().map(|e| e.as_u64().unwrap()).collect();
-    assert_eq!(instead.len(), 2, "one for each claim that was withdrawn: {erased}");
+    assert_eq!(
+        instead.len(),
+        3,
+        "one for each claim that was withdrawn, and for the withdrawal: {erased}"
+    );
+    let nameless = erase(url, &mei, instead[2]);
+    refused(&nameless, 409, "wrong-state");
     for index in [first, second, third] {
         refused(&erase(url, &mei, index), 410, "claim-erased");
         refused(&correct(url, &mei, index, &other, &[]), 410, "claim-erased");
@@ -282,8 +295,14 @@ fn what_was_withdrawn_stays_so_when_whoever_withdrew_it_is_forgotten() {
         assert_eq!(collections["collections"], json!([]));
         let own = send(url, &mei, "GET", "/v1/works", &Value::Null).expect(200);
         assert!(!own.to_string().contains("Forgotten"));
-        let of_own: Vec<_> = own["works"].as_array().unwrap().iter().map(index_of).collect();
-        assert_eq!(of_own, [instead[1], instead[0], third, second, first], "they are the owner's");
+        let of_picture = |entry: &&Value| entry["work"] == cid;
+        let of_own = own["works"].as_array().unwrap().iter().filter(of_picture);
+        let of_own: Vec<_> = of_own.map(index_of).collect();
+        let headers = [FORM, ("Authorization", &*boss)];
+        let body = form(&[("picture", "p.txt", b"a secret text")], &[]);
+        assert_eq!(ask(url, "POST", "/v1/search", &headers, &body).expect(200)["status"], "clear");
+        let all = [instead[2], instead[1], instead[0], third, second, first];
+        assert_eq!(of_own, all, "they are the owner's");
         for suspect in [work.clone(), sample("suspects/mirrored-harbour.jpg")] {
             let headers = [FORM, ("Authorization", &*boss)];
             let body = form(&[("picture", "p.jpg", &suspect)], &[]);

@@ -1,6 +1,6 @@
 //! What a page shows of a receipt: how far it has come, what it proves, and its proof as a drawing.
 
-use timemark_ingest::Fate;
+use timemark_ingest::{Fate, names_nobody};
 use timemark_verify::{Act, AnchorTold, Claim, Outcome, Receipt, seconds_of_utc};
 
 use super::drawing;
@@ -26,6 +26,8 @@ pub(super) struct Seen {
     pub fate: Vec<String>,
     /// Whether it is what is claimed now.
     pub stands: bool,
+    /// Whether it says nothing but which work it is about.
+    pub is_nameless: bool,
     pub proof: Proof,
 }
 
@@ -78,6 +80,7 @@ impl Seen {
         Ok(Seen {
             index,
             stands: !became && !claim.is_withdrawal(),
+            is_nameless: claim.is_withdrawal() && names_nobody(claim),
             fate: sentences(claim, fate, frame.words()),
             claimant: text(&claim.claimant),
             title: text(&claim.title),
