@@ -284,6 +284,9 @@ pub(crate) fn open_or_create(archive: &Path) -> Result<Engine> {
 /// Makes everything durable, so that the next [`open`] has nothing to catch up with.
 pub(crate) fn settle(archive: &Path, engine: &Engine) -> Result<()> {
     engine.settle()?;
+    if engine.has_erased() {
+        return Ok(()); // it stays disowned: there are traces in it of what was erased
+    }
     let note = engine.log.checkpoint().to_string();
     for dir in DERIVED.map(|dir| archive.join(dir)) {
         let put = || -> Result<()> {
@@ -301,7 +304,10 @@ pub(crate) fn settle(archive: &Path, engine: &Engine) -> Result<()> {
 pub(crate) fn disown_derived(archive: &Path) -> Result<()> {
     for dir in DERIVED.map(|dir| archive.join(dir)) {
         let disown = || {
-            fs::remove_file(dir.join(CHECKPOINT))?;
+            match fs::remove_file(dir.join(CHECKPOINT)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {} // twice is as good as once
+            }
             fs::File::open(&dir)?.sync_all()
         };
         disown().with_context(|| dir.join(CHECKPOINT).display().to_string())?;

@@ -33,6 +33,9 @@ pub(crate) const SESSIONS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::
 pub(crate) const OWNERS: TableDefinition<u64, &str> = TableDefinition::new("owners");
 /// The same, by account.
 pub(crate) const OWNED: TableDefinition<(&str, u64), ()> = TableDefinition::new("owned");
+/// The same, by account and SHA-256 of the work, so that somebody's own are found among any number of others'.
+pub(crate) const OWNED_OF: TableDefinition<(&str, &[u8; 32], u64), ()> =
+    TableDefinition::new("owned_of");
 /// SHA-256 of a work, claimant and account: about to be registered → entries of the log before that.
 pub(crate) const INTENDED: TableDefinition<(&[u8; 32], &str, &str), u64> =
     TableDefinition::new("intended");
@@ -146,6 +149,7 @@ fn prepare(database: &Database) -> Result<bool, Failure> {
     transaction.open_table(SESSIONS)?;
     transaction.open_table(OWNERS)?;
     transaction.open_table(OWNED)?;
+    transaction.open_table(OWNED_OF)?;
     transaction.open_table(INTENDED)?;
     transaction.commit()?;
     Ok(any)

@@ -4,9 +4,11 @@
 //! the work. So what is about to be registered is noted first, durably ([`Accounts::intend`]); whatever is still noted at
 //! the next start is looked for in the log. The note of the owner itself need not be durable then.
 
-use redb::ReadableTable;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::file::{INTENDED, OWNED, OWNERS};
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+
+use crate::file::{Failure, INTENDED, OWNED, OWNED_OF, OWNERS};
 use crate::{Accounts, AccountsError};
 
 /// What somebody was about to register when the service ended.
@@ -20,6 +22,17 @@ pub struct Intention {
     pub account: String,
     /// How many entries the log had: earlier ones are not of this intention.
     pub size: u64,
+}
+
+/// An entry of the log, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Possession {
+    /// The number of the entry.
+    pub index: u64,
+    /// Whose it is.
+    pub account: String,
+    /// SHA-256 of the work.
+    pub content: [u8; 32],
 }
 
 /// Whose an entry turned out to be.
@@ -65,17 +78,74 @@ impl Accounts {
                 .transpose()?
                 .map(|(key, _)| key.value().0 == content && key.value().1 == claimant);
             let may_be_theirs = !is_new && other == Some(true);
-            let mut owners = tables.open_table(OWNERS)?;
-            let owner = owners.get(index)?.map(|owner| owner.value().to_owned());
+            let owner = tables.open_table(OWNERS)?.get(index)?.map(|o| o.value().to_owned());
             match owner {
                 Some(owner) if owner == *account => Ok(Owned::Own),
                 None if index >= since && !may_be_theirs => {
-                    owners.insert(index, &**account)?;
-                    tables.open_table(OWNED)?.insert((&**account, index), ())?;
+                    own(tables, index, account, content)?;
                     Ok(Owned::Own)
                 }
                 _ => Ok(Owned::Foreign),
             }
+        })
+    }
+
+    /// Of claims and the entries by which they were amended, in ascending order: which of these nobody has although the
+    /// claim is somebody's, and whose they are then. Whoever has the claim has what became of it, whoever made it so.
+    pub fn heirs(&self, amendments: &[(u64, u64)]) -> Result<Vec<(u64, String)>, AccountsError> {
+        self.read(|tables| {
+            let owners = tables.open_table(OWNERS)?;
+            let mut found = BTreeMap::<u64, String>::new();
+            for (claim, by) in amendments {
+                if owners.get(by)?.is_some() {
+                    continue;
+                }
+                let owner = match found.get(claim) {
+                    Some(owner) => Some(owner.clone()),
+                    None => owners.get(claim)?.map(|owner| owner.value().to_owned()),
+                };
+                found.extend(owner.map(|owner| (*by, owner)));
+            }
+            Ok(found.into_iter().collect())
+        })
+    }
+
+    /// Notes whose entries are that are nobody's yet. Durable when it returns.
+    pub fn own(&self, entries: &[Possession]) -> Result<(), AccountsError> {
+        self.write(|tables| {
+            for Possession { index, account, content } in entries {
+                if tables.open_table(OWNERS)?.get(index)?.is_none() {
+                    own(tables, *index, account, content)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Every entry and whose it is, where they cannot be found by their works yet: those of a file from before that.
+    pub fn not_found_by_works(&self) -> Result<Vec<(u64, String)>, AccountsError> {
+        self.read(|tables| {
+            let owned = tables.open_table(OWNED)?;
+            if owned.len()? == tables.open_table(OWNED_OF)?.len()? {
+                return Ok(Vec::new());
+            }
+            let rows = owned.iter()?.map(|row| {
+                let (key, _) = row?;
+                let (account, index) = key.value();
+                Ok((index, account.to_owned()))
+            });
+            rows.collect()
+        })
+    }
+
+    /// Has entries be found by their works from now on.
+    pub fn find_by_works(&self, entries: &[Possession]) -> Result<(), AccountsError> {
+        self.write(|tables| {
+            let mut owned_of = tables.open_table(OWNED_OF)?;
+            for Possession { index, account, content } in entries {
+                owned_of.insert((&**account, content, *index), ())?;
+            }
+            Ok(())
         })
     }
 
@@ -105,6 +175,40 @@ impl Accounts {
         })
     }
 
+    /// Which of these entries are of one of these accounts.
+    pub fn owned_among(
+        &self,
+        accounts: &BTreeSet<String>,
+        entries: &[u64],
+    ) -> Result<HashSet<u64>, AccountsError> {
+        self.read(|tables| {
+            let owners = tables.open_table(OWNERS)?;
+            let mut found = HashSet::new();
+            for index in entries {
+                let owner = owners.get(index)?;
+                if owner.is_some_and(|owner| accounts.contains(owner.value())) {
+                    found.insert(*index);
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// The entries of an account that are about one work, from an index on, oldest first.
+    pub fn owned_of(
+        &self,
+        account: &str,
+        content: &[u8; 32],
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<u64>, AccountsError> {
+        self.read(|tables| {
+            let owned_of = tables.open_table(OWNED_OF)?;
+            let rows = owned_of.range((account, content, from)..=(account, content, u64::MAX))?;
+            rows.take(most).map(|row| Ok(row?.0.value().2)).collect()
+        })
+    }
+
     /// The newest entries that an account registered, below `before`, newest first.
     pub fn owned(
         &self,
@@ -118,6 +222,19 @@ impl Accounts {
             rows.map(|row| Ok(row?.0.value().1)).collect()
         })
     }
+}
+
+/// Notes whose an entry is, in every table.
+fn own(
+    tables: &WriteTransaction,
+    index: u64,
+    account: &str,
+    content: &[u8; 32],
+) -> Result<(), Failure> {
+    tables.open_table(OWNERS)?.insert(index, account)?;
+    tables.open_table(OWNED)?.insert((account, index), ())?;
+    tables.open_table(OWNED_OF)?.insert((account, content, index), ())?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -173,6 +290,50 @@ mod tests {
             Owned::Own
         );
         assert_eq!(accounts.registered(&intention("a", 12), None).unwrap(), Owned::Foreign);
+    }
+
+    #[test]
+    fn what_became_of_a_claim_is_of_who_has_the_claim() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(dir.path()).unwrap();
+        accounts.registered(&intention("a", 0), Some((1, true))).unwrap();
+        accounts.registered(&intention("b", 0), Some((6, true))).unwrap();
+        // 1 was corrected by 4 and that by 9; 2 is nobody's; 6 is somebody else's whatever it amends.
+        let heirs = accounts.heirs(&[(1, 4), (2, 5), (4, 9), (5, 6)]).unwrap();
+        assert_eq!(heirs, [(4, "a".to_owned()), (9, "a".to_owned())]);
+        let of = |(index, account)| Possession { index, account, content: [7; 32] };
+        let mut entries: Vec<_> = heirs.into_iter().map(of).collect();
+        entries.push(of((6, "a".to_owned())));
+        accounts.own(&entries).unwrap();
+        assert_eq!(accounts.owner(9).unwrap(), Some("a".to_owned()));
+        assert_eq!(accounts.owner(6).unwrap(), Some("b".to_owned()));
+        assert_eq!(accounts.heirs(&[(1, 4), (4, 9)]).unwrap(), []);
+    }
+
+    #[test]
+    fn somebodys_own_are_found_by_the_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(dir.path()).unwrap();
+        for (account, index) in [("a", 1), ("b", 2), ("a", 5), ("aa", 10)] {
+            accounts.registered(&intention(account, 0), Some((index, true))).unwrap();
+        }
+        assert_eq!(accounts.owned_of("a", &[7; 32], 0, 9).unwrap(), [1, 5]);
+        assert_eq!(accounts.owned_of("a", &[7; 32], 2, 9).unwrap(), [5]);
+        assert_eq!(accounts.owned_of("a", &[8; 32], 0, 9).unwrap(), [0; 0]);
+        let two = ["a", "b"].map(str::to_owned).into();
+        assert_eq!(accounts.owned_among(&two, &[1, 2, 3, 10]).unwrap(), [1, 2].into());
+        assert_eq!(accounts.not_found_by_works().unwrap(), []);
+
+        // A file from before they could be.
+        accounts.write(|tables| Ok(tables.delete_table(OWNED_OF)?)).unwrap();
+        drop(accounts);
+        let accounts = Accounts::open(dir.path()).unwrap();
+        let lost = accounts.not_found_by_works().unwrap();
+        assert_eq!(lost.len(), 4);
+        let of = |(index, account)| Possession { index, account, content: [7; 32] };
+        accounts.find_by_works(&lost.into_iter().map(of).collect::<Vec<_>>()).unwrap();
+        assert_eq!(accounts.owned_of("a", &[7; 32], 0, 9).unwrap(), [1, 5]);
+        assert_eq!(accounts.not_found_by_works().unwrap(), []);
     }
 
     #[test]

@@ -196,6 +196,10 @@ pub const PERMISSIONS: &[Permission] = &[
     row("tlog_proof",         Scope::Read,     [D, O, O, A, A, A]),
     row("receipt_checkpoint", Scope::Read,     [D, O, O, A, A, A]),
     row("certificate",        Scope::Read,     [D, O, O, A, A, A]),
+    row("claim",              Scope::Read,     [D, O, O, A, A, A]),
+    row("correct_claim",      Scope::Register, [D, O, O, D, D, A]),
+    row("withdraw_claim",     Scope::Register, [D, O, O, D, D, A]),
+    row("erase_claim",        Scope::Register, [D, O, O, D, D, A]),
     row("list_collections",   Scope::Read,     [D, D, O, A, A, A]),
     row("search_words",       Scope::Search,   [D, O, O, A, A, A]),
     row("search_code",        Scope::Search,   [D, O, O, A, A, A]),
@@ -273,7 +277,10 @@ mod tests {
 
     #[test]
     fn an_auditor_changes_nothing_of_others() {
-        for operation in ["register", "register_digests", "create_account", "change_account"] {
+        let closed = ["register", "register_digests", "create_account", "change_account"];
+        for operation in
+            closed.into_iter().chain(["correct_claim", "withdraw_claim", "erase_claim"])
+        {
             let row = permission(operation).unwrap();
             assert_eq!(row.access(Some(Role::Auditor)), Access::Deny, "{operation}");
         }

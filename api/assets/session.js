@@ -15,8 +15,8 @@ export async function ask(address, options = {}) {
 }
 
 // Asks with JSON and returns what is answered; what is refused is an error that bears the type of the problem.
-export async function askJson(method, address, body) {
-  const options = body === undefined ? { method } : { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+export async function askJson(method, address, body, headers = {}) {
+  const options = body === undefined ? { method, headers } : { method, body: JSON.stringify(body), headers: { 'content-type': 'application/json', ...headers } };
   let response;
   try {
     response = await ask(address, options);

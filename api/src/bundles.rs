@@ -14,13 +14,13 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempPath};
-use timemark_ingest::Registration;
+use timemark_ingest::{Registration, Registrations};
 use timemark_review::{Match, MatchId};
 use timemark_verify::{ContentId, Profile, Receipt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::ToSchema;
 
-use crate::access::{Access, Caller, Sight};
+use crate::access::{Access, Caller};
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking, json};
@@ -278,7 +278,7 @@ impl Order {
         if let Some(problem) = refused {
             return Err(problem);
         }
-        service.note_behind_if(&made?);
+        service.note_behind_if(&made?.behind);
         // From here on nothing is left behind, whatever happens.
         let mut file = out.into_file();
         let length = file.seek(io::SeekFrom::End(0)).map_err(Problem::of_disk)?;
@@ -345,13 +345,12 @@ fn first_seen(
     caller: &Caller,
     work: &ContentId,
 ) -> Result<Option<u64>, Problem> {
-    let registry = &service.engine.registry;
-    for record in registry.by_content(work).map_err(Problem::internal)? {
-        let stands = registry.standing(record.index).map_err(Problem::internal)?.is_some();
-        if stands
-            && record.claim.is_some()
-            && service.access.sight(caller, record.index)? != Sight::Hidden
-        {
+    let (engine, access) = (&service.engine, &service.access);
+    let read = |from, most| access.registrations_seen(caller, work, from, most, engine);
+    for record in Registrations::from(0, read) {
+        let record = record?;
+        let stands = engine.registry.standing(record.index).map_err(Problem::internal)?.is_some();
+        if stands && record.claim.is_some() {
             return Ok(Some(record.index));
         }
     }

@@ -7,6 +7,7 @@
 mod accept;
 mod access;
 pub mod bundles;
+mod claims;
 mod collections;
 mod digests;
 mod domains;

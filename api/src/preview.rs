@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use timemark_ingest::PreviewError;
+use timemark_ingest::{PreviewError, Registrations};
 use timemark_verify::ContentId;
 use utoipa::IntoParams;
 
@@ -74,23 +74,40 @@ pub(crate) async fn preview(
 
 fn check_is_there(work: &ContentId, caller: &Caller, service: &Service) -> Result<(), Problem> {
     let engine = &service.engine;
-    let records = engine.registry.by_content(work).map_err(Problem::internal)?;
-    // Who registered a work by its digests alone need not have it: that shows them no picture.
-    let was_seen = |record: &&timemark_ingest::Record| {
-        let claim = record.claim.as_ref();
-        !Access::is_narrow(caller) || claim.is_some_and(|claim| !claim.fingerprints.is_empty())
-    };
-    let sights = records.iter().filter(was_seen);
-    let sights = sights.map(|record| service.access.sight(caller, record.index));
-    let sights = sights.collect::<Result<Vec<_>, _>>()?;
     let is_kept = engine.works.recorded(work).is_ok_and(|place| place.kept.is_some());
-    if !is_kept || sights.iter().all(|sight| *sight == Sight::Hidden) {
+    let (is_there, is_own) = match Access::is_narrow(caller) {
+        false => {
+            let any = engine.registry.count_by_content(work, 0, 1).map_err(Problem::internal)? > 0;
+            (any, service.access.has_own(caller, work)?)
+        }
+        true => by_looks(work, caller, service)?,
+    };
+    if !is_kept || !is_there {
         return Err(none());
     }
-    match sights.contains(&Sight::Own) {
+    match is_own {
         true => Ok(()),
         false => caller.act(engine, "work.view", &work.to_string(), Some("preview")),
     }
+}
+
+/// Whether somebody who does not see everything sees a registration of a work with its looks, and whether that is their own.
+/// Who registered a work by its digests alone need not have it: that shows them no picture.
+fn by_looks(work: &ContentId, caller: &Caller, service: &Service) -> Result<(bool, bool), Problem> {
+    let (access, engine) = (&service.access, &service.engine);
+    let read = |from, most| access.registrations_seen(caller, work, from, most, engine);
+    let mut is_there = false;
+    for record in Registrations::from(0, read).take(LOOKS_MAX) {
+        let record = record?;
+        if record.claim.is_none_or(|claim| claim.fingerprints.is_empty()) {
+            continue;
+        }
+        is_there = true;
+        if access.sight(caller, record.index)? == Sight::Own {
+            return Ok((true, true));
+        }
+    }
+    Ok((is_there, false))
 }
 
 fn draw(work: &ContentId, side: u32, service: &Service) -> Result<Vec<u8>, Problem> {
@@ -108,5 +125,7 @@ fn none() -> Problem {
 const SIDE_MIN: u32 = 16;
 const SIDE_DEFAULT: u32 = 640;
 const SIDE_MAX: u32 = 1024;
+/// Registrations of one work that are looked at for one with its looks.
+const LOOKS_MAX: usize = 1000;
 /// Goes up when the same work is drawn otherwise.
 const DRAWN_AS: u32 = 1;

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use timemark_accounts::AccountsError;
 use timemark_hooks::HookError;
-use timemark_ingest::{RegisterError, ScanError};
+use timemark_ingest::{Fate, RegisterError, ScanError};
 use timemark_review::ReviewError;
 use timemark_tlog::LogError;
 use utoipa::ToSchema;
@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Timeout,
     Conflict,
     RegisteredElsewhere,
+    ClaimAmended,
+    ClaimSigned,
     WrongState,
     ClaimErased,
     Changed,
@@ -48,6 +50,7 @@ pub(crate) enum Kind {
     UnreadablePicture,
     NotAWork,
     TextTooLong,
+    NothingCorrected,
     FactsMissing,
     NoEvidence,
     KeyReused,
@@ -71,6 +74,7 @@ pub(crate) struct Problem {
     kind: Kind,
     detail: String,
     missing: Vec<MissingFact>,
+    fate: Fate,
 }
 
 /// Why a request was not answered as asked (RFC 9457).
@@ -90,12 +94,20 @@ pub(crate) struct ProblemJson {
     /// With `facts-missing`: the facts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing: Vec<MissingFact>,
+    /// With `claim-amended`: the entry whose claim stands, or stood there before it was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    corrected_by: Option<u64>,
+    /// With `claim-amended`: the entry by which it was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    withdrawn_by: Option<u64>,
 }
 
 impl Kind {
     /// Every kind.
     #[cfg(test)]
-    pub const ALL: [Kind; 32] = [
+    pub const ALL: [Kind; 35] = [
         Kind::BadRequest,
         Kind::BadId,
         Kind::Unauthorized,
@@ -108,6 +120,8 @@ impl Kind {
         Kind::Timeout,
         Kind::Conflict,
         Kind::RegisteredElsewhere,
+        Kind::ClaimAmended,
+        Kind::ClaimSigned,
         Kind::WrongState,
         Kind::ClaimErased,
         Kind::Changed,
@@ -117,6 +131,7 @@ impl Kind {
         Kind::UnreadablePicture,
         Kind::NotAWork,
         Kind::TextTooLong,
+        Kind::NothingCorrected,
         Kind::FactsMissing,
         Kind::NoEvidence,
         Kind::KeyReused,
@@ -154,6 +169,12 @@ impl Kind {
                 "registered-elsewhere",
                 "Another account registered this work for the same claimant",
             ),
+            Kind::ClaimAmended => {
+                (S::CONFLICT, "claim-amended", "This claim does not stand any more")
+            }
+            Kind::ClaimSigned => {
+                (S::CONFLICT, "claim-signed", "The claim is signed by its creator")
+            }
             Kind::WrongState => (S::CONFLICT, "wrong-state", "It is not in a state for this"),
             Kind::ClaimErased => (S::GONE, "claim-erased", "The claim was erased"),
             Kind::Changed => (S::PRECONDITION_FAILED, "changed-since", "It changed meanwhile"),
@@ -172,6 +193,9 @@ impl Kind {
             Kind::NotAWork => (S::UNPROCESSABLE_ENTITY, "not-a-work", "The file is no work"),
             Kind::TextTooLong => {
                 (S::UNPROCESSABLE_ENTITY, "text-too-long", "A text does not fit into a claim")
+            }
+            Kind::NothingCorrected => {
+                (S::UNPROCESSABLE_ENTITY, "nothing-corrected", "The claim says that already")
             }
             Kind::FactsMissing => {
                 (S::UNPROCESSABLE_ENTITY, "facts-missing", "The profile asks for more facts")
@@ -244,7 +268,12 @@ impl Kind {
 
 impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Problem {
-        Problem { kind, detail: detail.into(), missing: Vec::new() }
+        Problem { kind, detail: detail.into(), missing: Vec::new(), fate: Fate::default() }
+    }
+
+    /// With what became of the claim that it is about.
+    pub fn with_fate(self, fate: Fate) -> Problem {
+        Problem { fate, ..self }
     }
 
     pub fn bad_request(detail: impl Into<String>) -> Problem {
@@ -299,7 +328,8 @@ impl Problem {
     pub fn json(self) -> ProblemJson {
         let (status, _, title) = self.kind.told();
         let (kind, status) = (self.kind.uri(), status.as_u16());
-        ProblemJson { kind, title, status, detail: self.detail, missing: self.missing }
+        let Problem { detail, missing, fate: Fate { corrected_by, withdrawn_by }, .. } = self;
+        ProblemJson { kind, title, status, detail, missing, corrected_by, withdrawn_by }
     }
 }
 
@@ -492,7 +522,7 @@ impl From<NoBundle> for Problem {
         };
         let detail = error.to_string();
         let missing = if let NoBundle::Missing(missing) = error { missing } else { Vec::new() };
-        Problem { kind, detail, missing }
+        Problem { missing, ..Problem::new(kind, detail) }
     }
 }
 

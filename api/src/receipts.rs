@@ -14,7 +14,7 @@ use crate::accept::{best, tagged};
 use crate::access::Caller;
 use crate::problem::{Kind, ProblemJson};
 use crate::service::Shared;
-use crate::told::Verdict;
+use crate::told::{Since, Verdict};
 use crate::{Problem, blocking};
 
 /// The receipt of an entry
@@ -55,7 +55,8 @@ pub(crate) async fn show(
         let (media_type, body) = match offer(&headers, token.is_some(), &service.engine)? {
             JSON => {
                 let outcome = Outcome::of_receipt_alone(&receipt, Some(service.trust()));
-                let verdict = Verdict::of(outcome, crate::verify::OWN_TRUST);
+                let since = Since::of(&receipt, &service.engine)?;
+                let verdict = Verdict::of(outcome, crate::verify::OWN_TRUST).beside(since);
                 (JSON, serde_json::to_vec(&verdict).map_err(Problem::internal)?)
             }
             TOKEN => (TOKEN, token.cloned().unwrap_or_default()),
@@ -200,7 +201,7 @@ pub(crate) fn newest(index: u64, engine: &Engine) -> Result<Receipt, Problem> {
 }
 
 /// The number of an entry, in one spelling.
-fn read_index(index: Result<Path<String>, PathRejection>) -> Result<u64, Problem> {
+pub(crate) fn read_index(index: Result<Path<String>, PathRejection>) -> Result<u64, Problem> {
     let Path(text) = index?;
     let index = text.parse::<u64>().ok().filter(|index| index.to_string() == text);
     index.ok_or_else(|| Problem::new(Kind::BadId, "an entry's number is a decimal number"))

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, Request, State};
 use serde::{Deserialize, Serialize};
-use timemark_ingest::{Outcome, ScanOptions, compare, near_code};
+use timemark_ingest::{Engine, Nearby, Outcome, ScanOptions, compare, near_code};
 use timemark_review::MatchJson;
 use utoipa::{IntoParams, ToSchema};
 
@@ -74,7 +74,8 @@ pub(crate) fn hits(
     };
     let entries = found.into_iter().map(|index| Entry::at(index, engine));
     let works: Vec<Option<Entry>> = entries.collect::<Result<_, _>>()?;
-    Ok(works.into_iter().flatten().collect())
+    // What was erased has no words any more, though the index has them until it is made anew.
+    Ok(works.into_iter().flatten().filter(|entry| !entry.erased).collect())
 }
 
 /// The code of a picture.
@@ -97,11 +98,15 @@ pub(crate) struct Code {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Near {
     matches: Vec<MatchJson>,
+    /// Whether there are others within the radius that are not listed: a greater `limit` lists more, a smaller radius holds
+    /// fewer.
+    more: bool,
 }
 
 /// Look up works by a PDQ code
 ///
-/// For who has codes and no pictures. Every work within the radius is found; that codes are near is no proof of copying.
+/// For who has codes and no pictures. Every work within the radius is found; of more than are asked for, or of more than
+/// 10,000 registrations that are near, the nearest are told, and `more` says so. That codes are near is no proof of copying.
 #[utoipa::path(
     get, path = "/v1/search/code", tag = "search", operation_id = "search_code", params(Code),
     responses((status = 200, body = Near))
@@ -122,20 +127,40 @@ pub(crate) async fn by_code(
     let turn = service.turn_to_compare().await?;
     blocking(move || {
         let _turn = turn;
-        let near = near_code(pdq, radius, &service.engine).map_err(Problem::internal)?;
-        let mut matches = Vec::new();
-        // Who sees everything needs no more than the first of these.
-        for part in near.chunks(limit) {
-            let part = part.iter().map(MatchJson::of).collect();
-            matches.extend(service.access.visible(&caller, part, u64::MAX, &service.engine)?.0);
-            if matches.len() >= limit {
-                break;
-            }
-        }
-        matches.truncate(limit);
-        Ok(Json(Near { matches }))
+        let near = near_code(pdq, radius, &service.engine);
+        nearest(near, limit, &caller, &service.access, &service.engine).map(Json)
     })
     .await?
+}
+
+/// So many works that somebody sees, of those whose codes are near.
+fn nearest(
+    mut near: Nearby<'_>,
+    limit: usize,
+    caller: &Caller,
+    access: &Access,
+    engine: &Engine,
+) -> Result<Near, Problem> {
+    if Access::is_narrow(caller) {
+        // What others registered of the same bytes has the same code: a work that is theirs is there by an entry of theirs.
+        let entries: Vec<u64> = near.entries().collect();
+        near.keep(&access.own_among(caller, &entries)?);
+    }
+    let (all, mut matches, mut more) = (near.len(), Vec::new(), false);
+    while let Some(finding) = near.next() {
+        let found = vec![MatchJson::of(&finding.map_err(Problem::internal)?)];
+        let (found, _) = access.visible(caller, found, u64::MAX, engine)?;
+        if matches.len() == limit && !found.is_empty() {
+            more = true;
+            break;
+        }
+        matches.extend(found);
+        if all - near.len() >= NEAR_MAX {
+            more |= !near.is_empty();
+            break;
+        }
+    }
+    Ok(Near { matches, more })
 }
 
 /// The best hits that somebody sees who does not see everything: more are asked for, until enough are theirs.
@@ -229,6 +254,8 @@ fn tell(outcome: &Outcome, caller: &Caller, service: &Service) -> Result<Compare
 const SEARCH_FIELDS: Fields = Fields { files: &[("picture", Taking::Disk)], texts: &[] };
 /// Within this PDQ codes are taken to be of the same picture by who has nothing else (the PDQ paper's advice).
 const RADIUS_DEFAULT: u32 = 31;
+/// Registrations with a near code that are looked up.
+const NEAR_MAX: usize = 10_000;
 /// Beyond it unrelated pictures are near.
 const RADIUS_MAX: u32 = 64;
 /// Longest text to search for: as much as is looked up of it.

@@ -13,7 +13,7 @@ use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use timemark_accounts::Accounts;
 use timemark_hooks::Hooks;
-use timemark_ingest::{Engine, Registration, Status};
+use timemark_ingest::{DeriveError, Engine, Status};
 use timemark_review::Review;
 use timemark_verify::{Policy, Receipt, Trust, TrustTold};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -36,8 +36,8 @@ use crate::serve::REQUEST_TIME_MAX;
 use crate::told::Registered;
 use crate::upload::{Fields, Form};
 use crate::{
-    Problem, bundles, collections, digests, domains, events, hooks, matches, openapi, pages,
-    preview, receipts, scans, search, tiles, tsa, verify, works,
+    Problem, bundles, claims, collections, digests, domains, events, hooks, matches, openapi,
+    pages, preview, receipts, scans, search, tiles, tsa, verify, works,
 };
 
 /// How long a request with a file may take, from its head to the answer.
@@ -77,6 +77,8 @@ pub struct Archive {
     pub setup: Option<String>,
     /// How it is reached.
     pub reach: Reach,
+    /// Marks what is derived from its log for being made anew, before a claim is erased.
+    pub disown: Disown,
     /// Makes the certificate (PDF) of a receipt of its log.
     pub certify: Certify,
     /// Makes evidence bundles.
@@ -84,6 +86,10 @@ pub struct Archive {
     /// The verifier's page, if it was built: one file that needs no server.
     pub verifier: Option<Vec<u8>>,
 }
+
+/// See [`timemark_ingest::Disown`].
+pub type Disown =
+    Box<dyn Fn() -> Result<(), Box<dyn std::error::Error + Send + Sync>> + Send + Sync>;
 
 /// Makes a certificate of a receipt: the same of the same.
 pub type Certify = Box<dyn Fn(&Receipt) -> Result<Vec<u8>, NoCertificate> + Send + Sync>;
@@ -108,6 +114,7 @@ pub(crate) struct Service {
     pub policy: Policy,
     /// The text of the policy.
     pub policy_text: String,
+    pub disown: Disown,
     pub certify: Certify,
     pub bundler: Box<dyn Bundler>,
     pub verifier: Option<pages::Verifier>,
@@ -144,12 +151,15 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let reach = Arc::new(archive.reach);
     let access = Access::new(archive.accounts, reach.is_secure(), archive.setup.as_deref());
+    access.settle_works(&archive.engine)?;
     access.settle_intentions(&archive.engine)?;
+    access.settle_amendments(&archive.engine)?;
     let service = Arc::new(Service {
         access,
         policy: Policy::parse(archive.trust.as_bytes())?,
         told: TrustTold::given(archive.trust.as_bytes()),
         policy_text: archive.trust,
+        disown: archive.disown,
         certify: archive.certify,
         bundler: archive.bundler,
         verifier: archive.verifier.and_then(pages::Verifier::of),
@@ -185,6 +195,9 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         .routes(routes!(receipts::tlog_proof))
         .routes(routes!(receipts::checkpoint))
         .routes(routes!(receipts::certificate))
+        .routes(routes!(claims::show, claims::erase))
+        .routes(routes!(claims::correct))
+        .routes(routes!(claims::withdraw))
         .routes(routes!(verify::policy))
         .routes(routes!(search::by_words))
         .routes(routes!(search::by_code))
@@ -382,8 +395,8 @@ impl Service {
     }
 
     /// Takes note where registry or index stopped following the log.
-    pub fn note_behind_if(&self, registration: &Registration) {
-        if let Some(behind) = &registration.behind {
+    pub fn note_behind_if(&self, behind: &Option<DeriveError>) {
+        if let Some(behind) = behind {
             self.behind.store(true, Ordering::Relaxed);
             tracing::warn!(%behind, "registered; registry and index follow at the next start");
         }

@@ -4,7 +4,8 @@ use serde::Serialize;
 use timemark_ingest::{Engine, Registration, Status};
 use timemark_review::MatchJson;
 use timemark_verify::{
-    Act, AmendedTold, Answer, ClaimTold, Outcome, RenewalTold, TimestampTold, WitnessTold, escape,
+    Act, AmendedTold, Answer, ClaimTold, Outcome, Receipt, RenewalTold, TimestampTold, WitnessTold,
+    escape,
 };
 use utoipa::ToSchema;
 
@@ -102,7 +103,7 @@ pub(crate) struct Entry {
     corrects: Option<u64>,
     /// The entry of the claim that this one withdraws: nothing is claimed here.
     #[serde(skip_serializing_if = "Option::is_none")]
-    withdraws: Option<u64>,
+    pub withdraws: Option<u64>,
     /// The entry whose claim stands in the place of this one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrected_by: Option<u64>,
@@ -168,11 +169,11 @@ impl Entry {
     }
 }
 
-fn is_zero(count: &usize) -> bool {
+pub(crate) fn is_zero(count: &usize) -> bool {
     *count == 0
 }
 
-fn receipt_path(index: u64) -> String {
+pub(crate) fn receipt_path(index: u64) -> String {
     format!("/v1/receipts/{index}")
 }
 
@@ -210,6 +211,42 @@ pub(crate) struct Verdict {
     bad_timestamps: Vec<String>,
     /// The evidence records that hold.
     renewals: Vec<Renewed>,
+    /// What this archive knows of the entry beside; absent where the receipt is of another log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    archive: Option<Since>,
+}
+
+/// What became since of a claim, as this archive has it today. It is no part of the verdict: that rests on the receipt, and
+/// whoever verifies without this archive comes to the same one and cannot know of this.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Since {
+    /// The number of the entry.
+    index: u64,
+    /// The entry whose claim stands in the place of this one.
+    corrected_by: Option<u64>,
+    /// The entry by which it was withdrawn.
+    withdrawn_by: Option<u64>,
+    /// Whether what the claim says was erased here; the receipt goes on to say it.
+    erased: bool,
+}
+
+impl Since {
+    /// What became of the claim of a receipt; nothing where it is none of this log.
+    pub fn of(receipt: &Receipt, engine: &Engine) -> Result<Option<Since>, crate::Problem> {
+        let origin = engine.log.verifier().name();
+        for anchor in receipt.anchors.iter().filter(|anchor| anchor.checkpoint().origin == origin) {
+            let index = anchor.index;
+            let record = engine.registry.by_index(index).map_err(crate::Problem::internal)?;
+            if let Some(record) = record.filter(|record| record.leaf == receipt.leaf) {
+                let fate = engine.amended(index).map_err(crate::Problem::internal)?;
+                let (corrected_by, withdrawn_by) = (fate.corrected_by, fate.withdrawn_by);
+                let erased = record.claim.is_none();
+                return Ok(Some(Since { index, corrected_by, withdrawn_by, erased }));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// What a claim says.
@@ -289,7 +326,13 @@ impl Verdict {
             disagreement_seconds: outcome.disagreement_seconds,
             bad_timestamps: outcome.bad_timestamps,
             renewals: outcome.renewals.into_iter().map(Renewed::of).collect(),
+            archive: None,
         }
+    }
+
+    /// With what the archive knows beside.
+    pub fn beside(self, archive: Option<Since>) -> Verdict {
+        Verdict { archive, ..self }
     }
 }
 

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use crate::accept::tagged;
 use crate::problem::ProblemJson;
-use crate::service::Shared;
-use crate::told::Verdict;
+use crate::service::{Service, Shared};
+use crate::told::{Since, Verdict};
 use crate::upload::{Fields, Form, Taking, missing};
 use crate::{Problem, blocking};
 
@@ -33,7 +33,8 @@ pub(crate) struct VerifyForm {
 
 /// Verify a receipt
 ///
-/// The verdict is in the answer: a receipt that is refused is answered with 200 as well. Who trusts nobody verifies without a
+/// The verdict is in the answer: a receipt that is refused is answered with 200 as well. What became of its claim since is told
+/// under `archive`, apart from the verdict, where the receipt is of this archive's log. Who trusts nobody verifies without a
 /// server: `timemark verify`, `timemark-verify`, or verify.html.
 #[utoipa::path(
     post, path = "/v1/verify", tag = "verify", operation_id = "verify",
@@ -52,12 +53,12 @@ pub(crate) async fn verify(
     let form = service.form(request, &VERIFY_FIELDS).await?;
     let decided = blocking(move || {
         let _place = place;
-        decide(form, service.trust())
+        decide(form, &service)
     });
     decided.await?.map(Json)
 }
 
-fn decide(mut form: Form, own: Trust<'_>) -> Result<Verdict, Problem> {
+fn decide(mut form: Form, service: &Service) -> Result<Verdict, Problem> {
     let work = form.take_digests("work")?;
     let receipt = form.take_bytes("receipt").ok_or_else(|| missing("receipt"))?;
     let given = form.take_bytes("policy");
@@ -69,13 +70,15 @@ fn decide(mut form: Form, own: Trust<'_>) -> Result<Verdict, Problem> {
     let told = given.as_deref().map(TrustTold::given);
     let trust = match (&policy, &told) {
         (Some(policy), Some(told)) => Trust { policy, told },
-        _ => own,
+        _ => service.trust(),
     };
-    let outcome = match Receipt::parse_file(&receipt) {
-        Ok(receipt) => Outcome::of_receipt(&work, "", &receipt, Some(trust)),
-        Err(error) => Outcome::of_unreadable(&error),
-    };
-    Ok(Verdict::of(outcome, words))
+    match Receipt::parse_file(&receipt) {
+        Ok(receipt) => {
+            let outcome = Outcome::of_receipt(&work, "", &receipt, Some(trust));
+            Ok(Verdict::of(outcome, words).beside(Since::of(&receipt, &service.engine)?))
+        }
+        Err(error) => Ok(Verdict::of(Outcome::of_unreadable(&error), words)),
+    }
 }
 
 /// The policy of this archive

@@ -22,7 +22,7 @@ use crate::access::{Access, Caller, Sight};
 use crate::idempotency;
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
-use crate::told::{Entry, Registered};
+use crate::told::{Entry, Registered, is_zero};
 use crate::upload::{Fields, Form, Taking, Upload};
 use crate::{Problem, blocking};
 
@@ -147,7 +147,7 @@ pub(crate) fn register_for(
             return Err(problem);
         }
     };
-    service.note_behind_if(&registration);
+    service.note_behind_if(&registration.behind);
     let mut registered = Registered::of(name, &registration, engine);
     if let Some(intention) = intention {
         let is_new = registration.status == Status::Registered;
@@ -347,6 +347,19 @@ pub(crate) fn read_cursor(text: &str) -> Result<u64, Problem> {
     before.ok_or_else(|| Problem::bad_request("this cursor was not given out here"))
 }
 
+/// Which of the registrations of a work.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Rest {
+    /// What the page before said under `next`.
+    #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
+    cursor: Option<String>,
+    /// Most on a page.
+    #[param(minimum = 1, maximum = 200, default = 200)]
+    limit: Option<u64>,
+}
+
 /// A work and who registered it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Work {
@@ -362,16 +375,25 @@ pub(crate) struct Work {
     kept: Option<bool>,
     /// Oldest first.
     registrations: Vec<Entry>,
+    /// The cursor of those after these; absent where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<String>,
+    /// With `next`: how many there are after these, of which no more than 10,000 are counted.
+    #[serde(skip_serializing_if = "is_zero")]
+    more: usize,
 }
 
 /// A work by its id
 ///
-/// An id has one spelling: the CIDv1 (raw, SHA-256) in base 32.
+/// An id has one spelling: the CIDv1 (raw, SHA-256) in base 32. Any number of claimants may have registered it: the first 200
+/// are in the answer, and where the others are.
 #[utoipa::path(
     get, path = "/v1/works/{cid}", tag = "works", operation_id = "work",
     params(
         ("cid" = String, Path, pattern = "^bafkrei[a-h][a-z2-7]{50}[aeimquy4]$", description = "the work's id, `bafkrei…`"),
         ("If-None-Match" = Option<String>, Header, description = "an entity tag"),
+        Rest,
     ),
     responses(
         (status = 200, body = Work, headers(("ETag" = String))),
@@ -384,51 +406,74 @@ pub(crate) async fn show(
     caller: Caller,
     headers: HeaderMap,
     cid: Result<Path<String>, PathRejection>,
+    rest: Result<Query<Rest>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Path(cid) = cid?;
     let content: ContentId =
         cid.parse().map_err(|_| Problem::new(Kind::BadId, "a work's id is a CID: bafkrei…"))?;
-    let work = blocking(move || work(&content, &caller, &service)).await??;
+    let Query(rest) = rest?;
+    let most = limit(Some(rest.limit.unwrap_or(LIMIT_MAX)))?;
+    let from = rest.cursor.as_deref().map(read_cursor).transpose()?.unwrap_or_default();
+    let work = blocking(move || work(&content, (from, most), &caller, &service)).await??;
     let body = serde_json::to_vec(&work).map_err(Problem::internal)?;
     Ok(tagged(&headers, "application/json", body))
 }
 
-/// The registrations of a work that somebody sees, oldest first; an error where there are none. That staff looks at others'
-/// is entered into the log.
+/// Registrations of a work that somebody sees.
+pub(crate) struct Seen {
+    /// Oldest first.
+    pub records: Vec<Record>,
+    /// How many come after these; no more than [`COUNTED_MAX`] are counted.
+    pub more: usize,
+}
+
+/// So many registrations of a work that somebody sees, from an entry on; an error where there are none at all. That staff
+/// looks at others' is entered into the log.
 pub(crate) fn registrations(
     content: &ContentId,
+    (from, most): (u64, usize),
     caller: &Caller,
     service: &Service,
-) -> Result<Vec<Record>, Problem> {
-    let engine = &service.engine;
-    let (mut records, mut is_of_others) = (Vec::new(), false);
-    for record in engine.registry.by_content(content).map_err(Problem::internal)? {
-        match service.access.sight(caller, record.index)? {
-            Sight::Hidden => continue,
-            sight => is_of_others |= sight == Sight::Others,
-        }
-        records.push(record);
-    }
-    if records.is_empty() {
+) -> Result<Seen, Problem> {
+    let (engine, access) = (&service.engine, &service.access);
+    let records = access.registrations_seen(caller, content, from, most, engine)?;
+    let after = records.last().filter(|_| records.len() == most).map(|record| record.index + 1);
+    let more = match after {
+        Some(after) => access.count_seen(caller, content, after, COUNTED_MAX, engine)?,
+        None => 0,
+    };
+    if records.is_empty() && (from == 0 || access.count_seen(caller, content, 0, 1, engine)? == 0) {
         // The same where others did, of whom the caller is not to know.
         return Err(Problem::new(Kind::NotFound, "nobody registered this work here"));
+    }
+    let mut is_of_others = false;
+    for record in &records {
+        is_of_others |= access.sight(caller, record.index)? == Sight::Others;
     }
     if is_of_others {
         caller.act(engine, "work.view", &content.to_string(), None)?;
     }
-    Ok(records)
+    Ok(Seen { records, more })
 }
 
-fn work(content: &ContentId, caller: &Caller, service: &Service) -> Result<Work, Problem> {
-    let records = registrations(content, caller, service)?;
+fn work(
+    content: &ContentId,
+    part: (u64, usize),
+    caller: &Caller,
+    service: &Service,
+) -> Result<Work, Problem> {
+    let Seen { records, more } = registrations(content, part, caller, service)?;
     let engine = &service.engine;
     let place = engine.works.recorded(content).ok();
+    let last = records.last().filter(|_| more > 0);
     Ok(Work {
         work: content.to_string(),
         sha256: content.sha256_hex(),
         cid: content.to_string(),
         dag_cid: place.as_ref().map(|place| place.work.dag.to_string()),
         kept: place.as_ref().map(|place| place.kept.is_some()),
+        next: last.map(|record| cursor(record.index + 1)),
+        more,
         registrations: records
             .iter()
             .map(|record| {
@@ -447,6 +492,8 @@ const REGISTER_FIELDS: Fields = Fields {
 /// Works of somebody's own that one page of a collection looks at.
 const OWN_LOOKS_MAX: usize = 2000;
 const COLLECTION_CHARS_MAX: usize = 1000;
+/// Registrations of a work after those in an answer that are counted.
+pub(crate) const COUNTED_MAX: usize = 10_000;
 const LIMIT_DEFAULT: u64 = 50;
 const LIMIT_MAX: u64 = 200;
 /// Entries of the log that one page looks at: those that register nothing are passed over.

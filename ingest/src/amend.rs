@@ -3,6 +3,8 @@
 //! The work need not be here: what describes it comes from the claim that is amended. What becomes of a claim is told by
 //! the registry (`Registry::amended`); the receipt of the earlier claim stays true, for that was said, and then.
 
+use std::sync::PoisonError;
+
 use timemark_store::{Record, Registry, RegistryError};
 use timemark_tlog::LogError;
 use timemark_verify::{Act, Amendment, Claim, Receipt};
@@ -58,6 +60,8 @@ pub enum AmendError {
         index: u64,
         /// By which entry.
         by: u64,
+        /// Whether that one says exactly what was to be said now: it was asked for twice.
+        is_same: bool,
     },
     /// Nothing is claimed any more.
     #[error(
@@ -68,6 +72,8 @@ pub enum AmendError {
         index: u64,
         /// By which entry.
         by: u64,
+        /// Whether it was withdrawn in the very way in which it was to be now.
+        is_same: bool,
     },
     /// It claims nothing.
     #[error(
@@ -154,38 +160,48 @@ fn amend(
         return Err(AmendError::NoWork { index });
     };
     let old = claim.ok_or(AmendError::Erased { index })?;
-    // Who registers the same work now, or amends this claim, waits; what they see then is what came of this.
+    let _one_at_a_time = engine.amending.lock().unwrap_or_else(PoisonError::into_inner);
+    // Who registers the same work now waits; what they see then is what came of this.
     let _turn = engine.in_hand.wait_for((leaf.content, old.claimant.clone()));
-    check_stands(index, &old, engine)?;
-    let mut claim = say(&old);
-    if act == Act::Corrects && claim == old && (key.is_none() || old.creator.is_some()) {
+    let said = say(&old);
+    let is_nothing =
+        act == Act::Corrects && said == old && (key.is_none() || old.creator.is_some());
+    let mut claim =
+        Claim { amends: Some(Amendment { act, index, claim: leaf.claim }), creator: None, ..said };
+    claim.creator = key.map(|key| key.sign(&claim));
+    claim.salt = engine.salter.salt(&claim, None);
+    check_stands(index, &old, &claim, engine)?;
+    if is_nothing {
         return Err(AmendError::Same { index });
     }
-    claim.amends = Some(Amendment { act, index, claim: leaf.claim });
-    claim.creator = key.map(|key| key.sign(&claim));
     let signer = |claim: &Claim| claim.creator.map(|creator| creator.key);
     if old.creator.is_some() && signer(&claim) != signer(&old) {
         return Err(AmendError::Signed { index });
     }
-    claim.salt = engine.salter.salt(&claim, None);
     let receipt = engine.log.append(&claim)?;
     // Amended from here on: whatever fails now, the receipt is handed out.
     let behind = engine.catch_up_with(receipt.anchors[0].index).err();
     Ok(AmendedClaim { receipt, behind })
 }
 
-/// Refuses a claim that is one no more: whoever amends it means what stands.
-fn check_stands(index: u64, claim: &Claim, engine: &Engine) -> Result<(), AmendError> {
+/// Refuses a claim that is one no more: whoever amends it means what stands. `amending` is what was to be said of it.
+fn check_stands(
+    index: u64,
+    claim: &Claim,
+    amending: &Claim,
+    engine: &Engine,
+) -> Result<(), AmendError> {
     if claim.is_withdrawal() {
         return Err(AmendError::Withdrawal { index });
     }
-    match engine.registry.amended(index)? {
-        None => Ok(()),
-        Some(amended) if amended.act == Act::Withdraws => {
-            Err(AmendError::Withdrawn { index, by: amended.by })
-        }
-        Some(amended) => Err(AmendError::Corrected { index, by: amended.by }),
-    }
+    let Some(amended) = engine.registry.amended(index)? else { return Ok(()) };
+    let by = amended.by;
+    let there = engine.registry.by_index(by)?.and_then(|record| record.claim);
+    let is_same = there.is_some_and(|there| there == *amending);
+    Err(match amended.act {
+        Act::Withdraws => AmendError::Withdrawn { index, by, is_same },
+        Act::Corrects => AmendError::Corrected { index, by, is_same },
+    })
 }
 
 /// What became of a claim.

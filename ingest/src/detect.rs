@@ -260,7 +260,8 @@ impl<'a> Search<'a> {
     fn new_work(&self, index: u64) -> Result<Option<Standing>, RegistryError> {
         let is_new = |standing: &Standing| {
             let content = standing.first.leaf.content;
-            !self.matches.iter().any(|found| found.work == content)
+            // What was erased is known by its exact bytes alone, though the index has it until it is made anew.
+            standing.now.claim.is_some() && !self.matches.iter().any(|found| found.work == content)
         };
         Ok(self.engine.standing(index)?.filter(is_new))
     }

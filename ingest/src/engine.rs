@@ -1,6 +1,6 @@
 //! The rooms of an archive, open and connected.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -32,6 +32,10 @@ pub struct Engine {
     pub(crate) deriving: Mutex<()>,
     /// Works being registered now, so that the same bytes arriving twice at once get one number.
     pub(crate) in_hand: OneAtATime<(ContentId, Option<String>)>,
+    /// Claims are amended and erased one at a time: what becomes of one depends on what becomes of those around it.
+    pub(crate) amending: Mutex<()>,
+    /// Whether a claim was erased since registry and index were opened, of which the index holds something yet.
+    pub(crate) erased: AtomicBool,
     /// Keypoints of works being registered now, for the index.
     pub(crate) features: ReadyFeatures,
     /// Threads that may read and decode at a time; many more may wait for the log.
@@ -58,9 +62,16 @@ impl Engine {
             derived: AtomicU64::new(0),
             deriving: Mutex::default(),
             in_hand: OneAtATime::default(),
+            amending: Mutex::default(),
+            erased: AtomicBool::new(false),
             features: ReadyFeatures::default(),
             decoders: Permits::new(cores),
         }
+    }
+
+    /// Whether something was erased that registry and index are rid of only once they are made anew.
+    pub fn has_erased(&self) -> bool {
+        self.erased.load(Ordering::Acquire)
     }
 }
 

@@ -11,10 +11,12 @@ mod derive;
 mod descriptors;
 mod detect;
 mod engine;
+mod erase;
 mod exclusive;
 mod finding;
 mod glance;
 mod judge;
+mod lookup;
 pub mod media;
 mod neural;
 mod preview;
@@ -33,8 +35,10 @@ pub use creator::{CreatorKey, CreatorKeyError};
 pub use derive::DeriveError;
 pub use descriptors::are_descriptors;
 pub use engine::{Engine, Salter};
+pub use erase::{Disown, EraseError, Erasure, erase, erase_whole, names_nobody};
 pub use finding::{Finding, Method};
 pub use judge::PLACES_MIN;
+pub use lookup::{Nearby, near_code};
 pub use neural::{Neural, NeuralError};
 pub use preview::{PreviewError, preview};
 pub use register::{
@@ -43,8 +47,8 @@ pub use register::{
 };
 pub use scan::{
     Asked, Depth, IsDone, Keep, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages,
-    Summary, compare, near_code, scan, scan_keeping,
+    Summary, compare, scan, scan_keeping,
 };
 pub use strength::Strength;
-pub use timemark_store::{Record, Stored};
+pub use timemark_store::{Record, Registrations, Stored, registrations};
 pub use walk::{Found, Sighting, WalkError, named, walk};

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use timemark_store::encoding::Recipients;
-use timemark_store::{BlobError, Record, RegistryError, Stored};
+use timemark_store::{BlobError, Record, Registrations, RegistryError, Stored};
 use timemark_tlog::LogError;
 use timemark_verify::{Claim, ClaimFingerprint, ContentId, Receipt, WorkDigests, escape};
 use timemark_vision::{Features, Kind, Pdq, second};
@@ -16,8 +16,8 @@ use crate::descriptors;
 use crate::engine::Engine;
 use crate::exclusive::{Permit, Turn};
 use crate::finding::Finding;
+use crate::lookup::{Nearby, exact_finding};
 use crate::media::{self, Limits, MediaError};
-use crate::scan::{exact_finding, findings_by_code};
 
 /// A file and what its claimant says of it.
 #[derive(Clone, Copy, Default)]
@@ -483,7 +483,14 @@ fn earlier_registration(
         })
     };
     let mut earlier = Earlier::Nothing;
-    for record in engine.registry.by_content(content)?.into_iter().filter(is_same) {
+    // Any number of others may have claimed the same bytes.
+    let registry = &engine.registry;
+    let read = |from, most| registry.by_claimant(content, claimant, from, most);
+    for record in Registrations::from(0, read) {
+        let record = record?;
+        if !is_same(&record) {
+            continue;
+        }
         match engine.registry.standing(record.index)? {
             Some(stands) => return Ok(Earlier::Stands(stands.index)),
             None => earlier = Earlier::Withdrawn(record.index),
@@ -503,9 +510,9 @@ fn similar_earlier_works(
     let mut similar = Vec::new();
     similar.extend(exact_finding(content, engine).ok().flatten());
     if let Some(pdq) = look.and_then(|look| look.pdq.as_ref()) {
-        let alike = findings_by_code(Kind::Pdq, &pdq.codes, pdq.quality, SIMILAR_RADIUS, engine);
-        similar
-            .extend(alike.unwrap_or_default().into_iter().filter(|found| found.work != *content));
+        let alike = Nearby::of(Kind::Pdq, &pdq.codes, pdq.quality, SIMILAR_RADIUS, engine);
+        let earlier = alike.map_while(Result::ok).filter(|found| found.work != *content);
+        similar.extend(earlier.filter(|found| found.index < index).take(SIMILAR_MAX));
     }
     similar.retain(|found| found.index < index);
     similar
@@ -519,6 +526,10 @@ fn same_state(before: &Metadata, after: &Metadata) -> bool {
 /// Bits of 256 within which an earlier work is named as similar: wider than what a scan asserts, as a warning that
 /// is wrong costs a glance.
 const SIMILAR_RADIUS: u32 = 60;
+
+/// So many of them are named, the nearest. Whoever registers one picture in a thousand versions slows down nobody's
+/// registration of the next.
+const SIMILAR_MAX: usize = 100;
 
 /// Longest file that is held in memory although it is no picture, once for each thread that may read.
 const HELD_BYTES_MAX: u64 = 4 << 20;

@@ -1,6 +1,5 @@
 //! Flow 2: a collection becomes findings.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,13 +12,14 @@ use timemark_index::IndexError;
 use timemark_neural::EmbedError;
 use timemark_store::{BlobError, RegistryError};
 use timemark_verify::{ContentId, Fingerprint};
-use timemark_vision::{Dihedral, Kind, Pdq, Picture, second};
+use timemark_vision::{Kind, Pdq, Picture, second};
 
 use crate::detect::{Detected, detect};
 use crate::engine::Engine;
 use crate::finding::Finding;
 use crate::glance::glance;
 use crate::judge::PLACES_MIN;
+use crate::lookup::{Nearby, exact_finding};
 use crate::media::{self, Limits, MediaError};
 use crate::queue::Queue;
 use crate::repeats::Repeats;
@@ -507,7 +507,8 @@ fn compare_picture(
     } else {
         let code = second::of_rgb(options.kind, &picture.rgb, picture.width, picture.height);
         let codes: Vec<Fingerprint> = code.into_iter().collect();
-        let matches = findings_by_code(options.kind, &codes, pdq.quality, options.radius, engine)?;
+        let matches = Nearby::of(options.kind, &codes, pdq.quality, options.radius, engine);
+        let matches = matches.collect::<Result<_, _>>()?;
         Detected { matches, related: Vec::new(), decidable: pdq.quality >= QUALITY_MIN }
     };
     let Detected { matches, related, decidable } = detected;
@@ -517,63 +518,6 @@ fn compare_picture(
     Ok(Outcome::Compared { matches, related })
 }
 
-pub(crate) fn exact_finding(
-    content: &ContentId,
-    engine: &Engine,
-) -> Result<Option<Finding>, RegistryError> {
-    // The first registration that stands, unless nothing but its number is left of it.
-    let mut erased = None;
-    for record in engine.registry.by_content(content)? {
-        let Some(standing) = engine.standing(record.index)? else { continue };
-        if standing.now.claim.is_some() {
-            return Ok(Some(Finding::exact(&standing)));
-        }
-        erased.get_or_insert(standing);
-    }
-    Ok(erased.as_ref().map(Finding::exact))
-}
-
-/// The works whose PDQ code lies within `radius` bits of this one, nearest first.
-pub fn near_code(
-    code: Fingerprint,
-    radius: u32,
-    engine: &Engine,
-) -> Result<Vec<Finding>, RegistryError> {
-    // Of what picture it is, and with how much detail, is not known here.
-    findings_by_code(Kind::Pdq, &[code], QUALITY_MAX, radius, engine)
-}
-
-/// The works whose code lies within `radius` of one of these; each work once, nearest first.
-pub(crate) fn findings_by_code(
-    kind: Kind,
-    codes: &[Fingerprint],
-    quality: u8,
-    radius: u32,
-    engine: &Engine,
-) -> Result<Vec<Finding>, RegistryError> {
-    // A picture without detail is near to every other such picture and a copy of none of them.
-    if quality < QUALITY_MIN {
-        return Ok(Vec::new());
-    }
-    let (mut findings, mut found) = (Vec::new(), HashSet::new());
-    for near in engine.index.matches(kind, codes, radius) {
-        if near.quality < QUALITY_MIN {
-            continue;
-        }
-        let Some(standing) = engine.standing(near.index)? else { continue };
-        if !found.insert(standing.first.leaf.content) {
-            continue;
-        }
-        // Only PDQ has a code for each position.
-        let position = Dihedral::ALL.get(near.variant).filter(|_| kind == Kind::Pdq);
-        let transform = position.map(|position| position.words().to_owned());
-        findings.push(Finding { transform, ..Finding::by_code(&standing, kind, near.distance) });
-    }
-    Ok(findings)
-}
-
-/// The quality of a code of which nobody says otherwise.
-const QUALITY_MAX: u8 = 100;
 /// Beyond this radius so much is near that a glance tells nothing.
 const GLANCE_RADIUS_MAX: u32 = 64;
 /// Suspects that are found and not yet read, at most, those that are read and not yet compared, and the bytes of each.

@@ -11,6 +11,7 @@ pub mod drawing;
 mod earlier;
 mod error;
 mod feed;
+mod forget;
 mod found;
 mod job;
 mod matches;

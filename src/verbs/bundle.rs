@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde::Serialize;
 use timemark_bundle::Facts;
-use timemark_ingest::Engine;
+use timemark_ingest::{Engine, registrations};
 use timemark_verify::{Answer as Verdict, ContentId, Profile, Receipt};
 
 use crate::bundling::{Bundling, Suspect};
@@ -193,7 +193,8 @@ fn registered(item: &Path, engine: &Engine) -> Result<Option<Receipt>> {
 
 /// The receipt of the first registration of these bytes whose claim was not withdrawn.
 fn of_content(content: &ContentId, engine: &Engine) -> Result<Option<Receipt>> {
-    for record in engine.registry.by_content(content)? {
+    for record in registrations(&*engine.registry, content) {
+        let record = record?;
         let Some(now) = engine.registry.standing(record.index)? else { continue };
         if record.claim.is_none() {
             continue;

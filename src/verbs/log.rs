@@ -8,8 +8,10 @@ mod rotate;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use timemark_verify::{Act, TrustedLog};
+use anyhow::{Context, Result};
+use timemark_ingest::erase;
+use timemark_review::{Review, Roots};
+use timemark_verify::TrustedLog;
 
 use crate::outcome::{Answer, legible, print_bytes, print_line};
 use crate::{open, progress, trust};
@@ -88,33 +90,18 @@ impl Log {
 
 fn erase_claim(archive: &Path, index: u64) -> Result<()> {
     let engine = open::open_without_signing(archive)?;
-    let size = engine.log.size();
-    ensure!(index < size, "there is no entry {index}; the log holds {size}");
-    let amends = engine.registry.by_index(index)?.and_then(|record| record.claim?.amends);
-    if let Some(amends) = amends
-        && amends.act == Act::Withdraws
-    {
-        bail!(
-            "entry {index} withdraws the claim of entry {}: without it the work would be found again as that one's",
-            amends.index
-        );
-    }
-    // Without what amends it, the earlier claim would stand again.
-    if let Some(amends) = amends
-        && let Some(earlier) = engine.registry.by_index(amends.index)?
-        && earlier.claim.is_some()
-    {
-        bail!(
-            "entry {index} {} the claim of entry {}, which would stand again: erase that one first",
-            amends.act.name(),
-            amends.index
-        );
-    }
     // What was derived from the claim goes with it, whole: deleting rows could leave traces. From here on
     // it is not believed any more, so that it goes at the next start even if this one is killed.
-    open::disown_derived(archive)?;
-    engine.log.erase_claim(index)?;
+    let erasure = erase(index, &engine, &|| Ok(open::disown_derived(archive)?))?;
     drop(engine);
+    // What scans of the service told of it goes as well.
+    let review = open::review_dir(archive);
+    if review.is_dir() {
+        Review::open(&review, Roots::of(&[])?)?.forget_words(&erasure.erased)?;
+    }
+    for entry in erasure.withdrawals {
+        print_line(&format!("entry {entry} withdraws in its place, and names nobody"))?;
+    }
     let rebuilt = open::open_without_signing(archive).context(
         "the claim is erased from the log; what was derived from it goes at the next start",
     );

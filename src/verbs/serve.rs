@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use tempfile::NamedTempFile;
 use timemark_accounts::Accounts;
 use timemark_api::bundles::{self, Bundler, Case, Failure, MissingFact, NoBundle};
-use timemark_api::service::{Archive, Certify, NoCertificate, SERVICE_TIME_MAX, router};
+use timemark_api::service::{Archive, Certify, Disown, NoCertificate, SERVICE_TIME_MAX, router};
 use timemark_api::{Reach, Tls};
 use timemark_bundle::{Fact, FactError, Facts, PaperError, WriteError};
 use timemark_certificate::CertificateError;
@@ -137,6 +137,7 @@ impl Serve {
         )?);
         let router = router(Archive {
             engine: engine.clone(),
+            disown: disown(archive.to_owned()),
             certify: certify(engine.clone(), trust.clone().into_bytes()),
             bundler: Box::new(OfArchive {
                 engine: engine.clone(),
@@ -234,6 +235,11 @@ impl Serve {
         ensure!(name.is_none_or(plain), "--public-host is a name without scheme, port or path");
         Ok(())
     }
+}
+
+/// Before a claim is erased: what was derived from it is made anew at the next start.
+fn disown(archive: PathBuf) -> Disown {
+    Box::new(move || Ok(open::disown_derived(&archive)?))
 }
 
 /// Certificates of the archive's own works, under its own policy.

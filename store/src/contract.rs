@@ -8,7 +8,7 @@ use std::slice;
 use timemark_verify::{Act, Amendment, Claim, ContentId, Leaf, WorkDigests};
 
 use crate::dag::DagHasher;
-use crate::{Address, BlobError, BlobStore, Record, Registry, RegistryError};
+use crate::{Address, BlobError, BlobStore, Record, Registry, RegistryError, registrations};
 
 /// What every [`BlobStore`] has to do; it panics where `store` does not.
 pub fn check_blobs(store: &dyn BlobStore) {
@@ -101,13 +101,14 @@ pub fn check_registry(registry: &dyn Registry) {
         assert!(matches!(error, RegistryError::Refused { .. }), "{error}");
         assert_eq!(registry.len().unwrap(), before);
     };
+    let all = |content: &ContentId| registry.by_content(content, 0, 999).unwrap();
     let (a, b) = (sample_record(2, b"a work"), sample_record(5, b"a work"));
     let c = sample_record(6, b"another");
     let erased = Record { claim: None, ..sample_record(9, b"erased") };
 
     assert!(registry.is_empty().unwrap());
     assert_eq!(registry.by_index(0).unwrap(), None);
-    assert_eq!(registry.by_content(&a.leaf.content).unwrap(), []);
+    assert_eq!(all(&a.leaf.content), []);
 
     // Works among entries of other kinds, in batches; the length may run ahead of the works.
     registry.advance(slice::from_ref(&a), 4).unwrap();
@@ -122,10 +123,19 @@ pub fn check_registry(registry: &dyn Registry) {
     for other_kind in [0, 3, 4, 11, 12, u64::MAX] {
         assert_eq!(registry.by_index(other_kind).unwrap(), None);
     }
-    assert_eq!(registry.by_content(&a.leaf.content).unwrap(), [a.clone(), b]);
-    assert_eq!(registry.by_content(&c.leaf.content).unwrap(), slice::from_ref(&c));
-    assert_eq!(registry.by_content(&erased.leaf.content).unwrap(), [erased]);
-    assert_eq!(registry.by_content(&ContentId::of(b"nobody's")).unwrap(), []);
+    assert_eq!(all(&a.leaf.content), [a.clone(), b.clone()]);
+    let content = &a.leaf.content;
+    assert_eq!(registry.by_content(content, 0, 1).unwrap(), slice::from_ref(&a));
+    assert_eq!(registry.by_content(content, 3, 9).unwrap(), slice::from_ref(&b));
+    let counted = |from, most| registry.count_by_content(content, from, most).unwrap();
+    assert_eq!([counted(0, 9), counted(0, 1), counted(3, 9), counted(6, 9)], [2, 1, 1, 0]);
+    let claimed = |who, from| registry.by_claimant(content, who, from, 9).unwrap();
+    assert_eq!(claimed(Some("张伟"), 0), [a.clone(), b.clone()]);
+    assert_eq!(claimed(Some("张伟"), 3), slice::from_ref(&b));
+    assert!(claimed(Some("张"), 0).is_empty() && claimed(None, 0).is_empty());
+    assert_eq!(all(&c.leaf.content), slice::from_ref(&c));
+    assert_eq!(all(&erased.leaf.content), [erased]);
+    assert_eq!(all(&ContentId::of(b"nobody's")), []);
 
     check_amendments(registry);
 
@@ -137,7 +147,7 @@ pub fn check_registry(registry: &dyn Registry) {
     refused(&[at(30), at(30)], 32);
     refused(&[at(30), at(32)], 32);
     refused(&[at(30), Record { leaf: c.leaf, ..at(31) }], 32);
-    assert_eq!(registry.by_content(&at(30).leaf.content).unwrap(), []);
+    assert_eq!(all(&at(30).leaf.content), []);
 
     // Of threads that take in the same entries, one wins.
     let entries: Vec<Record> = (30..112).map(|index| sample_record(index, b"raced")).collect();
@@ -150,7 +160,10 @@ pub fn check_registry(registry: &dyn Registry) {
             });
         }
     });
-    assert_eq!(registry.by_content(&entries[0].leaf.content).unwrap(), entries);
+    assert_eq!(all(&entries[0].leaf.content), entries);
+    let content = entries[0].leaf.content;
+    let one_by_one: Result<Vec<_>, _> = registrations(registry, &content).collect();
+    assert_eq!(one_by_one.unwrap(), entries);
     assert_eq!(registry.len().unwrap(), 112);
 }
 
@@ -196,6 +209,25 @@ fn check_amendments(registry: &dyn Registry) {
     registry.advance(&[of_erased], 30).unwrap();
     assert_eq!((amended(9), standing(9)), (Some((Corrects, 18)), Some(18)));
     assert_eq!((amended(99), standing(99)), (None, None));
+    let amendments = [(2, 14), (9, 18), (14, 17)];
+    assert_eq!(registry.amendments(0, 9).unwrap(), amendments);
+    assert_eq!(registry.amendments(3, 1).unwrap(), amendments[1..2]);
+
+    // What an erased claim did is undone; the next that did it counts, as if that one had never been.
+    for _ in 0..2 {
+        registry.erase(14).unwrap();
+        assert_eq!(registry.by_index(14).unwrap().unwrap().claim, None);
+        assert_eq!((amended(2), standing(2)), (Some((Withdraws, 15)), None));
+        assert_eq!(amended(14), Some((Withdraws, 17)), "it is meant by its digest");
+        let claimed = registry.by_claimant(&a.leaf.content, Some("张伟"), 3, 99).unwrap();
+        assert!(claimed.iter().all(|record| record.index != 14));
+    }
+    // 16 corrects a withdrawal, which is nothing, until nobody knows any more that it was one.
+    assert_eq!(amended(15), None);
+    registry.erase(15).unwrap();
+    assert_eq!((amended(2), standing(2)), (None, Some(2)));
+    assert_eq!(amended(15), Some((Corrects, 16)));
+    registry.erase(99).unwrap();
 }
 
 /// A record whose claim varies with the index.

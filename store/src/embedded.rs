@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 
 use redb::WriteTransaction;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use sha2::{Digest, Sha256};
 use timemark_verify::{Act, Claim, ContentId, Leaf};
 
 use crate::registry::{Amended, Record, Registry, RegistryError, amends, check_advance};
@@ -23,6 +24,9 @@ use crate::registry::{Amended, Record, Registry, RegistryError, amends, check_ad
 const WORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("works");
 /// Work and index, so that the registrations of a work lie side by side.
 const BY_CONTENT: TableDefinition<(&[u8; 32], u64), ()> = TableDefinition::new("by_content");
+/// Work, digest of who claims it, and index, so that those of one claimant are found among any number of others.
+const BY_CLAIMANT: TableDefinition<(&[u8; 32], &[u8; 32], u64), ()> =
+    TableDefinition::new("by_claimant");
 /// Collection and index.
 const BY_COLLECTION: TableDefinition<(&str, u64), ()> = TableDefinition::new("by_collection");
 /// How many registrations each collection has.
@@ -31,8 +35,8 @@ const COLLECTIONS: TableDefinition<&str, u64> = TableDefinition::new("collection
 const AMENDED: TableDefinition<u64, (u64, bool)> = TableDefinition::new("amended");
 /// `version` of these tables, and `len`.
 const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
-/// 1 had no table of amendments. What is of another version is filled again from the log.
-const VERSION: u64 = 2;
+/// 1 had no table of amendments, 2 none of claimants. What is of another version is filled again from the log.
+const VERSION: u64 = 3;
 
 /// The works of a log in one redb file.
 pub struct EmbeddedRegistry {
@@ -78,6 +82,7 @@ impl Registry for EmbeddedRegistry {
                 state.insert("len", len)?;
                 let mut works = transaction.open_table(WORKS)?;
                 let mut by_content = transaction.open_table(BY_CONTENT)?;
+                let mut by_claimant = transaction.open_table(BY_CLAIMANT)?;
                 let mut collected = Collected::open(&transaction)?;
                 let mut amended = transaction.open_table(AMENDED)?;
                 for record in records {
@@ -93,6 +98,11 @@ impl Registry for EmbeddedRegistry {
                     }
                     works.insert(record.index, &bytes[..])?;
                     by_content.insert((record.leaf.content.sha256(), record.index), ())?;
+                    if let Some(claim) = &record.claim {
+                        let claimant = claimant_digest(claim.claimant.as_deref());
+                        by_claimant
+                            .insert((record.leaf.content.sha256(), &claimant, record.index), ())?;
+                    }
                     written += bytes.len() as u64 + ADVANCE_BYTES;
                 }
             }
@@ -117,19 +127,50 @@ impl Registry for EmbeddedRegistry {
         })
     }
 
-    fn by_content(&self, content: &ContentId) -> Result<Vec<Record>, RegistryError> {
+    fn by_content(
+        &self,
+        content: &ContentId,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, RegistryError> {
         guarded(&self.path, || {
             let transaction = self.database()?.begin_read()?;
             let works = transaction.open_table(WORKS)?;
             let by_content = transaction.open_table(BY_CONTENT)?;
             let digest = content.sha256();
-            let mut records = Vec::new();
-            for key in by_content.range((digest, 0)..=(digest, u64::MAX))? {
-                let (_, index) = key?.0.value();
-                let bytes = works.get(index)?.ok_or_else(|| damaged("a work is missing"))?;
-                records.push(parse(index, bytes.value())?);
-            }
-            Ok(records)
+            let keys = by_content.range((digest, from)..=(digest, u64::MAX))?.take(most);
+            keys.map(|key| record_at(key?.0.value().1, &works)).collect()
+        })
+    }
+
+    fn count_by_content(
+        &self,
+        content: &ContentId,
+        from: u64,
+        most: usize,
+    ) -> Result<usize, RegistryError> {
+        guarded(&self.path, || {
+            let by_content = self.database()?.begin_read()?.open_table(BY_CONTENT)?;
+            let digest = content.sha256();
+            let keys = by_content.range((digest, from)..=(digest, u64::MAX))?.take(most);
+            Ok(keys.map(|key| key.map(drop)).collect::<Result<Vec<()>, _>>()?.len())
+        })
+    }
+
+    fn by_claimant(
+        &self,
+        content: &ContentId,
+        claimant: Option<&str>,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, RegistryError> {
+        guarded(&self.path, || {
+            let transaction = self.database()?.begin_read()?;
+            let works = transaction.open_table(WORKS)?;
+            let by_claimant = transaction.open_table(BY_CLAIMANT)?;
+            let (digest, who) = (content.sha256(), &claimant_digest(claimant));
+            let keys = by_claimant.range((digest, who, from)..=(digest, who, u64::MAX))?.take(most);
+            keys.map(|key| record_at(key?.0.value().2, &works)).collect()
         })
     }
 
@@ -156,12 +197,7 @@ impl Registry for EmbeddedRegistry {
             let works = transaction.open_table(WORKS)?;
             let by_collection = transaction.open_table(BY_COLLECTION)?;
             let newest_first = by_collection.range((name, 0)..(name, before))?.rev();
-            let records = newest_first.take(limit).map(|key| {
-                let (_, index) = key?.0.value();
-                let bytes = works.get(index)?.ok_or_else(|| damaged("a work is missing"))?;
-                parse(index, bytes.value())
-            });
-            records.collect()
+            newest_first.take(limit).map(|key| record_at(key?.0.value().1, &works)).collect()
         })
     }
 
@@ -172,6 +208,44 @@ impl Registry for EmbeddedRegistry {
                 let (by, withdraws) = found.value();
                 Amended { act: if withdraws { Act::Withdraws } else { Act::Corrects }, by }
             }))
+        })
+    }
+
+    fn amendments(&self, from: u64, most: usize) -> Result<Vec<(u64, u64)>, RegistryError> {
+        guarded(&self.path, || {
+            let amended = self.database()?.begin_read()?.open_table(AMENDED)?;
+            let rows = amended.range(from..)?.take(most).map(|row| {
+                let (index, found) = row?;
+                Ok((index.value(), found.value().0))
+            });
+            rows.collect()
+        })
+    }
+
+    fn erase(&self, index: u64) -> Result<(), RegistryError> {
+        guarded(&self.path, || {
+            let mut pending = self.pending_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut transaction = self.database()?.begin_write()?;
+            let erased = {
+                let mut works = transaction.open_table(WORKS)?;
+                let bytes = works.get(index)?.map(|bytes| bytes.value().to_vec());
+                let record = bytes.map(|bytes| parse(index, &bytes)).transpose()?;
+                match record {
+                    Some(Record { leaf, claim: Some(claim), .. }) => {
+                        works.insert(index, &leaf.to_bytes()[..])?;
+                        forget(index, &claim, &works, &transaction)?;
+                        true
+                    }
+                    _ => false,
+                }
+            };
+            if !erased {
+                return Ok(transaction.abort()?);
+            }
+            transaction.set_quick_repair(true);
+            transaction.commit()?;
+            *pending = 0;
+            Ok(())
         })
     }
 
@@ -216,6 +290,7 @@ fn prepare(database: &Database) -> Result<(), Failure> {
             transaction.open_table(STATE)?.insert("version", VERSION)?;
             transaction.open_table(WORKS)?;
             transaction.open_table(BY_CONTENT)?;
+            transaction.open_table(BY_CLAIMANT)?;
             drop(Collected::open(&transaction)?);
             transaction.open_table(AMENDED)?;
             Ok(transaction.commit()?)
@@ -244,6 +319,74 @@ impl<'t> Collected<'t> {
         }
         Ok(())
     }
+
+    fn forget(&mut self, index: u64, claim: &Claim) -> Result<(), Failure> {
+        let Some(name) = claim.collection.as_deref() else { return Ok(()) };
+        if self.by_collection.remove((name, index))?.is_some() {
+            let count = self.collections.get(name)?.map_or(0, |count| count.value());
+            match count.saturating_sub(1) {
+                0 => drop(self.collections.remove(name)?),
+                count => drop(self.collections.insert(name, count)?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes the claim of an entry out of everything that follows from it; its own row has gone.
+fn forget(
+    index: u64,
+    claim: &Claim,
+    works: &Table<'_, u64, &'static [u8]>,
+    transaction: &WriteTransaction,
+) -> Result<(), Failure> {
+    Collected::open(transaction)?.forget(index, claim)?;
+    let (content, claimant) = (claim.work.content(), claimant_digest(claim.claimant.as_deref()));
+    let digest = content.sha256();
+    transaction.open_table(BY_CLAIMANT)?.remove((digest, &claimant, index))?;
+    let mut amended = transaction.open_table(AMENDED)?;
+    let mut anew = Vec::new();
+    // Without its text it is told by its digest whether it was meant, whatever it said.
+    if amended.get(index)?.is_none() {
+        anew.push(index);
+    }
+    if let Some(amendment) = claim.amends
+        && amended.get(amendment.index)?.is_some_and(|found| found.value().0 == index)
+    {
+        amended.remove(amendment.index)?;
+        anew.push(amendment.index);
+    }
+    let by_content = transaction.open_table(BY_CONTENT)?;
+    for earlier in anew {
+        let earlier = record_at(earlier, works)?;
+        for key in by_content.range((digest, index)..=(digest, u64::MAX))? {
+            let later = record_at(key?.0.value().1, works)?;
+            if amends(&later, &earlier) {
+                let withdraws = later.claim.as_ref().is_some_and(Claim::is_withdrawal);
+                amended.insert(earlier.index, (later.index, withdraws))?;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn record_at(
+    index: u64,
+    works: &impl ReadableTable<u64, &'static [u8]>,
+) -> Result<Record, Failure> {
+    let bytes = works.get(index)?.ok_or_else(|| damaged("a work is missing"))?;
+    parse(index, bytes.value())
+}
+
+/// Of a claimant, or of nobody, whom no name is like.
+fn claimant_digest(claimant: Option<&str>) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    if let Some(claimant) = claimant {
+        digest.update(b"claimant ");
+        digest.update(claimant);
+    }
+    digest.finalize().into()
 }
 
 fn to_bytes(record: &Record) -> Vec<u8> {
@@ -349,7 +492,8 @@ mod tests {
         let len = registry.len()?;
         for index in 0..len {
             let record = sample_record(index, &index.to_le_bytes());
-            assert_eq!(registry.by_content(&record.leaf.content)?, std::slice::from_ref(&record));
+            let same = registry.by_content(&record.leaf.content, 0, 9)?;
+            assert_eq!(same, std::slice::from_ref(&record));
             assert_eq!(registry.by_index(index)?, Some(record));
         }
         Ok(len)
@@ -373,6 +517,11 @@ mod tests {
         let all = [("autumn".to_owned(), 2), ("spring".to_owned(), 2)];
         assert_eq!(registry.collections("", 9).unwrap(), all);
         assert_eq!(registry.collections("autumn", 9).unwrap(), all[1..]);
+        registry.erase(1).unwrap();
+        assert_eq!(registry.collections("", 9).unwrap()[0], ("autumn".to_owned(), 1));
+        registry.erase(4).unwrap();
+        assert_eq!(registry.collections("", 9).unwrap(), all[1..]);
+        assert_eq!(registry.in_collection("autumn", u64::MAX, 9).unwrap(), []);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub use files::FileStore;
 pub use ipfs::{IpfsPatience, IpfsStore};
 pub use packing::{Packed, Replacement};
 pub use places::{Kept, Place};
-pub use registry::{Amended, Record, Registry, RegistryError};
+pub use registry::{Amended, Record, Registrations, Registry, RegistryError, registrations};
 pub use s3::{S3Options, S3Patience, S3Store};
 pub use tiered::{Progress, TieredStore, Tiering};
 pub use works::{Keeping, Remote, Works};

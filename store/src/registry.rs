@@ -6,6 +6,7 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::vec;
 
 use timemark_verify::{Act, Claim, ContentId, Leaf};
 
@@ -39,8 +40,31 @@ pub trait Registry: Send + Sync {
     /// The work of this entry; `None` for an entry of another kind, or one not taken in yet.
     fn by_index(&self, index: u64) -> Result<Option<Record>, RegistryError>;
 
-    /// Every registration of the same bytes, by ascending index.
-    fn by_content(&self, content: &ContentId) -> Result<Vec<Record>, RegistryError>;
+    /// Registrations of the same bytes from this index on, by ascending index: so many of them. There may be any number;
+    /// [`Registrations`] goes through them one after the other.
+    fn by_content(
+        &self,
+        content: &ContentId,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, RegistryError>;
+
+    /// How many registrations of the same bytes there are from this index on; no more than so many are counted.
+    fn count_by_content(
+        &self,
+        content: &ContentId,
+        from: u64,
+        most: usize,
+    ) -> Result<usize, RegistryError>;
+
+    /// As [`Registry::by_content`], those whose claims name this claimant, or nobody.
+    fn by_claimant(
+        &self,
+        content: &ContentId,
+        claimant: Option<&str>,
+        from: u64,
+        most: usize,
+    ) -> Result<Vec<Record>, RegistryError>;
 
     /// The collections that claims name, in the order of their names, after this one; and how many registrations each has.
     fn collections(&self, after: &str, limit: usize) -> Result<Vec<(String, u64)>, RegistryError>;
@@ -55,6 +79,14 @@ pub trait Registry: Send + Sync {
     /// What became of the claim of this entry: the first later one that amends it, by [`Claim::amends`]. Where the earlier
     /// claim is erased, its digest in the log tells whether it was meant.
     fn amended(&self, index: u64) -> Result<Option<Amended>, RegistryError>;
+
+    /// Claims from this entry on that were amended, each with the entry that amended it, by ascending index.
+    fn amendments(&self, from: u64, most: usize) -> Result<Vec<(u64, u64)>, RegistryError>;
+
+    /// Forgets what the claim of this entry says, so that all is as if it were filled anew from a log where that is erased:
+    /// what it amended is amended by the next one that does, if there is any. Durable when it returns; what was written
+    /// before may lie on the disk until it is written over.
+    fn erase(&self, index: u64) -> Result<(), RegistryError>;
 
     /// The claim that stands in the place of this entry's: itself, or what it was corrected to; `None` where it was
     /// withdrawn, is itself a withdrawal, or there is no such entry.
@@ -83,6 +115,54 @@ pub trait Registry: Send + Sync {
         Ok(self.len()? == 0)
     }
 }
+
+/// Registrations one after the other, by ascending index, read a few at a time: whoever has found what they look for reads
+/// no more, however many there are.
+pub struct Registrations<F> {
+    read: F,
+    /// Where to go on; `None` once there are no more.
+    from: Option<u64>,
+    most: usize,
+    page: vec::IntoIter<Record>,
+}
+
+impl<E, F: FnMut(u64, usize) -> Result<Vec<Record>, E>> Registrations<F> {
+    /// Those from this entry on that `read` gives, which is asked for so many from an index on.
+    pub fn from(from: u64, read: F) -> Registrations<F> {
+        Registrations { read, from: Some(from), most: PAGE_MIN, page: Vec::new().into_iter() }
+    }
+}
+
+impl<E, F: FnMut(u64, usize) -> Result<Vec<Record>, E>> Iterator for Registrations<F> {
+    type Item = Result<Record, E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.page.len() == 0 {
+            let page = match (self.read)(self.from.take()?, self.most) {
+                Ok(page) => page,
+                Err(error) => return Some(Err(error)),
+            };
+            if page.len() == self.most {
+                self.from = page.last().map(|record| record.index + 1);
+            }
+            self.most = (self.most * 2).min(PAGE_MAX);
+            self.page = page.into_iter();
+        }
+        self.page.next().map(Ok)
+    }
+}
+
+/// Registrations of the same bytes, by ascending index.
+pub fn registrations<'a>(
+    registry: &'a dyn Registry,
+    content: &'a ContentId,
+) -> impl Iterator<Item = Result<Record, RegistryError>> + 'a {
+    Registrations::from(0, move |from, most| registry.by_content(content, from, most))
+}
+
+/// Most works are registered once or twice.
+const PAGE_MIN: usize = 4;
+const PAGE_MAX: usize = 256;
 
 /// Why a registry could not be opened, read or advanced.
 #[derive(Debug, thiserror::Error)]

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use timemark_accounts::{Access, PERMISSIONS, Role, permission};
 
 use crate::service::{Answer, FORM, ask, digests_of, form, get, sample, serve};
+use crate::service_claims::upon_a_new_claim;
 use crate::support::{Desk, Server, expect, expect_json, run, skip};
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -157,6 +158,10 @@ fn request(world: &World, operation: &str, role: &str, bearer: &str) -> Answer {
         "list_works" => get("/v1/works"),
         "work" => get(&format!("/v1/works/{}", world.cid)),
         "receipt" => get(&format!("/v1/receipts/{}", world.index)),
+        "claim" => get(&format!("/v1/receipts/{}/claim", world.index)),
+        "correct_claim" | "withdraw_claim" | "erase_claim" => {
+            upon_a_new_claim(url, &world.stranger.bearer, operation, role, bearer)
+        }
         "tlog_proof" => get(&format!("/v1/receipts/{}/tlog-proof", world.index)),
         "receipt_checkpoint" => get(&format!("/v1/receipts/{}/checkpoint", world.index)),
         "search_words" => get("/v1/search?q=harbour"),

@@ -244,7 +244,7 @@ fn an_erased_amendment_would_revive_what_it_amends_and_is_refused() {
         let words = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert!(words.contains(why), "{words}");
     };
-    refused("2", "would be found again");
+    refused("2", "would stand again");
     assert_eq!(verify(&desk, "harbour.jpg.timemark")["withdrawn_by"], 2);
     expect(0, &mut desk.timemark(["log", "erase-claim", "0"]));
     assert_eq!(
@@ -253,13 +253,23 @@ fn an_erased_amendment_would_revive_what_it_amends_and_is_refused() {
         "by its digest in the log"
     );
     assert_eq!(scanned(&desk, "harbour.jpg"), None);
-    refused("2", "would be found again");
+    // Who withdrew is forgotten; that it was withdrawn is not.
+    let told = expect(0, &mut desk.timemark(["log", "erase-claim", "2"]));
+    for entry in ["entry 3 withdraws in its place", "entry 4 withdraws in its place"] {
+        assert!(told.contains(entry), "{told}");
+    }
+    assert_eq!(verify(&desk, "harbour.jpg.timemark")["withdrawn_by"], 3);
     assert_eq!(scanned(&desk, "harbour.jpg"), None);
+    let nameless = expect_json(1, &mut desk.timemark(["search", "harbour"]));
+    assert_eq!(nameless.len(), 0, "{nameless:?}");
+    let twice = run(&mut desk.timemark(["log", "erase-claim", "9"]));
+    assert!(String::from_utf8_lossy(&twice.stderr).contains("there is no entry 9"));
 
     expect(0, &mut desk.timemark(["claim", "correct", "1", "--title", "Another"]));
-    refused("3", "would stand again");
+    refused("5", "would stand again");
     expect(0, &mut desk.timemark(["log", "erase-claim", "1"]));
-    expect(0, &mut desk.timemark(["log", "erase-claim", "3"]));
+    expect(0, &mut desk.timemark(["log", "erase-claim", "5"]));
+    refused("3", "names nobody");
     expect(0, &mut desk.timemark(["log", "audit"]));
 }
 

@@ -27,6 +27,7 @@ mod scanning;
 mod service;
 mod service_admin;
 mod service_bundles;
+mod service_claims;
 mod service_hooks;
 mod service_kills;
 mod service_pages;

@@ -8,6 +8,7 @@ mod actions;
 mod findings;
 mod keys;
 mod layer;
+mod registrations;
 mod sessions;
 mod sight;
 mod tries;

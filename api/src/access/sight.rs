@@ -5,8 +5,9 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use timemark_accounts::{Access as Level, AccountsError, Intention, Owned, Role};
-use timemark_ingest::Engine;
+use timemark_ingest::{Engine, Registrations};
 use timemark_review::{Match, MatchJson};
+use timemark_verify::ContentId;
 
 use super::{Access, Caller, Known};
 use crate::Problem;
@@ -148,13 +149,18 @@ impl Access {
         let mut seen = Vec::new();
         for mut one in matches {
             // What is told of a work is its first registration; theirs may be a later one.
-            let content = one.work.parse().map_err(|_| Problem::internal("a work without id"))?;
-            let records = engine.registry.by_content(&content).map_err(Problem::internal)?;
-            for record in records.iter().filter(|record| record.index < below) {
+            let content: Result<ContentId, _> = one.work.parse();
+            let content = content.map_err(|_| Problem::internal("a work without id"))?;
+            let read = |from, most| self.registrations_seen(caller, &content, from, most, engine);
+            for record in Registrations::from(0, read).take(OWN_LOOKS_MAX) {
+                let record = record?;
+                if record.index >= below {
+                    break;
+                }
                 // Who registered a work by its digests alone need not have it, and learns no more of it from its looks.
                 let was_seen = one.method == "exact"
                     || record.claim.as_ref().is_some_and(|claim| !claim.fingerprints.is_empty());
-                if was_seen && self.sight(caller, record.index)? != Sight::Hidden {
+                if was_seen {
                     let entry = Entry::of(record.index, one.work.clone(), record.claim.as_ref());
                     tell_of(&mut one, entry);
                     seen.push(one);
@@ -205,16 +211,17 @@ impl Access {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let all = self.accounts.intentions()?;
         for intention in &all {
-            let content = timemark_verify::ContentId::from_sha256(intention.content);
-            let records = engine.registry.by_content(&content)?;
-            let claimant = |claim: &timemark_verify::Claim| {
-                claim.claimant.as_deref().unwrap_or_default() == intention.claimant
-            };
-            let found = records.iter().find(|record| {
-                record.index >= intention.size
-                    && record.claim.as_ref().is_some_and(|claim| claim.amends.is_none())
-                    && record.claim.as_ref().is_some_and(claimant)
-            });
+            let content = ContentId::from_sha256(intention.content);
+            let claimant = Some(&*intention.claimant).filter(|claimant| !claimant.is_empty());
+            let read = |from, most| engine.registry.by_claimant(&content, claimant, from, most);
+            let mut found = None;
+            for record in Registrations::from(intention.size, read) {
+                let record = record?;
+                if record.claim.as_ref().is_some_and(|claim| claim.amends.is_none()) {
+                    found = Some(record);
+                    break;
+                }
+            }
             // Where two accounts were about to register the same, nobody knows whose the entry is.
             let same = |other: &&Intention| {
                 (other.content, &other.claimant) == (intention.content, &intention.claimant)
@@ -229,6 +236,9 @@ impl Access {
 /// Within which time a look at the same match is not entered again, and how many looks are remembered.
 const LOOK_TIME: Duration = Duration::from_secs(3600);
 const LOOKS_MAX: usize = 10_000;
+
+/// Registrations of one work by somebody who sees their own alone that are looked at for one with its looks.
+const OWN_LOOKS_MAX: usize = 1000;
 
 /// The same answer, whether it is somebody else's or nobody's.
 fn hidden() -> Problem {

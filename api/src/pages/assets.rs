@@ -43,11 +43,12 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Name, media type, text.
-const ASSETS: [(&str, &str, &str); 14] = [
+const ASSETS: [(&str, &str, &str); 15] = [
     ("style.css", CSS, include_str!("../../assets/style.css")),
     ("page.js", JS, include_str!("../../assets/page.js")),
     ("register.js", JS, include_str!("../../assets/register.js")),
     ("works.js", JS, include_str!("../../assets/works.js")),
+    ("work.js", JS, include_str!("../../assets/work.js")),
     ("session.js", JS, include_str!("../../assets/session.js")),
     ("entrance.js", JS, include_str!("../../assets/entrance.js")),
     ("account.js", JS, include_str!("../../assets/account.js")),

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use timemark_ingest::registrations;
 use timemark_review::{
     Act, AllowedDomain, Happened, Match, MatchId, Sighting, Standing, Verdict, host, utc,
 };
@@ -262,11 +263,15 @@ fn earliest(
     frame: &Frame,
 ) -> Result<(String, Option<u64>), Problem> {
     let content: ContentId = work.parse().map_err(Problem::internal)?;
-    let records = service.engine.registry.by_content(&content).map_err(Problem::internal)?;
-    let live = records.iter().filter_map(|r| Some((r.index, r.claim.as_ref()?)));
-    let mut first: Option<(u64, String)> = None;
-    for (index, claim) in live.take(CLAIMS_LOOKED_AT) {
-        let proof = Seen::of(index, claim, service, frame)?.proof;
+    let (mut first, mut claims): (Option<(u64, String)>, usize) = (None, 0);
+    for record in registrations(&*service.engine.registry, &content).take(RECORDS_LOOKED_AT) {
+        let record = record.map_err(Problem::internal)?;
+        let Some(claim) = &record.claim else { continue };
+        claims += 1;
+        if claims > CLAIMS_LOOKED_AT {
+            break;
+        }
+        let proof = Seen::of(record.index, claim, service, frame)?.proof;
         let seconds = proof.existed_at.as_deref().and_then(seconds_of_utc);
         if let (Some(seconds), Some(words)) = (seconds, proof.existed_by)
             && first.as_ref().is_none_or(|(earlier, _)| seconds < *earlier)
@@ -364,6 +369,8 @@ const VERDICTS: [(Verdict, &str); 4] = [
 ];
 /// Registrations of a work whose proofs are checked for it.
 const CLAIMS_LOOKED_AT: usize = 5;
+/// The same, with those that were erased.
+const RECORDS_LOOKED_AT: usize = 100;
 const HISTORY_MAX: usize = 50;
 const URL_BYTES_MAX: usize = 2000;
 

@@ -1,11 +1,12 @@
 //! What a page shows of a receipt: how far it has come, what it proves, and its proof as a drawing.
 
-use timemark_verify::{AnchorTold, Claim, Outcome, Receipt, seconds_of_utc};
+use timemark_ingest::{Fate, names_nobody};
+use timemark_verify::{Act, AnchorTold, Claim, Outcome, Receipt, seconds_of_utc};
 
 use super::drawing;
 use super::frame::{Frame, grouped, outside};
 use super::timeline::{self, Row};
-use super::words::say;
+use super::words::{Words, say};
 use crate::Problem;
 use crate::receipts::newest;
 use crate::service::Service;
@@ -21,6 +22,12 @@ pub(super) struct Seen {
     pub file: Option<String>,
     pub creator_key: Option<String>,
     pub fingerprints: Vec<(String, String)>,
+    /// What became of it, and what it does to another; each in a sentence.
+    pub fate: Vec<String>,
+    /// Whether it is what is claimed now.
+    pub stands: bool,
+    /// Whether it says nothing but which work it is about.
+    pub is_nameless: bool,
     pub proof: Proof,
 }
 
@@ -68,8 +75,13 @@ impl Seen {
         let file = claim.path.as_deref().map(String::from_utf8_lossy);
         let receipt = newest(index, &service.engine)?;
         let name = file.as_deref().or(claim.title.as_deref()).unwrap_or("work");
+        let fate = service.engine.amended(index).map_err(Problem::internal)?;
+        let became = fate.corrected_by.is_some() || fate.withdrawn_by.is_some();
         Ok(Seen {
             index,
+            stands: !became && !claim.is_withdrawal(),
+            is_nameless: claim.is_withdrawal() && names_nobody(claim),
+            fate: sentences(claim, fate, frame.words()),
             claimant: text(&claim.claimant),
             title: text(&claim.title),
             created: text(&claim.created),
@@ -136,6 +148,22 @@ impl Seen {
         }
         rows
     }
+}
+
+/// What became of a claim, and what it does to another.
+fn sentences(claim: &Claim, fate: Fate, w: &Words) -> Vec<String> {
+    let a = w.amending;
+    let told = |words, index: Option<u64>| Some(say(words, &[&w.entry_number(&index?)]));
+    let amends = |act| claim.amends.filter(|amends| amends.act == act).map(|amends| amends.index);
+    [
+        told(a.withdraws, amends(Act::Withdraws)),
+        told(a.corrects, amends(Act::Corrects)),
+        told(a.corrected_by, fate.corrected_by.filter(|_| fate.withdrawn_by.is_none())),
+        told(a.withdrawn_by, fate.withdrawn_by),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 impl Proof {

@@ -13,11 +13,11 @@ use super::answer;
 use super::frame::{Frame, bytes, grouped};
 use super::receipt::Seen;
 use super::timeline;
-use super::words::{Words, say};
+use super::words::{AmendingWords, Words, json, say};
 use crate::access::Caller;
 use crate::problem::Kind;
 use crate::service::{Service, Shared};
-use crate::works::registrations;
+use crate::works::{self, COUNTED_MAX, registrations};
 use crate::{Problem, blocking};
 
 pub(super) async fn page(
@@ -34,7 +34,11 @@ pub(super) async fn page(
         let _place = place;
         let seen = cid.map_err(Problem::from);
         let seen = seen.and_then(|Path(cid)| self::seen(&cid, &caller, &service, &frame));
-        answer(&frame, seen.map(|seen| Work { w: frame.words(), frame: &frame, seen }))
+        let page = seen.map(|seen| {
+            let (w, a) = (frame.words(), frame.words().amending);
+            Work { w, a, frame: &frame, script: json(&a.script), seen }
+        });
+        answer(&frame, page)
     });
     match made.await {
         Ok(response) => response,
@@ -46,8 +50,25 @@ pub(super) async fn page(
 #[template(path = "work.html")]
 struct Work<'a> {
     w: &'static Words,
+    /// Of claims that are amended.
+    a: &'static AmendingWords,
     frame: &'a Frame,
+    script: String,
     seen: SeenWork,
+}
+
+impl Work<'_> {
+    /// What of a claim is corrected, and what it is called here.
+    fn fields(&self) -> [(&'static str, &'static str); 5] {
+        let Words { title, claimant, created, rights, collection, .. } = self.w;
+        [
+            ("title", title),
+            ("claimant", claimant),
+            ("created", created),
+            ("rights", rights),
+            ("collection", collection),
+        ]
+    }
 }
 
 /// What is shown of a work.
@@ -65,8 +86,10 @@ struct SeenWork {
     claims: Vec<Seen>,
     /// Entries whose claims were erased.
     erased: Vec<u64>,
-    /// How many claims are not shown.
-    more: usize,
+    /// How many registrations are not shown, in words.
+    more: Option<String>,
+    /// Whether who asks may amend the claims that are shown, and erase them.
+    may_amend: bool,
     /// Said where several parties claim it.
     contested: Option<String>,
     timelines: Option<[String; 2]>,
@@ -76,7 +99,7 @@ struct SeenWork {
 fn seen(cid: &str, caller: &Caller, service: &Service, frame: &Frame) -> Result<SeenWork, Problem> {
     let content: ContentId = cid.parse().map_err(|_| Problem::new(Kind::BadId, "no CID"))?;
     let engine = &service.engine;
-    let records = registrations(&content, caller, service)?;
+    let works::Seen { records, more } = registrations(&content, (0, RECORDS_MAX), caller, service)?;
     let w = frame.words();
     let place = engine.works.recorded(&content).ok();
     let is_kept = place.as_ref().is_some_and(|place| place.kept.is_some());
@@ -92,8 +115,17 @@ fn seen(cid: &str, caller: &Caller, service: &Service, frame: &Frame) -> Result<
         digests.push(("SM3", HEXLOWER.encode(&claim.work.sm3)));
     }
     let named = claims.iter().find_map(|c| c.title.clone().or_else(|| c.file.clone()));
-    let parties: BTreeSet<_> = live().map(|(_, claim)| claim.claimant.as_deref()).collect();
-    let contested = (parties.len() > 1).then(|| say(w.contested, &[&parties.len()]));
+    let mut parties = BTreeSet::new();
+    for (index, claim) in live().filter(|(_, claim)| !claim.is_withdrawal()) {
+        // What was corrected or withdrawn is claimed by nobody any more.
+        if engine.registry.amended(index).map_err(Problem::internal)?.is_none() {
+            parties.insert(claim.claimant.as_deref());
+        }
+    }
+    let words = if more > 0 { w.amending.contested_least } else { w.contested };
+    let contested = (parties.len() > 1).then(|| say(words, &[&parties.len()]));
+    let not_shown = live().count().saturating_sub(CLAIMS_MAX) + more;
+    let not_counted = more >= COUNTED_MAX;
     let rows = match &claims[..] {
         [alone] => alone.rows(frame),
         several => several.iter().map(|claim| claim.row(frame)).collect(),
@@ -111,7 +143,11 @@ fn seen(cid: &str, caller: &Caller, service: &Service, frame: &Frame) -> Result<
         length: first.map(|claim| length(claim.work.length)),
         digests,
         erased: records.iter().filter(|r| r.claim.is_none()).map(|r| r.index).collect(),
-        more: live().count().saturating_sub(CLAIMS_MAX),
+        more: (not_shown > 0).then(|| match not_counted {
+            true => say(w.and_so_on, &[&say(w.amending.more_than, &[&grouped(not_shown as u64)])]),
+            false => say(w.and_so_on, &[&grouped(not_shown as u64)]),
+        }),
+        may_amend: caller.may("correct_claim"),
         contested,
         timelines: is_drawn.then(|| timeline::drawings(&rows, frame)),
         is_time_to_come: service.proves_times(),
@@ -127,5 +163,7 @@ fn length(count: u64) -> String {
     }
 }
 
+/// Registrations that are read for a page.
+const RECORDS_MAX: usize = 200;
 /// Claims that are shown with their proofs, each of which is checked for it.
 const CLAIMS_MAX: usize = 20;

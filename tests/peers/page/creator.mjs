@@ -222,6 +222,105 @@ await check('who leaves while files are on their way is asked', async (page) => 
   await dialog.accept();
 });
 
+await check('a claim is corrected, withdrawn and erased by the keyboard, and each is said', async (page) => {
+  await page.goto(url);
+  await page.fill('#claimant', 'Zang Mei');
+  const poem = { name: 'poem.txt', mimeType: 'text/plain', buffer: Buffer.from('a poem that is claimed wrongly\n') };
+  await page.setInputFiles('#files', [poem]);
+  await settled(page, 'poem.txt');
+  await upload(page, 'poem.txt').getByRole('link', { name: 'Work page' }).click();
+  await page.waitForURL(/\/works\/bafkrei/);
+  const address = page.url().replace(/#.*/, '');
+  const cards = page.locator('article');
+  const summary = (card) => card.locator('.amend > summary');
+  const open = async (card) => {
+    await summary(card).focus();
+    await page.keyboard.press('Enter');
+    await card.locator('.amend button:enabled').first().waitFor();
+  };
+  const first = cards.first();
+  const index = Number(await first.getAttribute('id'));
+  await open(first);
+  assert.match(await first.locator('.amend').innerText(), /What stays for ever.*one more entry.*Correct.*Withdraw.*Erase/s);
+  assert.equal(await page.inputValue(`#claimant-${index}`), 'Zang Mei');
+  assert.equal(await page.inputValue(`#title-${index}`), '');
+
+  // Nothing was changed, so nothing is sent.
+  const press = async (name) => {
+    const button = first.getByRole('button', { name });
+    await button.focus();
+    await page.keyboard.press('Enter');
+  };
+  await press('Enter the correction in the log');
+  assert.equal(await first.locator('[data-act=correction] .fault').innerText(), 'Nothing was changed.');
+  await page.focus(`#claimant-${index}`);
+  await page.keyboard.press('ControlOrMeta+A');
+  await page.keyboard.type('Zhang Mei');
+  await page.keyboard.press('Tab');
+  assert.equal(await page.evaluate(() => document.activeElement.name), 'created', 'one field after the other');
+  // The answer is lost on its way: sent again it is done once.
+  await page.route('**/claim/correction', async (route) => {
+    await route.fetch();
+    await page.unroute('**/claim/correction');
+    return route.abort();
+  });
+  await press('Enter the correction in the log');
+  await page.waitForFunction(() => document.querySelector('[data-act=correction] .fault').textContent);
+  await press('Enter the correction in the log');
+  await page.waitForFunction(() => document.querySelectorAll('article').length === 2);
+  assert.match(await page.innerText('#done'), /^Corrected, by No\. \d+\. Take its receipt away as well\.$/);
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'done', 'who hears the page hears it');
+  assert.match(await first.innerText(), /Corrected: what No\. \d+ says stands in its place/);
+  assert.match(await cards.last().innerText(), /Corrects No\. \d+.*Zhang Mei/s);
+  assert.equal(await page.locator('.notice.warn', { hasText: 'Contested' }).count(), 0, 'one party');
+  await looked(page, 'corrected');
+
+  // A form that was open while somebody else was faster.
+  await page.setViewportSize({ width: 360, height: 800 });
+  await page.emulateMedia({ colorScheme: 'light' });
+  await page.goto(`${address}?lang=en`);
+  const last = cards.last();
+  await open(last);
+  await page.screenshot({ path: path.join(shots, 'amending-360.png'), fullPage: true });
+  const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert.ok(width[0] <= width[1], `the form is wider than a phone: ${width}`);
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => window.axe.run());
+  assert.deepEqual(violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)).map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
+  const number = await last.getAttribute('id');
+  const claim = `${url}/v1/receipts/${number}/claim`;
+  const { etag } = (await page.request.get(claim)).headers();
+  const sent = await page.request.post(`${claim}/correction`, { data: { title: 'A poem' }, headers: { 'if-match': etag } });
+  assert.equal(sent.status(), 201);
+  await last.locator('[data-act=withdrawal] [type=checkbox]').check();
+  await last.getByRole('button', { name: 'Enter the withdrawal in the log' }).click();
+  await page.waitForFunction((id) => document.getElementById(id).querySelector('[data-act=withdrawal] .fault').textContent, number);
+  assert.match(await last.locator('[data-act=withdrawal] .fault').innerText(), /does not stand any more.*Load the page again/);
+
+  // What stands is withdrawn, not without saying so; then all of it is erased.
+  await page.goto(`${address}?lang=en`);
+  await open(cards.last());
+  await cards.last().getByRole('button', { name: 'Enter the withdrawal in the log' }).click();
+  assert.equal(await cards.count(), 3, 'the box is to be ticked first');
+  await cards.last().locator('[data-act=withdrawal] [type=checkbox]').check();
+  await cards.last().getByRole('button', { name: 'Enter the withdrawal in the log' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('article').length === 4);
+  assert.match(await page.innerText('#done'), /^Withdrawn, by No\. \d+/);
+  assert.match(await cards.nth(2).innerText(), /Withdrawn by No\. \d+: nothing is claimed here any more/);
+  await looked(page, 'withdrawn');
+  await page.setViewportSize({ width: 1280, height: 900 });
+  await page.goto(`${address}?lang=en`);
+  await open(cards.last());
+  assert.equal(await cards.last().locator('[data-act=correction]').count(), 0);
+  await page.screenshot({ path: path.join(shots, 'erasing-1280.png'), fullPage: true });
+  await cards.last().locator('[data-act=erasure] [type=checkbox]').check();
+  await cards.last().getByRole('button', { name: 'Erase for good' }).click();
+  await page.waitForFunction(() => !document.body.innerText.includes('Mei'));
+  assert.match(await page.innerText('#done'), /^Erased: No\. \d+(, \d+){3}/);
+  assert.equal(await page.locator('.card', { hasText: 'The claim was erased' }).count(), 4);
+  await looked(page, 'erased');
+});
+
 await check('a work is found by its words and by a picture', async (page) => {
   await page.goto(`${url}/works`);
   await page.fill('#q', 'still fruit');

@@ -162,6 +162,7 @@ pub(crate) static CHINESE: Words = Words {
     follow_commands: "使用 curl 与 timemark",
     follow_go: "使用 Go",
     tiles: "文件",
+    amending: &super::amending::CHINESE,
     access: &super::access::CHINESE,
     reviewing: &reviewing::CHINESE,
     script: Script {

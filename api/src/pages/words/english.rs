@@ -162,6 +162,7 @@ pub(crate) static ENGLISH: Words = Words {
     follow_commands: "With curl and timemark",
     follow_go: "With Go",
     tiles: "Files",
+    amending: &super::amending::ENGLISH,
     access: &super::access::ENGLISH,
     reviewing: &reviewing::ENGLISH,
     script: Script {

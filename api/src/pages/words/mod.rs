@@ -3,6 +3,7 @@
 //! `{0}` and `{1}` stand for what [`say`] puts there. What comes from claims and files is never in here.
 
 mod access;
+mod amending;
 mod chinese;
 mod english;
 pub(super) mod reviewing;
@@ -10,6 +11,7 @@ pub(super) mod reviewing;
 use serde::Serialize;
 
 pub(crate) use access::AccessWords;
+pub(crate) use amending::AmendingWords;
 pub(crate) use chinese::CHINESE;
 pub(crate) use english::ENGLISH;
 
@@ -173,6 +175,8 @@ pub(crate) struct Words {
     pub follow_commands: &'static str,
     pub follow_go: &'static str,
     pub tiles: &'static str,
+    /// Of claims that are amended and erased.
+    pub amending: &'static AmendingWords,
     /// About accounts.
     pub access: &'static AccessWords,
     /// Of scans, and for who reviews.
@@ -244,11 +248,6 @@ impl Words {
     pub fn entry_number(&self, index: &u64) -> String {
         say(self.entry, &[&super::frame::grouped(*index)])
     }
-
-    /// How many are not shown.
-    pub fn how_many_more(&self, count: &usize) -> String {
-        say(self.and_so_on, &[count])
-    }
 }
 
 impl Script {
@@ -310,5 +309,7 @@ mod tests {
         let [english, chinese] = [ENGLISH.access, CHINESE.access];
         assert_eq!(holes(&json(&english.script)), holes(&json(&chinese.script)));
         assert_eq!(holes(&json(&english.session)), holes(&json(&chinese.session)));
+        let [english, chinese] = [ENGLISH.amending, CHINESE.amending];
+        assert_eq!(holes(&json(&english.script)), holes(&json(&chinese.script)));
     }
 }
