@@ -41,6 +41,7 @@ impl Review {
                     last.clear();
                     LOOK_INTERVAL
                 }
+                Err(_) if self.is_stopping() => return,
                 Err(error) => {
                     let error = words(&*error);
                     if error != last {
@@ -112,6 +113,11 @@ impl Review {
 
 type Failed = Box<dyn Error + Send + Sync>;
 
+/// A pass is cut off.
+#[derive(Debug, thiserror::Error)]
+#[error("the service is about to end")]
+struct Stopped;
+
 /// The pieces that come next.
 fn pieces(tx: &ReadTransaction, after: (u64, u64)) -> Result<Vec<Piece>, Failure> {
     let from = (after.0, after.1 + 1);
@@ -173,6 +179,7 @@ impl<'a> Pass<'a> {
         if works.iter().all(is_known) {
             return Ok(());
         }
+        self.check_goes_on()?;
         let Some(again) = self.look(&content, &result, options, kept, &near)? else {
             return Ok(());
         };
@@ -188,6 +195,11 @@ impl<'a> Pass<'a> {
         self.found(job, content);
         self.review.changed();
         Ok(())
+    }
+
+    /// There are many suspects between two looks at whether the service ends.
+    fn check_goes_on(&self) -> Result<(), Stopped> {
+        if self.review.is_stopping() { Err(Stopped) } else { Ok(()) }
     }
 
     fn found(&mut self, job: u64, content: ContentId) {
@@ -252,6 +264,7 @@ impl<'a> Pass<'a> {
         let result = self.review.result(job, kept.place)?;
         let content = result.content().filter(|content| self.found.contains(&(job, *content)));
         let Some(content) = content else { return Ok(()) };
+        self.check_goes_on()?;
         let (place, now) = (kept.place, clock::now());
         self.review.store.write(|tx| {
             let mut job = job::get(tx, job)?;
