@@ -105,13 +105,16 @@ impl Source for Found {
         let mut happened = Happened { events: Vec::new(), next: cursor };
         for (place, found) in self.review.found_from(cursor, READ_AT_ONCE)? {
             let id = event_id(&self.origin, self.kind(), found.id.text());
-            let data = json!({
+            let mut data = json!({
                 "match": format!("/v1/matches/{}", found.id.text()),
                 "scan": format!("/v1/scans/{}", found.scan),
                 "work": found.finding.work,
                 "index": found.finding.index,
                 "suspect": found.suspect,
             });
+            if let Some(time) = found.finding.rematched_at {
+                data["rematched_at"] = time.into();
+            }
             happened.events.push(Event { id, kind: self.kind(), data });
             happened.next = place + 1;
         }

@@ -30,7 +30,8 @@ use crate::{Problem, blocking};
 ///
 /// Server-sent events: `state` with the scan, at first and whenever its state changes; `match` with each match, in the order
 /// in which they were found; `progress` with the scan. The stream ends with the scan, and after four minutes: a browser asks
-/// again by itself, and `Last-Event-ID` has it go on where it was. Asked again after the end, it is 204.
+/// again by itself, and `Last-Event-ID` has it go on where it was. Asked again after the end, it is 204, unless works that were
+/// registered since were found.
 #[utoipa::path(
     get, path = "/v1/scans/{id}/events", tag = "scans", operation_id = "scan_events",
     params(

@@ -12,6 +12,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use timemark_ingest::Engine;
+use timemark_review::Rematching;
 
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
@@ -80,7 +81,11 @@ pub(crate) fn readiness(service: &Service) -> Result<Readiness, Problem> {
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(service): State<Shared>) -> Result<Response, Problem> {
-    let text = blocking(move || service.metrics.text(&service.engine)).await?;
+    let text = blocking(move || {
+        let rematching = service.review.rematching()?;
+        Ok::<String, Problem>(service.metrics.text(&service.engine, rematching))
+    });
+    let text = text.await??;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
@@ -160,7 +165,7 @@ impl Metrics {
     }
 
     /// In the text format of Prometheus.
-    fn text(&self, engine: &Engine) -> String {
+    fn text(&self, engine: &Engine, rematching: Rematching) -> String {
         let mut text = self.requests_text();
         let mut say = |name: &str, kind: &str, help: &str, value: u64| {
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}\n");
@@ -179,6 +184,15 @@ impl Metrics {
             get(&self.duplicates),
         );
         say("timemark_log_entries", "gauge", "Entries of the log.", engine.log.size());
+        let Rematching { entries, suspects, found } = rematching;
+        let help =
+            "Entries of the log that were not yet compared with the suspects of earlier scans.";
+        let lag = entries.map_or(0, |entries| engine.log.size().saturating_sub(entries));
+        say("timemark_rematch_lag_entries", "gauge", help, lag);
+        let help = "Suspects of scans that are compared with works registered later.";
+        say("timemark_rematch_suspects", "gauge", help, suspects);
+        let help = "Works that were found later in suspects of scans, in all.";
+        say("timemark_rematch_found_total", "counter", help, found);
         if let Some(progress) = engine.works.progress() {
             let help = "Blobs that wait to be sent to the store elsewhere.";
             say("timemark_store_waiting", "gauge", help, progress.waiting);

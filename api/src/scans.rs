@@ -86,8 +86,11 @@ pub(crate) struct Scan {
     per_second: f64,
     /// How often it began or went on.
     runs: u32,
-    /// Entries of the log when it began.
+    /// The entries of the log below this number are those that its suspects were compared with: at first those that there
+    /// were when it began. It grows, as works that are registered later are compared with them as well.
     entries: Option<u64>,
+    /// Whether they are. Not for scans that began before what is needed for it was kept.
+    rematches: bool,
     /// Suspects told of.
     suspects: u64,
     /// Suspects that are copies of works; absent for who does not see every work.
@@ -142,6 +145,7 @@ impl Scan {
             per_second: tenth(live.map_or(on_the_whole, |live| live.per_second)),
             runs: job.runs,
             entries: job.entries,
+            rematches: job.rematches,
             suspects: job.suspects,
             copies: Some(job.copies),
             undecidable: job.undecidable,

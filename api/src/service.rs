@@ -69,7 +69,8 @@ pub struct Archive {
     pub authority: Option<tsa::Respond>,
     /// Whom it tells of what happened. Whoever serves it sees to [`Hooks::run`] and [`Hooks::stop`].
     pub hooks: Arc<Hooks>,
-    /// Its scans and what they found. Whoever serves it sees to [`Review::run_jobs`] and [`Review::stop`].
+    /// Its scans and what they found. Whoever serves it sees to [`Review::run_jobs`], [`Review::run_rematching`] and
+    /// [`Review::stop`].
     pub review: Arc<Review>,
     /// Who may use it; where there is no account, everybody may who reaches it.
     pub accounts: Accounts,

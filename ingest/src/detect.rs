@@ -18,6 +18,7 @@ use crate::finding::{Finding, Method};
 use crate::judge::{self, Judgement, SURE_DISTANCE, Verdict};
 use crate::media::{self, Limits};
 use crate::neural::Neural;
+use crate::newcomers::SuspectCodes;
 use crate::scan::{Depth, QUALITY_MIN, ScanError, ScanOptions};
 
 /// The works that a picture shows, and those that share elements with it; best first.
@@ -27,6 +28,8 @@ pub(crate) struct Detected {
     pub related: Vec<Finding>,
     /// Whether there was enough to see to tell that it shows no other.
     pub decidable: bool,
+    /// The codes by which works were looked for.
+    pub codes: SuspectCodes,
 }
 
 /// Looks for registered works in a picture whose codes are `whole`.
@@ -87,12 +90,14 @@ struct Search<'a> {
     seen: HashMap<ContentId, Option<Picture>>,
     matches: Vec<Finding>,
     related: Vec<Finding>,
+    codes: SuspectCodes,
 }
 
 impl<'a> Search<'a> {
     fn new(suspect: &'a Picture, engine: &'a Engine, options: &'a ScanOptions) -> Search<'a> {
         let (seen, matches, related) = (HashMap::new(), Vec::new(), Vec::new());
-        Search { suspect, engine, options, seen, matches, related }
+        let codes = SuspectCodes::default();
+        Search { suspect, engine, options, seen, matches, related, codes }
     }
 
     /// Looks for works that fill a rectangle of the suspect, whose codes are given.
@@ -101,6 +106,7 @@ impl<'a> Search<'a> {
         if pdq.quality < QUALITY_MIN {
             return Ok(());
         }
+        self.codes.add(pdq);
         let suspect = self.suspect;
         let near = self.engine.index.matches(Kind::Pdq, &pdq.codes, self.options.radius);
         let near = near.into_iter().filter(|near| near.quality >= QUALITY_MIN);
@@ -308,7 +314,8 @@ impl<'a> Search<'a> {
         for findings in [&mut self.matches, &mut self.related] {
             findings.sort_by(|a, b| b.score.total_cmp(&a.score));
         }
-        Detected { matches: self.matches, related: self.related, decidable }
+        let Search { matches, related, codes, .. } = self;
+        Detected { matches, related, decidable, codes }
     }
 }
 

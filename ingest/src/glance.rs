@@ -7,17 +7,26 @@ use timemark_vision::{Kind, Pdq, trim_luma};
 
 use crate::engine::Engine;
 use crate::media::{self, Limits};
-use crate::scan::{Outcome, QUALITY_MIN, ScanOptions};
+use crate::newcomers::SuspectCodes;
+use crate::outcome::Outcome;
+use crate::scan::{QUALITY_MIN, ScanOptions};
 
-/// What is certain without colours; `None` if the picture has to be looked at whole.
-pub(crate) fn glance(bytes: &[u8], engine: &Engine, options: &ScanOptions) -> Option<Outcome> {
+/// What is certain without colours, and the codes that told it; `None` if the picture has to be looked at whole.
+pub(crate) fn glance(
+    bytes: &[u8],
+    engine: &Engine,
+    options: &ScanOptions,
+) -> Option<(Outcome, SuspectCodes)> {
     let luma = media::luma(bytes, &Limits::default())?;
     let whole = Pdq::of_luma(&luma, luma.frame())?;
+    let mut codes = SuspectCodes { codes: Vec::new(), is_rough: true };
+    codes.add(&whole);
     let is_decidable = is_certain(&whole, engine, options)?;
     if let Some(inner) = trim_luma(&luma).and_then(|inner| Pdq::of_luma(&luma, inner)) {
         is_certain(&inner, engine, options)?;
+        codes.add(&inner);
     }
-    Some(if is_decidable { Outcome::CLEAR } else { Outcome::Undecidable })
+    Some((if is_decidable { Outcome::CLEAR } else { Outcome::Undecidable }, codes))
 }
 
 /// Whether a picture of these codes, which is certainly a copy of nothing, has enough detail to be told so. `None` if
@@ -37,6 +46,6 @@ fn is_certain(pdq: &Pdq, engine: &Engine, options: &ScanOptions) -> Option<bool>
 /// By how many bits the code of the brightness differs from that of the picture, in more than 99 of 100 pictures; a few,
 /// of garish colours or little detail, are farther off, and are missed where they are copies at the very edge of the
 /// radius. `benches/glance.rs` measures it.
-const LUMA_BITS_MAX: u32 = 8;
+pub(crate) const LUMA_BITS_MAX: u32 = 8;
 /// By how much its quality differs.
 const QUALITY_SLACK: u8 = 7;

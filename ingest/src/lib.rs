@@ -19,6 +19,8 @@ mod judge;
 mod lookup;
 pub mod media;
 mod neural;
+mod newcomers;
+mod outcome;
 mod preview;
 mod queue;
 mod register;
@@ -38,16 +40,18 @@ pub use engine::{Engine, Salter};
 pub use erase::{Disown, EraseError, Erasure, erase, erase_whole, names_nobody};
 pub use finding::{Finding, Method};
 pub use judge::PLACES_MIN;
-pub use lookup::{Nearby, near_code};
+pub use lookup::{Nearby, exact_finding, near_code};
 pub use neural::{Neural, NeuralError};
+pub use newcomers::{Newcomer, Newcomers, SuspectCodes, beginning, by_codes_alone};
+pub use outcome::{Outcome, Scanned, Summary, Trace};
 pub use preview::{PreviewError, preview};
 pub use register::{
     RegisterError, Registration, Status, Submission, Unseen, check, check_texts, register,
     register_unseen,
 };
 pub use scan::{
-    Asked, Depth, IsDone, Keep, Outcome, RADIUS_DEFAULT, ScanError, ScanOptions, Scanned, Stages,
-    Summary, compare, scan, scan_keeping,
+    Asked, Depth, IsDone, Keep, RADIUS_DEFAULT, ScanError, ScanOptions, Stages, Thumbnail, compare,
+    compare_bytes, scan, scan_keeping,
 };
 pub use strength::Strength;
 pub use timemark_store::{Record, Registrations, Stored, registrations};

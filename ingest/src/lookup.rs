@@ -12,8 +12,8 @@ use crate::engine::Engine;
 use crate::finding::Finding;
 use crate::scan::QUALITY_MIN;
 
-/// The first registration of these bytes that stands.
-pub(crate) fn exact_finding(
+/// The work of the same bytes, by its first registration that stands.
+pub fn exact_finding(
     content: &ContentId,
     engine: &Engine,
 ) -> Result<Option<Finding>, RegistryError> {

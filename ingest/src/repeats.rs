@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use timemark_verify::ContentId;
 
 use crate::exclusive::{OneAtATime, Turn};
-use crate::scan::Outcome;
+use crate::outcome::Outcome;
 
 /// The newest outcomes. Two that have the same bytes are compared one after the other.
 #[derive(Default)]
@@ -19,9 +19,16 @@ pub(crate) struct Repeats {
 /// When the young ones are too many, they become the old ones, and those are forgotten.
 #[derive(Default)]
 struct Generations {
-    young: HashMap<ContentId, Arc<Outcome>>,
+    young: HashMap<ContentId, Known>,
     young_weight: usize,
-    old: HashMap<ContentId, Arc<Outcome>>,
+    old: HashMap<ContentId, Known>,
+}
+
+/// What became of a suspect, and with how many entries of the log it was compared at least.
+#[derive(Clone)]
+pub(crate) struct Known {
+    pub outcome: Arc<Outcome>,
+    pub entries: u64,
 }
 
 impl Repeats {
@@ -31,19 +38,19 @@ impl Repeats {
     }
 
     /// What became of these bytes, if they came before and are not forgotten.
-    pub fn outcome(&self, content: &ContentId) -> Option<Arc<Outcome>> {
+    pub fn outcome(&self, content: &ContentId) -> Option<Known> {
         let mut generations = self.lock();
         if let Some(young) = generations.young.get(content) {
-            return Some(Arc::clone(young));
+            return Some(young.clone());
         }
         let old = generations.old.remove(content)?;
-        generations.keep(*content, Arc::clone(&old));
+        generations.keep(*content, old.clone());
         Some(old)
     }
 
     /// Remembers what became of these bytes.
-    pub fn keep(&self, content: ContentId, outcome: Arc<Outcome>) {
-        self.lock().keep(content, outcome);
+    pub fn keep(&self, content: ContentId, known: Known) {
+        self.lock().keep(content, known);
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
@@ -52,10 +59,10 @@ impl Repeats {
 }
 
 impl Generations {
-    fn keep(&mut self, content: ContentId, outcome: Arc<Outcome>) {
-        let findings = outcome.matches().len() + outcome.related().len();
+    fn keep(&mut self, content: ContentId, known: Known) {
+        let findings = known.outcome.matches().len() + known.outcome.related().len();
         self.young_weight += 1 + findings * FINDING_WEIGHT;
-        self.young.insert(content, outcome);
+        self.young.insert(content, known);
         if self.young_weight > WEIGHT_MAX {
             self.young_weight = 0;
             self.old = mem::take(&mut self.young);
@@ -77,7 +84,8 @@ mod tests {
         let repeats = Repeats::default();
         let id = |number: usize| ContentId::of(&number.to_be_bytes());
         for number in 0..3 * WEIGHT_MAX {
-            repeats.keep(id(number), Arc::new(Outcome::CLEAR));
+            let outcome = Arc::new(Outcome::CLEAR);
+            repeats.keep(id(number), Known { outcome, entries: 0 });
             assert!(number % 10_000 != 0 || repeats.outcome(&id(7)).is_some() || number < 7);
         }
         assert!(repeats.outcome(&id(3 * WEIGHT_MAX - 1)).is_some());

@@ -21,8 +21,10 @@ use crate::glance::glance;
 use crate::judge::PLACES_MIN;
 use crate::lookup::{Nearby, exact_finding};
 use crate::media::{self, Limits, MediaError};
+use crate::newcomers::SuspectCodes;
+use crate::outcome::{Outcome, Scanned, Summary, Trace};
 use crate::queue::Queue;
-use crate::repeats::Repeats;
+use crate::repeats::{Known, Repeats};
 use crate::sources::{Content, Met, OpenFile, Progress, Source, SuspectName, visit};
 
 /// Two PDQ codes within this Hamming distance may be of the same picture. How it was chosen is written in
@@ -81,47 +83,6 @@ impl Default for ScanOptions {
     }
 }
 
-/// What became of one suspect.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// It was compared with all works.
-    Compared {
-        /// It is a copy of these, of parts of them, or holds copies; best first.
-        matches: Vec<Finding>,
-        /// It shares elements with these, which is not asserted to be copying; best first.
-        related: Vec<Finding>,
-    },
-    /// It has too little detail to tell.
-    Undecidable,
-    /// It could not be compared, for this reason.
-    Error(String),
-}
-
-impl Outcome {
-    /// A copy of no work.
-    pub const CLEAR: Outcome = Outcome::Compared { matches: Vec::new(), related: Vec::new() };
-
-    /// The works that it is a copy of.
-    pub fn matches(&self) -> &[Finding] {
-        if let Outcome::Compared { matches, .. } = self { matches } else { &[] }
-    }
-
-    /// The works that it shares elements with.
-    pub fn related(&self) -> &[Finding] {
-        if let Outcome::Compared { related, .. } = self { related } else { &[] }
-    }
-
-    /// `match`, `clear`, `undecidable` or `error`.
-    pub fn status(&self) -> &'static str {
-        match self {
-            Outcome::Compared { matches, .. } if matches.is_empty() => "clear",
-            Outcome::Compared { .. } => "match",
-            Outcome::Undecidable => "undecidable",
-            Outcome::Error(_) => "error",
-        }
-    }
-}
-
 /// Why a scan could not go on: a room failed. What is wrong with one suspect is its own outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum ScanError {
@@ -143,47 +104,6 @@ pub enum ScanError {
     /// Whoever is told about suspects wants to hear no more.
     #[error("nobody takes the results any more")]
     Stopped,
-}
-
-/// What a scan came upon.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Suspects compared, errors included.
-    pub suspects: u64,
-    /// Suspects that are copies.
-    pub matches: u64,
-    /// Suspects with too little detail.
-    pub undecidable: u64,
-    /// Suspects that could not be compared.
-    pub errors: u64,
-    /// Receipts and archives that were passed over.
-    pub skipped: u64,
-}
-
-impl Summary {
-    /// Counts another suspect.
-    pub fn count(&mut self, outcome: &Outcome) {
-        self.suspects += 1;
-        match outcome {
-            Outcome::Compared { matches, .. } => self.matches += u64::from(!matches.is_empty()),
-            Outcome::Undecidable => self.undecidable += 1,
-            Outcome::Error(_) => self.errors += 1,
-        }
-    }
-}
-
-/// A suspect and what became of it.
-#[derive(Clone, Debug)]
-pub struct Scanned {
-    /// How it is called.
-    pub name: SuspectName,
-    /// The SHA-256 of its bytes, if they could be read.
-    pub content: Option<ContentId>,
-    /// What became of it.
-    pub outcome: Arc<Outcome>,
-    /// A small JPEG of it, where [`ScanOptions::thumbnail_side`] asks for one, works were found and its bytes are new; or
-    /// why there is none.
-    pub thumbnail: Option<Result<Vec<u8>, String>>,
 }
 
 /// What is asked about before it is compared.
@@ -403,19 +323,26 @@ fn compare_suspect(
         Ok(content) => content,
         Err(reason) => {
             let outcome = Arc::new(Outcome::Error(reason));
-            return Ok(Scanned { name, content: None, outcome, thumbnail: None });
+            let trace = Trace::default();
+            return Ok(Scanned { name, content: None, outcome, thumbnail: None, trace });
         }
     };
     let _decoder = engine.decoders.take();
     let id = content.id();
     let _turn = repeats.wait_for(id);
-    if let Some(outcome) = repeats.outcome(&id) {
-        return Ok(Scanned { name, content: Some(id), outcome, thumbnail: None });
+    let content_id = Some(id);
+    if let Some(Known { outcome, entries }) = repeats.outcome(&id) {
+        let trace = Trace { entries, is_repeat: true, codes: SuspectCodes::default() };
+        return Ok(Scanned { name, content: content_id, outcome, thumbnail: None, trace });
     }
-    let (outcome, thumbnail) = compare_content(content, &id, engine, options, keep)?;
+    // Before it is looked up: what comes in meanwhile may be missed.
+    let entries = engine.index.len();
+    let Looked { outcome, thumbnail, codes } =
+        compare_content(content, &id, engine, options, keep)?;
     let outcome = Arc::new(outcome);
-    repeats.keep(id, Arc::clone(&outcome));
-    Ok(Scanned { name, content: Some(id), outcome, thumbnail })
+    repeats.keep(id, Known { outcome: Arc::clone(&outcome), entries });
+    let trace = Trace { entries, is_repeat: false, codes };
+    Ok(Scanned { name, content: content_id, outcome, thumbnail, trace })
 }
 
 /// Compares one file with the registered works.
@@ -423,14 +350,46 @@ pub fn compare(path: &Path, engine: &Engine, options: ScanOptions) -> Result<Out
     let _decoder = engine.decoders.take();
     let content = OpenFile::open(path).and_then(OpenFile::read).map_err(ScanError::Unreadable)?;
     let id = content.id();
-    Ok(compare_content(content, &id, engine, &options, None)?.0)
+    Ok(compare_content(content, &id, engine, &options, None)?.outcome)
+}
+
+/// Compares the bytes of this content with the registered works, as a scan that meets them, and draws them small where
+/// `options` ask for that.
+pub fn compare_bytes(
+    bytes: Vec<u8>,
+    id: &ContentId,
+    engine: &Engine,
+    options: ScanOptions,
+) -> Result<(Outcome, Thumbnail), ScanError> {
+    let _decoder = engine.decoders.take();
+    let content = match media::has_picture_signature(&bytes) {
+        true => Content::Picture(bytes),
+        false => Content::NoPicture(*id),
+    };
+    let Looked { outcome, thumbnail, .. } = compare_content(content, id, engine, &options, None)?;
+    Ok((outcome, thumbnail))
 }
 
 fn unreadable(error: &io::Error) -> String {
     format!("it cannot be read: {error}")
 }
 
-type Thumbnail = Option<Result<Vec<u8>, String>>;
+/// A small JPEG of a suspect, or why there is none; nothing where none was to be made.
+pub type Thumbnail = Option<Result<Vec<u8>, String>>;
+
+/// What comes of a comparison.
+struct Looked {
+    outcome: Outcome,
+    thumbnail: Thumbnail,
+    codes: SuspectCodes,
+}
+
+impl Looked {
+    /// By something else than codes.
+    fn without_codes(outcome: Outcome, thumbnail: Thumbnail) -> Looked {
+        Looked { outcome, thumbnail, codes: SuspectCodes::default() }
+    }
+}
 
 /// Compares what was read, and draws it small where works are found in it and that was asked for.
 fn compare_content(
@@ -439,7 +398,7 @@ fn compare_content(
     engine: &Engine,
     options: &ScanOptions,
     keep: Option<Keep<'_>>,
-) -> Result<(Outcome, Thumbnail), ScanError> {
+) -> Result<Looked, ScanError> {
     let exact = exact_finding(id, engine)?
         .map(|exact| Outcome::Compared { matches: vec![exact], related: Vec::new() });
     let bytes = match (content, exact) {
@@ -452,32 +411,34 @@ fn compare_content(
                 let picture = media::decode(&bytes, &Limits::default());
                 picture.and_then(|p| media::thumbnail_jpeg(&p, side)).map_err(|e| e.to_string())
             });
-            return Ok((exact, thumbnail));
+            return Ok(Looked::without_codes(exact, thumbnail));
         }
         (_, Some(exact)) => {
             let none = options.thumbnail_side.map(|_| Err(MediaError::NotAPicture.to_string()));
-            return Ok((exact, none));
+            return Ok(Looked::without_codes(exact, none));
         }
-        (Content::NoPicture(_), None) => return Ok((Outcome::CLEAR, None)),
+        (Content::NoPicture(_), None) => return Ok(Looked::without_codes(Outcome::CLEAR, None)),
         (Content::LongPicture(_), None) => {
             let reason = format!("a picture file of more than {} bytes", media::FILE_BYTES_MAX);
-            return Ok((Outcome::Error(reason), None));
+            return Ok(Looked::without_codes(Outcome::Error(reason), None));
         }
     };
     if options.depth == Depth::Fast
         && options.kind == Kind::Pdq
         && options.radius <= GLANCE_RADIUS_MAX
-        && let Some(outcome) = glance(&bytes, engine, options)
+        && let Some((outcome, codes)) = glance(&bytes, engine, options)
     {
-        return Ok((outcome, None));
+        return Ok(Looked { outcome, thumbnail: None, codes });
     }
     let picture = match media::decode(&bytes, &Limits::default()) {
         Ok(picture) => picture,
-        Err(error) => return Ok((Outcome::Error(error.to_string()), None)),
+        Err(error) => {
+            return Ok(Looked::without_codes(Outcome::Error(error.to_string()), None));
+        }
     };
     // Nobody else needs them in memory any more.
     let bytes = keep.map(|keep| (keep, bytes));
-    let outcome = compare_picture(&picture, engine, options)?;
+    let (outcome, codes) = compare_picture(&picture, engine, options)?;
     if let Some((keep, bytes)) = bytes
         && !outcome.matches().is_empty()
     {
@@ -487,21 +448,23 @@ fn compare_content(
     let thumbnail = options.thumbnail_side.filter(|_| found);
     let thumbnail = thumbnail
         .map(|side| media::thumbnail_jpeg(&picture, side).map_err(|error| error.to_string()));
-    Ok((outcome, thumbnail))
+    Ok(Looked { outcome, thumbnail, codes })
 }
 
 fn compare_picture(
     picture: &Picture,
     engine: &Engine,
     options: &ScanOptions,
-) -> Result<Outcome, ScanError> {
+) -> Result<(Outcome, SuspectCodes), ScanError> {
     let Some(pdq) = Pdq::of_rgb(&picture.rgb, picture.width, picture.height) else {
-        return Ok(Outcome::Undecidable);
+        return Ok((Outcome::Undecidable, SuspectCodes::default()));
     };
     let detected = if options.kind == Kind::Pdq {
         match detect(picture, &pdq, engine, options) {
             // Others may fare better.
-            Err(ScanError::Model(error)) => return Ok(Outcome::Error(error.to_string())),
+            Err(ScanError::Model(error)) => {
+                return Ok((Outcome::Error(error.to_string()), SuspectCodes::default()));
+            }
             detected => detected?,
         }
     } else {
@@ -509,13 +472,14 @@ fn compare_picture(
         let codes: Vec<Fingerprint> = code.into_iter().collect();
         let matches = Nearby::of(options.kind, &codes, pdq.quality, options.radius, engine);
         let matches = matches.collect::<Result<_, _>>()?;
-        Detected { matches, related: Vec::new(), decidable: pdq.quality >= QUALITY_MIN }
+        let decidable = pdq.quality >= QUALITY_MIN;
+        Detected { matches, decidable, ..Detected::default() }
     };
-    let Detected { matches, related, decidable } = detected;
+    let Detected { matches, related, decidable, codes } = detected;
     if matches.is_empty() && !decidable {
-        return Ok(Outcome::Undecidable);
+        return Ok((Outcome::Undecidable, codes));
     }
-    Ok(Outcome::Compared { matches, related })
+    Ok((Outcome::Compared { matches, related }, codes))
 }
 
 /// Beyond this radius so much is near that a glance tells nothing.

@@ -21,6 +21,16 @@ pub struct MatchJson {
     pub title: Option<String>,
     /// Who claims it.
     pub claimant: Option<String>,
+    /// When it was found (RFC 3339), where that was after the scan: the work was registered later than the suspect was
+    /// compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rematched_at: Option<String>,
+    /// `true` where the suspect was not to be had any more when the work was found, so that nobody looked at it again: what
+    /// was kept of its codes shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub by_codes_alone: Option<bool>,
     /// 0 to 1.
     pub score: f64,
     /// `exact`, `keypoints`, `neural`, or a kind of code.
@@ -68,6 +78,8 @@ impl MatchJson {
             file: finding.file.clone(),
             title: finding.title.clone(),
             claimant: finding.claimant.clone(),
+            rematched_at: None,
+            by_codes_alone: None,
             score: four_places(finding.score),
             method: finding.method.to_string(),
             distance: finding.distance,

@@ -5,11 +5,12 @@ use std::fmt;
 
 use redb::{ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
-use timemark_ingest::{Depth, Finding, Method, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanOptions};
+use timemark_ingest::{Depth, Method, Outcome, PLACES_MIN, RADIUS_DEFAULT, ScanOptions};
 use utoipa::ToSchema;
 
 use crate::THUMBNAIL_SIDE_MAX;
 use crate::error::ReviewError;
+use crate::found::MatchJson;
 use crate::store::{Failure, JOBS, parse, to_bytes};
 
 /// A scan as a job.
@@ -38,8 +39,12 @@ pub struct Job {
     pub seconds: f64,
     /// How often it began or went on.
     pub runs: u32,
-    /// Entries of the log when it began: what came later was perhaps not compared.
+    /// The entries of the log below this number are those that its suspects were compared with: at first those that there
+    /// were when it began. [`crate::Review::job`] tells of those as well that came later and were compared since.
     pub entries: Option<u64>,
+    /// Whether what is needed to compare its suspects with later works is kept; not of jobs that began before that was.
+    #[serde(default)]
+    pub rematches: bool,
     /// Suspects told of.
     pub suspects: u64,
     /// Suspects that are copies.
@@ -218,6 +223,7 @@ impl Job {
             seconds: 0.0,
             runs: 0,
             entries: None,
+            rematches: true,
             suspects: 0,
             copies: 0,
             undecidable: 0,
@@ -242,10 +248,20 @@ impl Job {
     }
 
     /// Counts another match.
-    pub(crate) fn count_match(&mut self, finding: &Finding) {
+    pub(crate) fn count_match(&mut self, finding: &MatchJson) {
         self.matches += 1;
-        let kind = transform(finding.method == Method::Exact, finding.transform.as_deref());
-        *self.transforms.entry(kind.to_owned()).or_default() += 1;
+        *self.transforms.entry(transform(finding).to_owned()).or_default() += 1;
+    }
+
+    /// Counts a suspect anew that had this status and is a copy now.
+    pub(crate) fn recount(&mut self, status: &str) {
+        match status {
+            "match" => return,
+            "undecidable" => self.undecidable = self.undecidable.saturating_sub(1),
+            "error" => self.errors = self.errors.saturating_sub(1),
+            _ => {}
+        }
+        self.copies += 1;
     }
 
     /// Takes note of how far it is, where that is far enough from the last time.
@@ -267,11 +283,11 @@ impl Job {
 }
 
 /// What was done to a work, in one word or few: the change that tells most, where there were several.
-pub(crate) fn transform(is_exact: bool, words: Option<&str>) -> &'static str {
-    if is_exact {
+pub(crate) fn transform(finding: &MatchJson) -> &'static str {
+    if finding.method == Method::Exact.to_string() {
         return "identical";
     }
-    let words = words.unwrap_or_default();
+    let words = finding.transform.as_deref().unwrap_or_default();
     let kinds = [
         ("inside a larger picture", "inside a larger picture"),
         ("cropped", "cropped"),

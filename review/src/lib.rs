@@ -6,6 +6,7 @@
 //! that decisions are entered in the log, is the service's matter.
 
 mod clock;
+mod cursor;
 mod domains;
 pub mod drawing;
 mod earlier;
@@ -17,16 +18,19 @@ mod job;
 mod matches;
 mod priority;
 mod queue;
+mod rematch;
 mod result;
 mod review;
 mod roots;
 mod store;
 mod suspects;
 pub mod table;
+mod traces;
 mod verdicts;
 mod working;
 
 pub use clock::utc;
+pub use cursor::Rematching;
 pub use domains::{AllowedDomain, host};
 pub use earlier::Earlier;
 pub use error::ReviewError;

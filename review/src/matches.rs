@@ -7,15 +7,16 @@ use std::str::FromStr;
 
 use redb::{ReadTransaction, ReadableTable, Table, WriteTransaction};
 use serde::{Deserialize, Serialize};
-use timemark_ingest::{Finding, Method, Scanned};
+use timemark_ingest::{Scanned, Thumbnail};
 use timemark_verify::{ContentId, FormatError};
 use utoipa::ToSchema;
 
+use crate::clock::utc;
 use crate::domains::{above, host, reversed};
 use crate::error::ReviewError;
 use crate::found::MatchJson;
 use crate::job::{Job, transform};
-use crate::result::GeometryJson;
+use crate::result::{GeometryJson, ResultJson};
 use crate::review::Review;
 use crate::store::{
     DOMAINS, Failure, HOSTS, IN_JOB, MATCHES, NUMBERS, OF_JOB, OF_SUSPECT, PICTURES, REJECTED,
@@ -168,8 +169,7 @@ impl Match {
 
     /// What was done to the work, as the counts of a job have it.
     pub fn transform(&self) -> &'static str {
-        let is_exact = self.finding.method == Method::Exact.to_string();
-        transform(is_exact, self.finding.transform.as_deref())
+        transform(&self.finding)
     }
 
     /// How it stands: what a person decided counts before the list.
@@ -195,6 +195,14 @@ pub struct Sighting {
     /// When, as the web archive spells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
+}
+
+impl Sighting {
+    /// Where the suspect of a result was met.
+    pub(crate) fn of(scan: u64, result: &ResultJson) -> Sighting {
+        let ResultJson { suspect, url, date, .. } = result;
+        Sighting { scan, name: suspect.clone(), url: url.clone(), date: date.clone() }
+    }
 }
 
 /// Which matches to list.
@@ -328,6 +336,15 @@ pub(crate) fn missing(id: &str) -> Failure {
     damaged(format!("the match {id} is missing"))
 }
 
+/// A suspect that was met, and a work that was found in it.
+pub(crate) struct Meeting<'a> {
+    pub suspect: &'a ContentId,
+    pub sighting: &'a Sighting,
+    pub finding: MatchJson,
+    pub geometry: Option<GeometryJson>,
+    pub thumbnail: &'a Thumbnail,
+}
+
 /// What changes with matches, open for a transaction.
 pub(crate) struct Tables<'t> {
     state: Table<'t, &'static str, u64>,
@@ -402,52 +419,55 @@ impl<'t> Tables<'t> {
         Ok(!found.hosts.is_empty())
     }
 
-    /// Takes in what a job found in a suspect.
-    pub fn take_in(&mut self, job: &mut Job, scanned: &Scanned, now: u64) -> Result<(), Failure> {
-        let Some(suspect) = scanned.content else { return Ok(()) };
-        if scanned.outcome.matches().is_empty() {
-            return Ok(());
-        }
-        let text = suspect.to_string();
-        if let Some(Ok(jpeg)) = &scanned.thumbnail {
-            self.pictures.insert(&*text, &jpeg[..])?;
-        }
-        for finding in scanned.outcome.matches() {
-            self.take_in_finding(job, scanned, &suspect, finding, now)?;
+    /// Takes in what a job found in a suspect, as its result tells.
+    pub fn take_in(
+        &mut self,
+        job: &mut Job,
+        scanned: &Scanned,
+        result: &ResultJson,
+        now: u64,
+    ) -> Result<(), Failure> {
+        let Some(suspect) = &scanned.content else { return Ok(()) };
+        let sighting = Sighting::of(job.id, result);
+        for (finding, found) in result.matches.iter().zip(scanned.outcome.matches()) {
+            let geometry = found.geometry.as_ref().map(GeometryJson::of);
+            let (finding, thumbnail) = (finding.clone(), &scanned.thumbnail);
+            let meeting = Meeting { suspect, sighting: &sighting, finding, geometry, thumbnail };
+            self.meet(job, meeting, now)?;
         }
         Ok(())
     }
 
-    fn take_in_finding(
-        &mut self,
-        job: &mut Job,
-        scanned: &Scanned,
-        suspect: &ContentId,
-        finding: &Finding,
-        now: u64,
-    ) -> Result<(), Failure> {
-        let id = MatchId::of(suspect, &finding.work);
-        let captured = scanned.name.captured.as_ref();
-        let sighting = Sighting {
-            scan: job.id,
-            name: scanned.name.text(),
-            url: captured.map(|captured| captured.url.clone()),
-            date: captured.map(|captured| captured.date.clone()),
-        };
+    /// Takes in a work that was found in a suspect of a job.
+    pub fn meet(&mut self, job: &mut Job, meeting: Meeting<'_>, now: u64) -> Result<(), Failure> {
+        let Meeting { suspect, sighting, mut finding, geometry, thumbnail } = meeting;
+        let work: ContentId = finding.work.parse().map_err(damaged)?;
+        let (id, text) = (MatchId::of(suspect, &work), suspect.to_string());
+        if let Some(Ok(jpeg)) = thumbnail {
+            self.pictures.insert(&*text, &jpeg[..])?;
+        }
         let known = self.get(id.text())?;
         let before = known.as_ref().map(Match::standing);
         let mut found = match known {
-            Some(known) => known,
+            Some(mut known) => {
+                let is_seen = known.finding.by_codes_alone.is_none();
+                // What was seen is told rather than what codes say, and how it came to be known stays.
+                if finding.by_codes_alone.is_none() || !is_seen {
+                    finding.rematched_at = known.finding.rematched_at.take();
+                    (known.finding, known.geometry) = (finding.clone(), geometry);
+                }
+                known
+            }
             None => Match {
                 number: self.number(&id)?,
                 id,
-                suspect: suspect.to_string(),
+                suspect: text,
                 name: sighting.name.clone(),
                 url: sighting.url.clone(),
                 scan: job.id,
                 found: now,
-                finding: MatchJson::copy(finding),
-                geometry: None,
+                finding: finding.clone(),
+                geometry,
                 no_picture: None,
                 sightings: 0,
                 hosts: BTreeMap::new(),
@@ -457,16 +477,18 @@ impl<'t> Tables<'t> {
             },
         };
         found.scan = job.id;
-        found.finding = MatchJson::copy(finding);
-        found.geometry = finding.geometry.as_ref().map(GeometryJson::of);
-        match &scanned.thumbnail {
+        match thumbnail {
             Some(Ok(_)) => found.no_picture = None,
+            // One of before is good for the same bytes.
+            Some(Err(_)) if self.pictures.get(&*found.suspect)?.is_some() => {
+                found.no_picture = None
+            }
             Some(Err(reason)) => found.no_picture = Some(reason.clone()),
             None => {} // these bytes came before
         }
         let id = found.id.text();
         if found.sightings < SIGHTINGS_MAX {
-            self.sightings.insert((id, found.sightings), &to_bytes(&sighting)?[..])?;
+            self.sightings.insert((id, found.sightings), &to_bytes(sighting)?[..])?;
         }
         found.sightings += 1;
         match sighting.url.as_deref().and_then(host) {
@@ -479,10 +501,45 @@ impl<'t> Tables<'t> {
         self.of_suspect.insert((&*found.suspect, id), ())?;
         found.is_allowed = self.are_all_allowed(&found)?;
         if self.in_job.insert((job.id, found.id.text()), ())?.is_none() {
-            job.count_match(finding);
+            job.count_match(&finding);
             self.of_job.insert((job.id, job.matches), found.id.text())?;
         }
         self.put(&found, before)
+    }
+
+    /// Has a suspect that is told of be a copy of what the job found in the same bytes since they were compared.
+    pub fn join(
+        &mut self,
+        job: &mut Job,
+        suspect: &ContentId,
+        result: &mut ResultJson,
+        now: u64,
+    ) -> Result<(), Failure> {
+        let text = suspect.to_string();
+        let mut ids = Vec::new();
+        for pair in self.of_suspect.range((&*text, "")..)? {
+            let (key, _) = pair?;
+            let (content, id) = key.value();
+            if content != text {
+                break;
+            }
+            if self.in_job.get((job.id, id))?.is_some() {
+                ids.push(id.to_owned());
+            }
+        }
+        let sighting = Sighting::of(job.id, result);
+        for id in ids {
+            let found = self.get(&id)?.ok_or_else(|| missing(&id))?;
+            let (mut finding, geometry, thumbnail) = (found.finding, found.geometry, &None);
+            if result.tells_of(&finding.work) {
+                continue;
+            }
+            finding.rematched_at.get_or_insert_with(|| utc(now));
+            result.matches.push(finding.clone());
+            let meeting = Meeting { suspect, sighting: &sighting, finding, geometry, thumbnail };
+            self.meet(job, meeting, now)?;
+        }
+        Ok(())
     }
 
     fn number(&mut self, id: &MatchId) -> Result<u64, Failure> {

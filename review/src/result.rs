@@ -94,6 +94,11 @@ impl ResultJson {
         ResultJson { kept: Some(kept), ..self }
     }
 
+    /// Whether it is told to be a copy of this work.
+    pub(crate) fn tells_of(&self, work: &str) -> bool {
+        self.matches.iter().any(|found| found.work == work)
+    }
+
     /// What tells it from other suspects of the same sources, but for those that are called the same.
     pub fn key(name: &SuspectName) -> (String, Option<String>) {
         (name.text(), name.captured.as_ref().map(|captured| captured.date.clone()))

@@ -13,6 +13,7 @@ use redb::ReadableTable;
 use timemark_ingest::sources::Progress;
 
 use crate::clock;
+use crate::cursor;
 use crate::error::ReviewError;
 use crate::job::{self, Asked, Job, JobOptions, JobSource, JobState, Wanted};
 use crate::matches::{Filter, Match, Page};
@@ -202,7 +203,7 @@ impl Review {
         let job = self.store.read(|tx| {
             let jobs = tx.open_table(JOBS)?;
             let job = jobs.get(id)?.ok_or(Failure::Refused(ReviewError::NoJob(id)))?;
-            parse(job.value())
+            Ok(cursor::told(parse(job.value())?, cursor::cursor(tx)?))
         })?;
         let live = self.live(id);
         Ok((job, live))
@@ -228,6 +229,7 @@ impl Review {
         let page = self.store.read(|tx| {
             let jobs = tx.open_table(JOBS)?;
             let mut page: Page<Job> = Page { items: Vec::new(), next: None };
+            let compared = cursor::cursor(tx)?;
             let (mut looks, mut last) = (0, None);
             for pair in jobs.range(..before)?.rev() {
                 if page.items.len() == limit || looks == JOBS_LOOKED_AT {
@@ -238,7 +240,7 @@ impl Review {
                 let job: Job = parse(pair?.1.value())?;
                 last = Some(job.id);
                 if is_wanted(&job) {
-                    page.items.push(job);
+                    page.items.push(cursor::told(job, compared));
                 }
             }
             Ok(page)

@@ -45,6 +45,8 @@ pub(crate) const DOMAINS: TableDefinition<&str, &[u8]> = TableDefinition::new("d
 pub(crate) const HOSTS: TableDefinition<(&str, &str), ()> = TableDefinition::new("hosts");
 /// The matches of a suspect, by its content.
 pub(crate) const OF_SUSPECT: TableDefinition<(&str, &str), ()> = TableDefinition::new("of_suspect");
+/// What is kept of a job's suspects to compare them again, by the place of the first of a piece ([`crate::traces`]).
+pub(crate) const TRACES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("traces");
 /// Matches that were found to be none, by when: their suspects may be let go of.
 pub(crate) const REJECTED: TableDefinition<(u64, &str), ()> = TableDefinition::new("rejected");
 
@@ -130,11 +132,16 @@ fn prepare(database: &Database) -> Result<(), Failure> {
     let version = tx.open_table(STATE)?.get("version")?.map(|version| version.value());
     match version {
         Some(VERSION) => {
-            if tx.list_tables()?.any(|table| table.name() == OF_SUSPECT.name()) {
+            let tables: Vec<String> =
+                tx.list_tables()?.map(|table| table.name().to_owned()).collect();
+            let has = |name: &str| tables.iter().any(|table| table == name);
+            if has(OF_SUSPECT.name()) && has(TRACES.name()) {
                 return Ok(tx.abort()?);
             }
-            // It is of before suspects were kept.
-            {
+            // It is of before anything was kept of what is no match.
+            tx.open_table(TRACES)?;
+            // And of before suspects were kept.
+            if !has(OF_SUSPECT.name()) {
                 let mut of_suspect = tx.open_table(OF_SUSPECT)?;
                 for pair in tx.open_table(MATCHES)?.iter()? {
                     let (id, bytes) = pair?;
@@ -163,6 +170,7 @@ fn prepare(database: &Database) -> Result<(), Failure> {
             tx.open_table(HOSTS)?;
             tx.open_table(OF_SUSPECT)?;
             tx.open_table(REJECTED)?;
+            tx.open_table(TRACES)?;
             Ok(tx.commit()?)
         }
     }

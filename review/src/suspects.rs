@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redb::ReadableTable;
 use timemark_ingest::Engine;
+use timemark_ingest::media::FILE_BYTES_MAX;
 use timemark_verify::{ContentId, WorkHasher};
 
 use crate::clock;
@@ -152,6 +153,29 @@ impl Review {
             }
         }
         Ok(false)
+    }
+
+    /// The bytes of a suspect as it was when it was compared, if they are still to be had: from what was kept, from among
+    /// the works, or from where it was met. Files that nobody would look at are not read.
+    pub(crate) fn suspect_bytes(
+        &self,
+        content: &ContentId,
+        name: &str,
+        engine: &Engine,
+    ) -> Option<Vec<u8>> {
+        let read = |path: PathBuf| {
+            if !path.is_file() {
+                return None;
+            }
+            let mut bytes = Vec::new();
+            let file = File::open(path).ok()?;
+            file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).ok()?;
+            let is_whole = bytes.len() as u64 <= FILE_BYTES_MAX;
+            (is_whole && ContentId::of(&bytes) == *content).then_some(bytes)
+        };
+        let kept = read(self.suspects.path(content));
+        let work = || engine.works.read(content, FILE_BYTES_MAX).ok();
+        kept.or_else(work).or_else(|| read(self.roots.admit(name).ok()?))
     }
 
     /// Lets go of suspects all of whose matches were found to be none a while ago.

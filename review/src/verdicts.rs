@@ -126,7 +126,7 @@ mod tests {
     use std::sync::Arc;
 
     use timemark_ingest::sources::{Captured, SuspectName};
-    use timemark_ingest::{Finding, Method, Outcome, Scanned};
+    use timemark_ingest::{Finding, Method, Outcome, Scanned, Trace};
     use timemark_verify::ContentId;
 
     use super::*;
@@ -165,6 +165,7 @@ mod tests {
             content: Some(ContentId::of(bytes.as_bytes())),
             outcome: Arc::new(Outcome::Compared { matches, related: Vec::new() }),
             thumbnail: Some(Ok(b"jpeg".to_vec())),
+            trace: Trace::default(),
         }
     }
 

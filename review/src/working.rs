@@ -14,6 +14,7 @@ use timemark_ingest::{Engine, Keep, ScanError, Scanned, Summary, scan_keeping};
 use timemark_verify::ContentId;
 
 use crate::clock;
+use crate::cursor;
 use crate::earlier::Earlier;
 use crate::error::ReviewError;
 use crate::job::{self, Job, JobSource, JobState, Wanted};
@@ -22,6 +23,7 @@ use crate::priority::give_way;
 use crate::result::ResultJson;
 use crate::review::{Review, Running};
 use crate::store::{Failure, JOBS, RESULTS, parse, to_bytes};
+use crate::traces;
 
 impl Review {
     /// Works on jobs, one after the other, until [`Review::stop`]; the calling thread and those it starts give way to
@@ -97,7 +99,11 @@ impl Review {
                         Ok(sources) => {
                             job.state = JobState::Running;
                             job.started.get_or_insert_with(clock::now);
-                            job.entries.get_or_insert_with(|| engine.log.size());
+                            // Others are found from here on, as they are when it is told of.
+                            job.entries.get_or_insert_with(|| engine.index.len());
+                            // Nothing is kept of what was told before that could be.
+                            job.rematches |= job.runs == 0;
+                            cursor::begin(tx, engine.index.len())?;
                             job.runs += 1;
                             job::put(tx, &job)?;
                             return Ok((Some((job, sources)), ended));
@@ -300,6 +306,10 @@ pub(crate) fn take_in(
 ) -> Result<Job, Failure> {
     let mut job = job::get(tx, id)?;
     let now = clock::now();
+    if job.rematches {
+        traces::append(tx, id, job.suspects + 1, batch)?;
+        cursor::note(tx, batch)?;
+    }
     let mut results = tx.open_table(RESULTS)?;
     let mut tables = Tables::open(tx)?;
     for scanned in batch {
@@ -308,8 +318,16 @@ pub(crate) fn take_in(
         if let Some(kept) = &mut result.kept {
             kept.geometry.clear(); // the match has it
         }
+        tables.take_in(&mut job, scanned, &result, now)?;
+        if let (true, Some(content)) = (scanned.trace.is_repeat, &scanned.content) {
+            let told = result.matches.len();
+            tables.join(&mut job, content, &mut result, now)?;
+            if result.matches.len() > told {
+                job.recount(&result.status);
+                "match".clone_into(&mut result.status);
+            }
+        }
         results.insert((id, job.suspects), &to_bytes(&result)?[..])?;
-        tables.take_in(&mut job, scanned, now)?;
     }
     (job.bytes, job.seconds) = (bytes, seconds);
     job.mark();
@@ -339,7 +357,7 @@ fn measure(sources: Vec<Source>, total: Arc<AtomicU64>) {
 }
 
 /// An error with all that led to it.
-fn words(error: &dyn std::error::Error) -> String {
+pub(crate) fn words(error: &dyn std::error::Error) -> String {
     let (mut words, mut cause) = (error.to_string(), error.source());
     while let Some(deeper) = cause {
         words += &format!(": {deeper}");

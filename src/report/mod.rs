@@ -238,8 +238,8 @@ const TORN_BLOCK_BYTES: usize = 64 << 10;
 pub(super) mod tests {
     use std::sync::Arc;
 
-    use timemark_ingest::Outcome;
     use timemark_ingest::sources::{Captured, Content};
+    use timemark_ingest::{Outcome, Trace};
     use timemark_verify::ContentId;
 
     use super::*;
@@ -256,6 +256,7 @@ pub(super) mod tests {
             content: Some(ContentId::of(suspect.as_bytes())),
             outcome: Arc::new(outcome),
             thumbnail: None,
+            trace: Trace::default(),
         }
     }
 

@@ -176,6 +176,7 @@ impl Serve {
             let (engine, review) = (&engine, &review);
             scope.spawn(move || endorse_now_and_then(engine, &end));
             scope.spawn(move || review.run_jobs(engine, &remark));
+            scope.spawn(move || review.run_rematching(engine, &remark));
             scope.spawn(|| hooks.run(&remark));
             let stopping = || review.stop();
             let (most, listen) = (SERVICE_TIME_MAX, self.listen());

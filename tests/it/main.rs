@@ -33,6 +33,7 @@ mod service_kills;
 mod service_pages;
 mod service_peers;
 mod service_refusals;
+mod service_rematch;
 mod service_review_pages;
 mod service_scans;
 mod storage;

@@ -22,7 +22,7 @@ pub use alignment::{Alignment, align, support};
 pub use features::{Features, Key, Keypoint, Looks};
 pub use geometry::{Geometry, Overlap};
 pub use kind::Kind;
-pub use pdq::{Dihedral, Pdq};
+pub use pdq::{Dihedral, Pdq, Upright, transposed};
 pub use picture::{Luma, Picture, Rectangle};
 pub use reduced::{trim, trim_luma};
 pub use regions::regions;

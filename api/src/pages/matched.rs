@@ -100,6 +100,9 @@ struct Facts {
     earliest: String,
     first_seen: String,
     between: Option<String>,
+    /// When it was found, where that was after the scan, and that nobody looked at the suspect then.
+    rematched: Option<String>,
+    by_codes_alone: bool,
 }
 
 /// A place where the suspect was met.
@@ -247,6 +250,8 @@ impl Facts {
             agreement,
             earliest,
             first_seen: frame.moment(&utc(first_seen)),
+            rematched: finding.rematched_at.as_deref().map(|time| frame.moment(time)),
+            by_codes_alone: finding.by_codes_alone.unwrap_or_default(),
             between: proven.map(|proven| match first_seen.checked_sub(proven) {
                 Some(seconds) => say(r.days_between, &[&grouped(seconds / 86_400)]),
                 None => r.days_before.to_owned(),

@@ -136,6 +136,11 @@ fn facts(job: &Job, service: &Service, frame: &Frame) -> Result<Vec<String>, Pro
     if job.runs > 1 {
         facts.push(say(r.runs, &[&(job.runs - 1)]));
     }
+    match (job.rematches, job.entries) {
+        (true, Some(entries)) => facts.push(say(r.compared_with, &[&grouped(entries)])),
+        (false, Some(_)) => facts.push(r.not_rematched.to_owned()),
+        _ => {}
+    }
     if job.state == JobState::Queued {
         let earlier = service.review.jobs(job.id, QUEUED_COUNTED)?;
         let waiting = earlier

@@ -10,6 +10,7 @@
 
 mod exact;
 mod quick;
+mod upright;
 
 use std::array;
 use std::f64::consts::PI;
@@ -20,6 +21,8 @@ use timemark_verify::Fingerprint;
 
 use crate::picture::{Luma, Rectangle};
 use exact::Pixels;
+
+pub use upright::{Upright, transposed};
 
 /// The codes of one picture, and how much there is to see in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
