@@ -8,6 +8,7 @@ mod accept;
 mod access;
 pub mod bundles;
 mod collections;
+mod counts;
 mod digests;
 mod domains;
 mod events;

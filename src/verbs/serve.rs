@@ -289,7 +289,7 @@ impl Bundler for OfArchive {
 
     fn make(
         &self,
-        case: Case,
+        case: Case<'_>,
         out: &mut NamedTempFile,
         before: &mut dyn FnMut(&str) -> Result<(), Failure>,
     ) -> Result<Registration, NoBundle> {
@@ -309,6 +309,7 @@ impl Bundler for OfArchive {
             hash_only: case.hash_only,
             receipts: case.receipts,
             suspects: case.suspects.iter().map(suspect).collect(),
+            tell: case.tell,
             name: "of the service",
             scratch: &self.scratch,
         };

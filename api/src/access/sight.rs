@@ -5,8 +5,9 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use timemark_accounts::{Access as Level, AccountsError, Intention, Owned, Role};
-use timemark_ingest::Engine;
+use timemark_ingest::{Engine, Method};
 use timemark_review::{Match, MatchJson};
+use timemark_verify::{Claim, ContentId};
 
 use super::{Access, Caller, Known};
 use crate::Problem;
@@ -61,15 +62,6 @@ impl Access {
             Caller::Nobody => true,
             Caller::Somebody(known) => known.sees() != Level::Allow,
         }
-    }
-
-    /// Refuses whoever sees only some of the works what tells of all.
-    pub fn sees_all(caller: &Caller) -> Result<(), Problem> {
-        if !Access::is_narrow(caller) {
-            return Ok(());
-        }
-        let detail = "this page tells of all works, and is for who may see all of them";
-        Err(Problem::new(Kind::Forbidden, detail))
     }
 
     /// The newest entries below `before` that a caller with a narrow sight sees, newest first.
@@ -147,23 +139,36 @@ impl Access {
         let all = matches.len();
         let mut seen = Vec::new();
         for mut one in matches {
-            // What is told of a work is its first registration; theirs may be a later one.
             let content = one.work.parse().map_err(|_| Problem::internal("a work without id"))?;
-            let records = engine.registry.by_content(&content).map_err(Problem::internal)?;
-            for record in records.iter().filter(|record| record.index < below) {
-                // Who registered a work by its digests alone need not have it, and learns no more of it from its looks.
-                let was_seen = one.method == "exact"
-                    || record.claim.as_ref().is_some_and(|claim| !claim.fingerprints.is_empty());
-                if was_seen && self.sight(caller, record.index)? != Sight::Hidden {
-                    let entry = Entry::of(record.index, one.work.clone(), record.claim.as_ref());
-                    tell_of(&mut one, entry);
-                    seen.push(one);
-                    break;
-                }
+            let is_exact = one.method == Method::Exact.to_string();
+            if let Some(entry) = self.seen_entry(caller, &content, is_exact, below, engine)? {
+                tell_of(&mut one, entry);
+                seen.push(one);
             }
         }
         let hidden = all - seen.len();
         Ok((seen, hidden))
+    }
+
+    /// The first registration of a work below `below` that a caller sees. What is told of a work is its first registration;
+    /// theirs may be a later one.
+    pub(super) fn seen_entry(
+        &self,
+        caller: &Caller,
+        work: &ContentId,
+        is_exact: bool,
+        below: u64,
+        engine: &Engine,
+    ) -> Result<Option<Entry>, Problem> {
+        let records = engine.registry.by_content(work).map_err(Problem::internal)?;
+        for record in records.iter().filter(|record| record.index < below) {
+            if (is_exact || was_seen(record.claim.as_ref()))
+                && self.sight(caller, record.index)? != Sight::Hidden
+            {
+                return Ok(Some(Entry::of(record.index, work.to_string(), record.claim.as_ref())));
+            }
+        }
+        Ok(None)
     }
 
     /// Notes durably that a caller is about to register a work.
@@ -205,11 +210,10 @@ impl Access {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let all = self.accounts.intentions()?;
         for intention in &all {
-            let content = timemark_verify::ContentId::from_sha256(intention.content);
+            let content = ContentId::from_sha256(intention.content);
             let records = engine.registry.by_content(&content)?;
-            let claimant = |claim: &timemark_verify::Claim| {
-                claim.claimant.as_deref().unwrap_or_default() == intention.claimant
-            };
+            let claimant =
+                |claim: &Claim| claim.claimant.as_deref().unwrap_or_default() == intention.claimant;
             let found = records.iter().find(|record| {
                 record.index >= intention.size
                     && record.claim.as_ref().is_some_and(|claim| claim.amends.is_none())
@@ -229,6 +233,12 @@ impl Access {
 /// Within which time a look at the same match is not entered again, and how many looks are remembered.
 const LOOK_TIME: Duration = Duration::from_secs(3600);
 const LOOKS_MAX: usize = 10_000;
+
+/// Whether whoever made a claim showed what the work looks like. Who registered it by its digests alone need not have it,
+/// and learns no more of it from its looks.
+pub(super) fn was_seen(claim: Option<&Claim>) -> bool {
+    claim.is_some_and(|claim| !claim.fingerprints.is_empty())
+}
 
 /// The same answer, whether it is somebody else's or nobody's.
 fn hidden() -> Problem {
