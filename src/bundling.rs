@@ -8,14 +8,17 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use timemark_api::bundles::Tell;
 use timemark_bundle::{Facts, Item, Maker, Part, papers, write};
 use timemark_ingest::sources::{Captured, Progress, Source};
 use timemark_ingest::{
-    Asked, Engine, Registration, ScanOptions, Scanned, Submission, Summary, register, scan,
+    Asked, Engine, Finding, Outcome as Compared, Registration, ScanOptions, Scanned, Submission,
+    Summary, register, scan,
 };
 use timemark_review::ResultJson;
 use timemark_verify::{
@@ -43,6 +46,8 @@ pub(crate) struct Bundling<'a> {
     /// The receipts of works, by entry.
     pub receipts: BTreeMap<u64, Receipt>,
     pub suspects: Vec<Suspect>,
+    /// What of the works that the suspects are copies of is told; all, where it is none.
+    pub tell: Option<Tell<'a>>,
     /// What the claim of the manifest calls the bundle.
     pub name: &'a str,
     /// Where folders may lie until it is made.
@@ -294,6 +299,9 @@ impl Bundling<'_> {
                 suspect.known.as_ref().is_some_and(|(known, _)| content.as_ref() == Some(known))
             };
             let suspect = self.suspects.iter().position(is_it);
+            if let Some(tell) = self.tell {
+                scanned.outcome = told_of(&scanned.outcome, tell)?;
+            }
             if suspect.is_none() && self.suspects.iter().all(|suspect| suspect.known.is_some()) {
                 return Ok(()); // something within a suspect, or a suspect that is another by now
             }
@@ -388,6 +396,20 @@ impl Suspect {
         }
         Ok(())
     }
+}
+
+/// An outcome, of the works that are told.
+fn told_of(outcome: &Compared, tell: Tell<'_>) -> Result<Arc<Compared>> {
+    let some = |all: &[Finding]| {
+        let told = all.iter().map(|one| tell(one.clone()).map_err(|error| anyhow!(error)));
+        told.filter_map(Result::transpose).collect::<Result<Vec<_>>>()
+    };
+    Ok(Arc::new(match outcome {
+        Compared::Compared { matches, related } => {
+            Compared::Compared { matches: some(matches)?, related: some(related)? }
+        }
+        other => other.clone(),
+    }))
 }
 
 fn refuse_unless(holds: bool, why: impl FnOnce() -> String) -> Result<()> {

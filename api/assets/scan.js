@@ -61,7 +61,8 @@ function hear(event) {
   for (const key of ['suspects', 'matches', 'undecidable', 'errors', 'per_second']) {
     const place = document.querySelector(`[data-number=${key}]`);
     const value = scan[key];
-    if (place) place.textContent = key === 'per_second' && value < 10 ? value.toFixed(1) : grouped.format(Math.round(value));
+    // What is not told, as there is too much of it, stays as the server drew it.
+    if (place && Number.isFinite(value)) place.textContent = key === 'per_second' && value < 10 ? value.toFixed(1) : grouped.format(Math.round(value));
   }
   if (name === 'state') refresh(); else soon();
 }

@@ -14,13 +14,13 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempPath};
-use timemark_ingest::{Registration, Registrations};
-use timemark_review::{Match, MatchId};
+use timemark_ingest::{Finding, Registration, Registrations};
 use timemark_verify::{ContentId, Profile, Receipt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::ToSchema;
 
-use crate::access::{Access, Caller};
+use crate::access::{Access, Caller, Told};
+use crate::matches::{read_id, seen};
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking, json};
@@ -34,7 +34,7 @@ pub trait Bundler: Send + Sync {
     /// and before the manifest is registered; where it fails, nothing is.
     fn make(
         &self,
-        case: Case,
+        case: Case<'_>,
         out: &mut NamedTempFile,
         before: &mut dyn FnMut(&str) -> Result<(), Failure>,
     ) -> Result<Registration, NoBundle>;
@@ -45,8 +45,11 @@ pub type Facts = BTreeMap<String, String>;
 /// Whatever went wrong.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// What somebody is told of a work that a suspect is a copy of; nothing, where the work is not there for them.
+pub type Tell<'a> = &'a (dyn Fn(Finding) -> Result<Option<Finding>, Failure> + Sync);
+
 /// What is to be in a bundle.
-pub struct Case {
+pub struct Case<'a> {
     /// Which papers are asked for.
     pub profile: Profile,
     /// They were checked.
@@ -57,6 +60,8 @@ pub struct Case {
     pub suspects: Vec<Suspect>,
     /// Whether the works are left away.
     pub hash_only: bool,
+    /// What of the works that the suspects are copies of is told; all, where it is none.
+    pub tell: Option<Tell<'a>>,
 }
 
 /// A suspect as it was when it matched.
@@ -170,7 +175,7 @@ impl ProfileName {
 /// Put works, receipts, matches and papers into one file for a court
 ///
 /// The file verifies without this server. Its manifest is registered. A profile's facts that are needed and missing are
-/// named; nothing is invented.
+/// named; nothing is invented. An agency has bundles of what it sees: the suspects of its own scans, and no works of others.
 #[utoipa::path(
     post, path = "/v1/bundles", tag = "bundles", operation_id = "bundle",
     request_body = ToBundle,
@@ -246,19 +251,24 @@ impl Order {
     }
 
     fn make(self, service: &Service, caller: &Caller) -> Result<Made<impl Read + use<>>, Problem> {
-        let found = self.matches.iter().map(|id| read_match(service, id));
+        let found = self.matches.iter().map(|id| seen(&read_id(id)?, caller, service));
         let found = found.collect::<Result<Vec<_>, Problem>>()?;
-        found.iter().try_for_each(|(found, _)| may_take(service, caller, found))?;
         let receipts = self.receipts(service, caller)?;
         service.bundler.check(self.profile, &self.facts)?;
+        theirs_alone(&found)?;
         let suspects = suspects(service, &found)?;
         let acts = self.acts();
+        let tell = |finding| {
+            let told = service.access.told_finding(caller, finding, &service.engine);
+            told.map_err(|problem| Failure::from(format!("{problem:?}")))
+        };
         let case = Case {
             profile: self.profile,
             facts: self.facts,
             receipts,
             suspects,
             hash_only: self.hash_only,
+            tell: Access::is_narrow(caller).then_some(&tell as Tell<'_>),
         };
         let mut out = NamedTempFile::new_in(service.uploads_dir()).map_err(Problem::of_disk)?;
         let (mut refused, mut manifest) = (None, String::new());
@@ -318,25 +328,18 @@ impl Order {
     }
 }
 
-type Found = (Match, Vec<timemark_review::Sighting>);
-
-fn read_match(service: &Service, id: &str) -> Result<Found, Problem> {
-    let id: MatchId = id.parse().map_err(|_| {
-        Problem::new(Kind::BadId, "the id of a match is 32 digits of lower-case hex")
-    })?;
-    Ok(service.review.match_by_id(&id)?)
-}
-
-/// Whether a match may be taken out by a caller: a registration of its work has to be there for them.
-fn may_take(service: &Service, caller: &Caller, found: &Match) -> Result<(), Problem> {
-    if !Access::is_narrow(caller) {
+/// Refuses what only scans of others met: the original is theirs.
+fn theirs_alone(found: &[Told]) -> Result<(), Problem> {
+    let withheld = found.iter().filter(|told| told.is_withheld);
+    let ids: Vec<&str> = withheld.map(|told| told.found.id.text()).collect();
+    if ids.is_empty() {
         return Ok(());
     }
-    let work: ContentId = found.finding.work.parse().map_err(Problem::internal)?;
-    match first_seen(service, caller, &work)? {
-        Some(_) => Ok(()),
-        None => Err(timemark_review::ReviewError::NoMatch.into()),
-    }
+    let detail = format!(
+        "only scans of others met the suspect, whose original is theirs; scan it, or ask who runs this archive; matches {}",
+        ids.join(", ")
+    );
+    Err(Problem::new(Kind::NoEvidence, detail))
 }
 
 /// The first registration of a work that was not withdrawn and is there for the caller.
@@ -358,10 +361,10 @@ fn first_seen(
 }
 
 /// The suspects of matches, each once, as they were when they matched.
-fn suspects(service: &Service, found: &[Found]) -> Result<Vec<Suspect>, Problem> {
+fn suspects(service: &Service, found: &[Told]) -> Result<Vec<Suspect>, Problem> {
     let mut suspects: Vec<Suspect> = Vec::new();
     let mut gone = Vec::new();
-    for (found, places) in found {
+    for Told { found, places, .. } in found {
         let content: ContentId = found.suspect.parse().map_err(Problem::internal)?;
         let work: ContentId = found.finding.work.parse().map_err(Problem::internal)?;
         if let Some(known) = suspects.iter_mut().find(|known| known.content == content) {

@@ -3,6 +3,7 @@
 //! Every event is read from what is durable: nobody hears of what a crash could take back. The id of an event is the
 //! number of matches told until then, so that who was cut off goes on with the next one.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,10 +20,11 @@ use timemark_review::{Job, JobState, Live};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::access::Caller;
+use crate::access::{Caller, Viewer};
+use crate::counts::Counts;
 use crate::matches::Card;
 use crate::problem::{Kind, ProblemJson};
-use crate::scans::{Counts, Scan, read_number, seen};
+use crate::scans::{Scan, read_number, seen};
 use crate::service::Shared;
 use crate::{Problem, blocking};
 
@@ -57,20 +59,36 @@ pub(crate) async fn events(
         Some(Ok(text)) if text.parse::<u64>().is_ok() => text.parse().ok(),
         Some(_) => return Err(Problem::bad_request("Last-Event-ID was not given out here")),
     };
-    let place = service.listeners.clone().try_acquire_owned().map_err(|_| {
+    let slot = service.listeners.clone().try_acquire_owned().map_err(|_| {
         Problem::new(Kind::TooManyRequests, "as many are listening as are listened to")
     })?;
     let reading = service.clone();
     let asking = caller.clone();
-    let (job, _) = blocking(move || seen(id, &asking, &reading)).await??;
-    if last.is_some_and(|told| told >= job.matches) && job.state.has_ended() {
+    let (job, places) = blocking(move || {
+        let (job, _) = seen(id, &asking, &reading)?;
+        let places = Viewer::of(&asking, &reading)?.places(id)?;
+        Ok::<_, Problem>((job, places))
+    })
+    .await??;
+    let all = places.as_ref().map_or(job.matches, |places| places.len() as u64);
+    if last.is_some_and(|told| told >= all) && job.state.has_ended() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let (sender, receiver) = mpsc::channel(EVENTS_AHEAD_MAX);
     let changes = service.changes.subscribe();
     let told = last.unwrap_or(0);
-    let counts = (told == 0).then(Counts::default);
-    let telling = Telling { service, caller, id, told, counts, sender, _place: place };
+    let (place, counts) = match places {
+        None => (told, None),
+        // Who goes on hears how many there are and not of what kinds those were that they were told of.
+        Some(mut places) => {
+            places.truncate(usize::try_from(told).unwrap_or(usize::MAX));
+            let place = places.last().copied().unwrap_or(0);
+            let transforms = (told == 0).then(BTreeMap::new);
+            (place, Some(Counts { places, transforms }))
+        }
+    };
+    let told = counts.as_ref().map_or(told, Counts::matches);
+    let telling = Telling { service, caller, id, told, place, counts, sender, _place: slot };
     tokio::spawn(telling.tell(changes));
     let headers = [(CONTENT_TYPE, "text/event-stream")];
     Ok((headers, Body::new(Events(receiver))).into_response())
@@ -81,9 +99,11 @@ struct Telling {
     service: Shared,
     caller: Caller,
     id: u64,
-    /// Matches told, those that the listener does not see included.
+    /// Matches told, of those that the listener sees.
     told: u64,
-    /// Those that were, where they were told from the first on.
+    /// Up to which place among all that the scan found.
+    place: u64,
+    /// What was told to who does not see every work.
     counts: Option<Counts>,
     sender: mpsc::Sender<Bytes>,
     _place: OwnedSemaphorePermit,
@@ -104,18 +124,19 @@ impl Telling {
         let (mut state, mut suspects) = (None::<JobState>, None::<u64>);
         loop {
             changes.borrow_and_update();
-            let (service, id, told) = (self.service.clone(), self.id, self.told);
+            let (service, id, place) = (self.service.clone(), self.id, self.place);
             let caller = self.caller.clone();
             let news = blocking(move || {
-                let news = service.review.news(id, told, MATCHES_AT_ONCE)?;
-                let found = news.matches.items.into_iter();
-                let found =
-                    found.map(|one| service.access.told_match(&caller, one, &service.engine));
+                let viewer = Viewer::of(&caller, &service)?;
+                let news =
+                    viewer.looking(|seen| service.review.news(id, place, MATCHES_AT_ONCE, seen))?;
+                let found = news.matches.items.into_iter().map(|one| viewer.tell(one));
                 let found = found.collect::<Result<Vec<_>, Problem>>()?;
                 let has_more = news.matches.next.is_some();
-                Ok::<_, Problem>((news.job, news.live, found, has_more))
+                Ok::<_, Problem>((news.job, news.live, found, news.place, has_more))
             });
-            let Ok(Ok((job, live, found, has_more))) = news.await else { return Err(Gone) };
+            let Ok(Ok((job, live, found, place, has_more))) = news.await else { return Err(Gone) };
+            self.place = place;
             let now = job.state;
             if state.is_none() && !now.has_ended() {
                 self.scan("state", &job, live).await?;
@@ -125,7 +146,8 @@ impl Telling {
                 self.told += 1;
                 let Some(found) = found else { continue };
                 if let Some(counts) = &mut self.counts {
-                    counts.count(&found);
+                    counts.places.push(place);
+                    counts.count(&found.found);
                 }
                 self.event("match", &Card::of(found)).await?;
             }
@@ -150,7 +172,7 @@ impl Telling {
     }
 
     async fn scan(&self, name: &str, job: &Job, live: Option<Live>) -> Result<(), Gone> {
-        let scan = Scan::of(job.clone(), live).told(&self.caller, self.counts.as_ref());
+        let scan = Scan::of(job.clone(), live).told(&self.caller, self.counts.clone());
         self.event(name, &scan).await
     }
 

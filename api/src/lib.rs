@@ -9,6 +9,7 @@ mod access;
 pub mod bundles;
 mod claims;
 mod collections;
+mod counts;
 mod digests;
 mod domains;
 mod events;

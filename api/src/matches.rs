@@ -10,13 +10,13 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use timemark_review::{
     Act, Decision, Filter, GeometryJson, Happened, Match, MatchId, MatchJson, Page, ReviewError,
-    Sighting, Standing, THUMBNAIL_SIDE_MAX, Verdict, Wish, drawing, utc,
+    Sighting, Standing, THUMBNAIL_SIDE_MAX, Verdict, Wish, drawing, host, is_on, site, utc,
 };
 use timemark_verify::ContentId;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::accept::{entity_tag, expect_unchanged, tagged};
-use crate::access::{Access, Caller};
+use crate::access::{Caller, Told, Viewer};
 use crate::problem::{Kind, ProblemJson};
 use crate::scans::Part;
 use crate::service::{Service, Shared};
@@ -33,8 +33,10 @@ pub(crate) struct Card {
     standing: &'static str,
     /// The verdict that counts, if one was given.
     verdict: Option<Given>,
-    /// The scan that met it last.
-    scan: u64,
+    /// The scan that met it last, of those that the caller sees; absent where only others' met it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    scan: Option<u64>,
     /// When it was found first (RFC 3339).
     found: String,
     suspect: Suspect,
@@ -49,12 +51,18 @@ pub(crate) struct Card {
 pub(crate) struct Suspect {
     /// The id of its bytes.
     content: String,
-    /// How it was called where it was met first.
-    name: String,
+    /// How it was called where it was met first; absent where it is withheld.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    name: Option<String>,
     /// Where a web archive had it from then.
     url: Option<String>,
     /// How often the same bytes were met.
     sightings: u64,
+    /// Present, and true, where only scans of others met it: what they call it and where they met it is theirs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    withheld: bool,
     /// Where a small picture of it is, if there is one.
     picture: Option<String>,
     /// Why there is none.
@@ -87,14 +95,16 @@ impl Given {
 }
 
 impl Card {
-    pub fn of(found: Match) -> Card {
+    pub fn of(told: Told) -> Card {
+        let Told { found, is_withheld, .. } = told;
         let path = |name: &str| format!("/v1/matches/{}/{name}", found.id);
         let suspect = Suspect {
             picture: found.no_picture.is_none().then(|| path("suspect.jpg")),
             content: found.suspect.clone(),
-            name: found.name.clone(),
+            name: (!is_withheld).then(|| found.name.clone()),
             url: found.url.clone(),
             sightings: found.sightings,
+            withheld: is_withheld,
             no_picture: found.no_picture.clone(),
         };
         Card {
@@ -105,7 +115,7 @@ impl Card {
                 Standing::Decided(verdict) => verdict.name(),
             },
             verdict: found.decision().map(Given::of),
-            scan: found.scan,
+            scan: (!is_withheld).then_some(found.scan),
             found: utc(found.found),
             suspect,
             work_picture: path("work.jpg"),
@@ -151,6 +161,9 @@ pub(crate) struct Which {
     /// Those that stand so.
     #[param(inline)]
     state: Option<StateName>,
+    /// Those whose suspect was met on this host, or on one below it, as web archives tell; by that scan, where one is named.
+    #[param(max_length = 254)]
+    domain: Option<String>,
     /// What the page before said under `next`.
     #[param(pattern = "^[A-Za-z0-9_-]{10}[AEIMQUYcgkosw048]$")]
     cursor: Option<String>,
@@ -174,7 +187,10 @@ pub(crate) struct MatchesPage {
 /// A page may have fewer than asked for, and none, and still have one after it.
 #[utoipa::path(
     get, path = "/v1/matches", tag = "matches", operation_id = "list_matches", params(Which),
-    responses((status = 200, body = MatchesPage))
+    responses(
+        (status = 200, body = MatchesPage),
+        (status = 404, description = "the scan is not there for the caller", body = ProblemJson, content_type = "application/problem+json"),
+    )
 )]
 pub(crate) async fn list(
     State(service): State<Shared>,
@@ -190,60 +206,79 @@ pub(crate) async fn list(
         (None, Some(StateName::Decided)) => Some(Wish::Decided),
         (None, None) => None,
     };
-    let filter = Filter { scan: which.scan, standing };
     let limit = limit(which.limit)?;
     let after = which.cursor.as_deref().map(read_cursor).transpose()?.unwrap_or(0);
-    let page = blocking(move || page(filter, after, limit, &caller, &service)).await??;
+    let domain = which.domain.as_deref().map(site).transpose()?;
+    let page = blocking(move || {
+        let filter = Filter { scan: which.scan, standing, site: domain.as_deref(), seen: None };
+        page(filter, after, limit, &Viewer::of(&caller, &service)?, &caller, &service)
+    });
+    let page = page.await??;
     let matches = page.items.into_iter().map(Card::of).collect();
     Ok(Json(MatchesPage { matches, next: page.next.map(cursor) }))
 }
 
 /// The matches that the caller sees of those that come next; so many are looked at.
-fn page(
-    filter: Filter,
+pub(crate) fn page(
+    filter: Filter<'_>,
     mut after: u64,
     limit: usize,
+    viewer: &Viewer<'_>,
     caller: &Caller,
     service: &Service,
-) -> Result<Page<Match>, Problem> {
-    if let Some(scan) = filter.scan.filter(|_| Access::is_narrow(caller)) {
+) -> Result<Page<Told>, Problem> {
+    if let Some(scan) = filter.scan.filter(|_| viewer.is_narrow()) {
         scans::seen(scan, caller, service)?;
     }
-    let is_narrow = Access::is_narrow(caller);
     let mut items = Vec::new();
     for _ in 1..ROUNDS_MAX {
-        let page = service.review.matches(filter, after, limit - items.len())?;
+        let wanted = limit - items.len();
+        let page = viewer
+            .looking(|seen| service.review.matches(Filter { seen, ..filter }, after, wanted))?;
         for found in page.items {
-            items.extend(service.access.told_match(caller, found, &service.engine)?);
+            let told = viewer.tell(found)?;
+            // Where others met it is not theirs to ask for.
+            let is_met = |told: &Told| match filter.site {
+                Some(site) if viewer.is_narrow() => told.is_met_on(site),
+                _ => true,
+            };
+            items.extend(told.filter(is_met));
         }
         match page.next {
-            Some(next) if is_narrow && items.len() < limit => after = next,
+            Some(next) if viewer.is_narrow() && items.len() < limit => after = next,
             next => return Ok(Page { items, next }),
         }
     }
     Ok(Page { items, next: Some(after) })
 }
 
-/// A match that the caller sees and looks at, which is entered into the log where the work is somebody else's, with the first places where its suspect was met.
-pub(crate) fn looked_at(
-    id: &MatchId,
-    caller: &Caller,
-    service: &Service,
-) -> Result<(Match, Vec<Sighting>), Problem> {
-    let (found, places) = seen(id, caller, service)?;
-    service.access.looks(caller, &found, &service.engine)?;
-    Ok((found, places))
+impl Told {
+    /// Whether one of the places that are told is on a site.
+    fn is_met_on(&self, site: &str) -> bool {
+        let mut hosts = self.places.iter().filter_map(|place| host(place.url.as_deref()?));
+        hosts.any(|host| is_on(&host, site))
+    }
 }
 
-/// A match that the caller sees.
-fn seen(
-    id: &MatchId,
-    caller: &Caller,
-    service: &Service,
-) -> Result<(Match, Vec<Sighting>), Problem> {
+/// A match that the caller sees and looks at, which is entered into the log where the work is somebody else's, with the first
+/// places where its suspect was met.
+pub(crate) fn looked_at(id: &MatchId, caller: &Caller, service: &Service) -> Result<Told, Problem> {
+    let told = seen(id, caller, service)?;
+    service.access.looks(caller, &told.found, &service.engine)?;
+    Ok(told)
+}
+
+/// A match that the caller sees, with the first places where its suspect was met.
+pub(crate) fn seen(id: &MatchId, caller: &Caller, service: &Service) -> Result<Told, Problem> {
     let (found, places) = service.review.match_by_id(id)?;
-    let found = service.access.told_match(caller, found, &service.engine)?;
-    Ok((found.ok_or(ReviewError::NoMatch)?, places))
+    let viewer = Viewer::of(caller, service)?;
+    let mut told = viewer.tell(found)?.ok_or(ReviewError::NoMatch)?;
+    let first = places.first().cloned();
+    if !viewer.is_narrow() {
+        told.places = places;
+    }
+    told.first_scan = first.filter(|first| told.places.first() == Some(first)).map(|at| at.scan);
+    Ok(told)
 }
 
 /// A match by its id
@@ -280,9 +315,9 @@ pub(crate) fn tag_of(service: &Service, caller: &Caller, id: &MatchId) -> Result
 }
 
 fn whole(service: &Service, caller: &Caller, id: &MatchId) -> Result<Vec<u8>, Problem> {
-    let (found, places) = seen(id, caller, service)?;
-    let geometry = found.geometry.clone();
-    let whole = Whole { card: Card::of(found), geometry, places };
+    let mut told = seen(id, caller, service)?;
+    let (geometry, places) = (told.found.geometry.take(), std::mem::take(&mut told.places));
+    let whole = Whole { card: Card::of(told), geometry, places };
     serde_json::to_vec(&whole).map_err(Problem::internal)
 }
 
@@ -373,8 +408,8 @@ pub(crate) async fn undo_verdict(
     let body = blocking(move || {
         let _turn = service.turn_to_decide();
         expect_unchanged(&headers, &whole(&service, &caller, &id)?)?;
-        let (found, _) = seen(&id, &caller, &service)?;
-        let Some(last) = found.decision() else {
+        let told = seen(&id, &caller, &service)?;
+        let Some(last) = told.found.decision() else {
             return Err(Problem::new(
                 Kind::WrongState,
                 "no verdict was given that could be undone",
@@ -459,10 +494,7 @@ pub(crate) async fn suspect_picture(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = read_id(&id?)?;
-    let jpeg = blocking(move || {
-        let (found, _) = seen(&id, &caller, &service)?;
-        suspect_jpeg(&service, &found)
-    });
+    let jpeg = blocking(move || suspect_jpeg(&service, &seen(&id, &caller, &service)?.found));
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
 }
 
@@ -486,8 +518,7 @@ pub(crate) async fn work_picture(
     let turn = service.turn_to_compare().await?;
     let jpeg = blocking(move || {
         let _turn = turn;
-        let (found, _) = looked_at(&id, &caller, &service)?;
-        work_jpeg(&service, &found)
+        work_jpeg(&service, &looked_at(&id, &caller, &service)?.found)
     });
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
 }
@@ -514,7 +545,7 @@ pub(crate) async fn overlay(
     let turn = service.turn_to_compare().await?;
     let svg = blocking(move || {
         let _turn = turn;
-        let (found, _) = looked_at(&id, &caller, &service)?;
+        let Told { found, .. } = looked_at(&id, &caller, &service)?;
         let geometry = found.geometry.as_ref().map(GeometryJson::geometry);
         let geometry =
             geometry.ok_or_else(|| nothing("how they lie on each other is not known"))?;

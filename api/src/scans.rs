@@ -10,12 +10,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use timemark_review::{
-    DepthName, Filter, Job, JobOptions, JobSource, JobState, Live, Match, ResultJson, Wanted, utc,
+    DepthName, Job, JobOptions, JobSource, JobState, Live, ResultJson, ReviewError, Wanted, utc,
 };
 use utoipa::{IntoParams, ToSchema};
 
 use crate::accept::best;
-use crate::access::{Access, Caller};
+use crate::access::{Access, Caller, Viewer};
+use crate::counts::Counts;
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
 use crate::upload::{Fields, Form, Taking};
@@ -108,11 +109,12 @@ pub(crate) struct Scan {
     /// About how many there are, while it is at work and once that is known.
     bytes_total: Option<u64>,
     /// Matches it found: each content of a suspect and each work once. For who does not see every work those with works that
-    /// they see, and absent in lists and where there are too many to count.
+    /// they see, and absent in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     matches: Option<u64>,
-    /// The same by what was done to the work.
+    /// The same by what was done to the work. For who does not see every work absent in lists, in events that go on with
+    /// later ones, and where there are too many to count.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     transforms: Option<BTreeMap<String, u64>>,
@@ -160,45 +162,13 @@ impl Scan {
     }
 
     /// For a caller: what it found of works that they do not see is not counted.
-    pub fn told(self, caller: &Caller, counts: Option<&Counts>) -> Scan {
+    pub fn told(self, caller: &Caller, counts: Option<Counts>) -> Scan {
         if !Access::is_narrow(caller) {
             return self;
         }
-        let transforms = counts.map(|counts| counts.0.clone());
-        let matches = counts.map(|counts| counts.0.values().sum());
+        let matches = counts.as_ref().map(Counts::matches);
+        let transforms = counts.and_then(|counts| counts.transforms);
         Scan { copies: None, matches, transforms, ..self }
-    }
-}
-
-/// Matches with works that somebody sees, by what was done to the work.
-#[derive(Default)]
-pub(crate) struct Counts(BTreeMap<String, u64>);
-
-impl Counts {
-    pub fn count(&mut self, found: &Match) {
-        *self.0.entry(found.transform().to_owned()).or_default() += 1;
-    }
-
-    /// Of a scan; `None` where it found more than are looked at.
-    fn of(id: u64, caller: &Caller, service: &Service) -> Result<Option<Counts>, Problem> {
-        let (mut counts, mut after) = (Counts::default(), 0);
-        if !Access::is_narrow(caller) {
-            return Ok(None);
-        }
-        for _ in 0..COUNTED_PAGES_MAX {
-            let filter = Filter { scan: Some(id), standing: None };
-            let page = service.review.matches(filter, after, COUNTED_AT_ONCE)?;
-            for found in page.items {
-                if let Some(found) = service.access.told_match(caller, found, &service.engine)? {
-                    counts.count(&found);
-                }
-            }
-            match page.next {
-                Some(next) => after = next,
-                None => return Ok(Some(counts)),
-            }
-        }
-        Ok(None)
     }
 }
 
@@ -263,7 +233,7 @@ pub(crate) async fn create(
         }
     };
     let location = [(LOCATION, format!("/v1/scans/{}", job.id))];
-    let scan = Scan::of(job, None).told(&caller, Some(&Counts::default()));
+    let scan = Scan::of(job, None).told(&caller, Some(Counts::none()));
     Ok((StatusCode::ACCEPTED, location, Json(scan)).into_response())
 }
 
@@ -338,15 +308,11 @@ pub(crate) async fn list(
     let (before, limit) = part?.0.read()?;
     let page = blocking(move || {
         let review = &service.review;
-        let owners = service.access.scan_owners(&caller)?;
-        let is_seen = |job: &Job| match (&owners, &job.owner) {
-            (None, _) => true,
-            (Some(owners), Some(owner)) => owners.contains(owner),
-            (Some(_), None) => false,
-        };
+        let viewer = Viewer::of(&caller, &service)?;
+        let is_seen = |job: &Job| viewer.sees_scan(job);
         let page = review.jobs_where(before.unwrap_or(u64::MAX), limit, &is_seen)?;
         let named = review.roots().named().map(|root| root.display().to_string());
-        let roots = if owners.is_none() { named.collect() } else { Vec::new() };
+        let roots = if viewer.is_narrow() { Vec::new() } else { named.collect() };
         let scan = |(job, live)| Scan::of(job, live).told(&caller, None);
         let scans = page.items.into_iter().map(scan).collect();
         Ok::<ScansPage, Problem>(ScansPage { scans, roots, next: page.next.map(cursor) })
@@ -371,8 +337,8 @@ pub(crate) async fn show(
     let id = read_number(&id?)?;
     let scan = blocking(move || {
         let (job, live) = seen(id, &caller, &service)?;
-        let counts = Counts::of(id, &caller, &service)?;
-        Ok::<Scan, Problem>(Scan::of(job, live).told(&caller, counts.as_ref()))
+        let counts = Counts::of(&job, &Viewer::of(&caller, &service)?, &service)?;
+        Ok::<Scan, Problem>(Scan::of(job, live).told(&caller, counts))
     });
     Ok(Json(scan.await??))
 }
@@ -384,8 +350,10 @@ pub(crate) fn seen(
     service: &Service,
 ) -> Result<(Job, Option<Live>), Problem> {
     let (job, live) = service.review.job(id)?;
-    service.access.may_see_scan(caller, &job)?;
-    Ok((job, live))
+    match Viewer::of(caller, service)?.sees_scan(&job) {
+        true => Ok((job, live)),
+        false => Err(ReviewError::NoJob(job.id).into()),
+    }
 }
 
 /// Stop a scan for now
@@ -458,10 +426,61 @@ async fn steer(
     let scan = blocking(move || {
         seen(id, &caller, &service)?;
         let job = steer(&service, id)?;
-        let counts = Counts::of(id, &caller, &service)?;
-        Ok::<Scan, Problem>(Scan::of(job, None).told(&caller, counts.as_ref()))
+        let counts = Counts::of(&job, &Viewer::of(&caller, &service)?, &service)?;
+        Ok::<Scan, Problem>(Scan::of(job, None).told(&caller, counts))
     });
     Ok(Json(scan.await??))
+}
+
+/// A site where a scan met suspects.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScanDomain {
+    /// The host, as web archives tell it.
+    domain: String,
+    /// Matches whose suspect was met there.
+    matches: u64,
+}
+
+/// The matches of a scan by site.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ScanDomains {
+    /// Those with the most matches first, a thousand at most.
+    domains: Vec<ScanDomain>,
+    /// How many sites there are.
+    all: u64,
+    /// Matches whose suspect was met on no site that is known.
+    elsewhere: u64,
+    /// Whether all matches were counted: beyond 100,000 nobody does.
+    complete: bool,
+}
+
+/// The matches of a scan by site
+///
+/// As web archives (WARC) tell where a suspect is from. One that was met on several sites counts for each.
+#[utoipa::path(
+    get, path = "/v1/scans/{id}/domains", tag = "scans", operation_id = "scan_domains",
+    params(("id" = u64, Path, description = "its number")),
+    responses(
+        (status = 200, body = ScanDomains),
+        (status = 404, description = "there is none", body = ProblemJson, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn domains(
+    State(service): State<Shared>,
+    caller: Caller,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<ScanDomains>, Problem> {
+    let id = read_number(&id?)?;
+    let sites = blocking(move || {
+        seen(id, &caller, &service)?;
+        Viewer::of(&caller, &service)?.looking(|lens| service.review.sites(id, lens))
+    });
+    let sites = sites.await??;
+    let all = sites.hosts.len() as u64;
+    let told = sites.hosts.into_iter().take(DOMAINS_MAX);
+    let domains = told.map(|(domain, matches)| ScanDomain { domain, matches }).collect();
+    let complete = !sites.is_cut;
+    Ok(Json(ScanDomains { domains, all, elsewhere: sites.elsewhere, complete }))
 }
 
 /// What a scan told of some suspects.
@@ -530,6 +549,5 @@ const SCAN_FIELDS: Fields =
     Fields { files: &[("file", Taking::Disk)], texts: &["depth", "radius", "places"] };
 /// Files that wait to be scanned, as many times the longest that may be sent.
 const UPLOADS_WAITING_MAX: u64 = 8;
-/// Matches of a scan that are counted for who does not see every work: so many pages of so many.
-const COUNTED_PAGES_MAX: usize = 10;
-const COUNTED_AT_ONCE: usize = 200;
+/// Sites that are told of a scan.
+const DOMAINS_MAX: usize = 1000;

@@ -208,6 +208,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         .routes(routes!(scans::resume))
         .routes(routes!(scans::cancel))
         .routes(routes!(scans::results))
+        .routes(routes!(scans::domains))
         .routes(routes!(events::events))
         .routes(routes!(matches::list))
         .routes(routes!(matches::show))

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::error::ReviewError;
 use crate::matches::{self, Tables};
 use crate::review::Review;
+use crate::sites::ids_on;
 use crate::store::{DOMAINS, Failure, HOSTS, parse, to_bytes};
 
 /// A domain on the list: its own host, and all below it.
@@ -86,20 +87,7 @@ impl AllowedDomain {
 
 /// Has every match with a suspect from this domain stand as the list says now.
 fn look_again(tx: &WriteTransaction, domain: &str) -> Result<u64, Failure> {
-    let mut ids = Vec::new();
-    {
-        let hosts = tx.open_table(HOSTS)?;
-        let own = reversed(domain);
-        // The host itself, and what is below it: "/" comes right after "." and in no host.
-        let (below, end) = (format!("{own}."), format!("{own}/"));
-        let ranges =
-            [hosts.range((&*own, "")..(&*own, "~"))?, hosts.range((&*below, "")..(&*end, ""))?];
-        for key in ranges.into_iter().flatten() {
-            ids.push(key?.0.value().1.to_owned());
-        }
-    }
-    ids.sort();
-    ids.dedup();
+    let ids = ids_on(&tx.open_table(HOSTS)?, domain)?;
     let mut tables = Tables::open(tx)?;
     let mut changed = 0;
     for id in &ids {
@@ -127,7 +115,7 @@ pub fn host(url: &str) -> Option<String> {
     (is_host(&name) && port.bytes().all(|digit| digit.is_ascii_digit())).then_some(name)
 }
 
-fn is_host(name: &str) -> bool {
+pub(crate) fn is_host(name: &str) -> bool {
     let is_label = |label: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         (1..=63).contains(&label.len()) && label.bytes().all(plain)

@@ -18,9 +18,10 @@ use crate::found::MatchJson;
 use crate::job::{Job, transform};
 use crate::result::{GeometryJson, ResultJson};
 use crate::review::Review;
+use crate::seen::Brief;
 use crate::store::{
-    DOMAINS, Failure, HOSTS, IN_JOB, MATCHES, NUMBERS, OF_JOB, OF_SUSPECT, PICTURES, REJECTED,
-    SIGHTINGS, STANDINGS, STATE, damaged, parse, to_bytes,
+    BRIEFS, BriefRow, DOMAINS, Failure, HOSTS, IN_JOB, MATCHES, NUMBERS, OF_JOB, OF_SUSPECT,
+    PICTURES, REJECTED, SIGHTINGS, SITES, STANDINGS, STATE, damaged, parse, to_bytes,
 };
 
 /// The id of a match: it follows from the two contents.
@@ -205,107 +206,7 @@ impl Sighting {
     }
 }
 
-/// Which matches to list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
-    /// Those that this scan found.
-    pub scan: Option<u64>,
-    /// Those that stand so; all, where it is none.
-    pub standing: Option<Wish>,
-}
-
-/// How matches may be asked to stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// So, and no other way.
-    Only(Standing),
-    /// Decided by a person, whatever the verdict.
-    Decided,
-}
-
-impl Wish {
-    fn fits(self, standing: Standing) -> bool {
-        match self {
-            Wish::Only(wanted) => standing == wanted,
-            Wish::Decided => matches!(standing, Standing::Decided(_)),
-        }
-    }
-}
-
-/// Some of many.
-#[derive(Debug)]
-pub struct Page<T> {
-    /// In order.
-    pub items: Vec<T>,
-    /// What the next page comes after, if there is one.
-    pub next: Option<u64>,
-}
-
 impl Review {
-    /// Matches in the order in which they were found, after that place.
-    pub fn matches(
-        &self,
-        filter: Filter,
-        after: u64,
-        limit: usize,
-    ) -> Result<Page<Match>, ReviewError> {
-        self.store.read(|tx| {
-            let matches = tx.open_table(MATCHES)?;
-            let mut page = Page { items: Vec::new(), next: None };
-            let mut looks = 0;
-            let mut take = |place: u64, id: &str| -> Result<bool, Failure> {
-                if page.items.len() == limit || looks == LOOKS_MAX {
-                    return Ok(false);
-                }
-                looks += 1;
-                let bytes = matches.get(id)?.ok_or_else(|| missing(id))?;
-                let found: Match = parse(bytes.value())?;
-                if filter.standing.is_none_or(|wish| wish.fits(found.standing())) {
-                    page.items.push(found);
-                }
-                page.next = Some(place);
-                Ok(true)
-            };
-            let start = after.saturating_add(1);
-            let mut is_last = true;
-            match filter {
-                Filter { scan: Some(scan), .. } => {
-                    for pair in tx.open_table(OF_JOB)?.range((scan, start)..=(scan, u64::MAX))? {
-                        let (key, id) = pair?;
-                        is_last = take(key.value().1, id.value())?;
-                        if !is_last {
-                            break;
-                        }
-                    }
-                }
-                Filter { standing: Some(Wish::Only(standing)), .. } => {
-                    let code = standing.code();
-                    let standings = tx.open_table(STANDINGS)?;
-                    for pair in standings.range((code, start)..=(code, u64::MAX))? {
-                        let (key, id) = pair?;
-                        is_last = take(key.value().1, id.value())?;
-                        if !is_last {
-                            break;
-                        }
-                    }
-                }
-                _ => {
-                    for pair in tx.open_table(NUMBERS)?.range(start..)? {
-                        let (number, id) = pair?;
-                        is_last = take(number.value(), id.value())?;
-                        if !is_last {
-                            break;
-                        }
-                    }
-                }
-            }
-            if is_last {
-                page.next = None;
-            }
-            Ok(page)
-        })
-    }
-
     /// A match, with the first places where its suspect was met.
     pub fn match_by_id(&self, id: &MatchId) -> Result<(Match, Vec<Sighting>), ReviewError> {
         self.store.read(|tx| {
@@ -359,6 +260,8 @@ pub(crate) struct Tables<'t> {
     domains: Table<'t, &'static str, &'static [u8]>,
     of_suspect: Table<'t, (&'static str, &'static str), ()>,
     rejected: Table<'t, (u64, &'static str), ()>,
+    briefs: Table<'t, &'static str, BriefRow>,
+    sites: Table<'t, (u64, &'static str, &'static str), ()>,
 }
 
 impl<'t> Tables<'t> {
@@ -376,6 +279,8 @@ impl<'t> Tables<'t> {
             domains: tx.open_table(DOMAINS)?,
             of_suspect: tx.open_table(OF_SUSPECT)?,
             rejected: tx.open_table(REJECTED)?,
+            briefs: tx.open_table(BRIEFS)?,
+            sites: tx.open_table(SITES)?,
         })
     }
 
@@ -447,6 +352,7 @@ impl<'t> Tables<'t> {
             self.pictures.insert(&*text, &jpeg[..])?;
         }
         let known = self.get(id.text())?;
+        let is_new = known.is_none();
         let before = known.as_ref().map(Match::standing);
         let mut found = match known {
             Some(mut known) => {
@@ -493,10 +399,16 @@ impl<'t> Tables<'t> {
         found.sightings += 1;
         match sighting.url.as_deref().and_then(host) {
             Some(host) if found.hosts.contains_key(&host) || found.hosts.len() < HOSTS_MAX => {
-                self.hosts.insert((&*reversed(&host), id), ())?;
+                let reversed = reversed(&host);
+                self.hosts.insert((&*reversed, id), ())?;
+                self.sites.insert((job.id, &*reversed, id), ())?;
                 *found.hosts.entry(host).or_default() += 1;
             }
             _ => found.elsewhere += 1,
+        }
+        if is_new {
+            let brief = Brief { number: found.number, work, is_exact: *suspect == work };
+            self.briefs.insert(id, brief.row())?;
         }
         self.of_suspect.insert((&*found.suspect, id), ())?;
         found.is_allowed = self.are_all_allowed(&found)?;
@@ -550,11 +462,9 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// Matches that one page looks at: those that do not fit are passed over.
-const LOOKS_MAX: usize = 10_000;
 /// Places that are kept of a match, and told.
 const SIGHTINGS_MAX: u64 = 10_000;
-const SIGHTINGS_TOLD_MAX: usize = 100;
+pub(crate) const SIGHTINGS_TOLD_MAX: usize = 100;
 /// Hosts that are kept of a match; what comes from more is looked at by a person.
 const HOSTS_MAX: usize = 1000;
 

@@ -16,9 +16,11 @@ use crate::clock;
 use crate::cursor;
 use crate::error::ReviewError;
 use crate::job::{self, Asked, Job, JobOptions, JobSource, JobState, Wanted};
-use crate::matches::{Filter, Match, Page};
+use crate::listing::{Filter, Page};
+use crate::matches::Match;
 use crate::result::ResultJson;
 use crate::roots::Roots;
+use crate::seen::Lens;
 use crate::store::{Failure, JOBS, OF_SUSPECT, RESULTS, Store, next_number, parse};
 use crate::suspects::Suspects;
 
@@ -73,6 +75,8 @@ pub struct News {
     pub live: Option<Live>,
     /// What it found since, with the place of each.
     pub matches: Page<Match>,
+    /// The place of the last that was looked at.
+    pub place: u64,
 }
 
 impl Review {
@@ -276,12 +280,18 @@ impl Review {
         })
     }
 
-    /// What came of a job beyond the first `told` of its matches.
-    pub fn news(&self, id: u64, told: u64, limit: usize) -> Result<News, ReviewError> {
+    /// What came of a job beyond the first `told` of its matches, of those that somebody sees.
+    pub fn news(
+        &self,
+        id: u64,
+        told: u64,
+        limit: usize,
+        seen: Option<Lens<'_>>,
+    ) -> Result<News, ReviewError> {
         let (job, live) = self.job(id)?;
-        let filter = Filter { scan: Some(id), standing: None };
-        let matches = self.matches(filter, told, limit)?;
-        Ok(News { job, live, matches })
+        let filter = Filter { scan: Some(id), seen, ..Filter::default() };
+        let (matches, place) = self.listed(filter, told, limit)?;
+        Ok(News { job, live, matches, place })
     }
 
     /// Has a job stop at the next suspect, until somebody has it go on.

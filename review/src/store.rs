@@ -11,9 +11,12 @@ use redb::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use timemark_verify::ContentId;
 
+use crate::domains::{host, reversed};
 use crate::error::ReviewError;
-use crate::matches::Match;
+use crate::matches::{Match, Sighting};
+use crate::seen::Brief;
 
 /// `version` of these tables, and the numbers that come next.
 pub(crate) const STATE: TableDefinition<&str, u64> = TableDefinition::new("state");
@@ -49,6 +52,13 @@ pub(crate) const OF_SUSPECT: TableDefinition<(&str, &str), ()> = TableDefinition
 pub(crate) const TRACES: TableDefinition<(u64, u64), &[u8]> = TableDefinition::new("traces");
 /// Matches that were found to be none, by when: their suspects may be let go of.
 pub(crate) const REJECTED: TableDefinition<(u64, &str), ()> = TableDefinition::new("rejected");
+
+/// What little of a match tells whether somebody sees it: as which number it was found, the SHA-256 of the work, and whether
+/// the suspect is that to the byte.
+pub(crate) const BRIEFS: TableDefinition<&str, BriefRow> = TableDefinition::new("briefs");
+pub(crate) type BriefRow = (u64, &'static [u8; 32], bool);
+/// On which hosts, the last label first, a job met the suspects of which matches.
+pub(crate) const SITES: TableDefinition<(u64, &str, &str), ()> = TableDefinition::new("sites");
 
 /// The open file.
 pub(crate) struct Store {
@@ -132,23 +142,22 @@ fn prepare(database: &Database) -> Result<(), Failure> {
     let version = tx.open_table(STATE)?.get("version")?.map(|version| version.value());
     match version {
         Some(VERSION) => {
-            let tables: Vec<String> =
+            let names: Vec<String> =
                 tx.list_tables()?.map(|table| table.name().to_owned()).collect();
-            let has = |name: &str| tables.iter().any(|table| table == name);
-            if has(OF_SUSPECT.name()) && has(TRACES.name()) {
+            let has = |table: &str| names.iter().any(|name| name == table);
+            let lacks = [OF_SUSPECT.name(), BRIEFS.name(), TRACES.name()].map(|table| !has(table));
+            if lacks == [false; 3] {
                 return Ok(tx.abort()?);
             }
-            // It is of before anything was kept of what is no match.
-            tx.open_table(TRACES)?;
-            // And of before suspects were kept.
-            if !has(OF_SUSPECT.name()) {
-                let mut of_suspect = tx.open_table(OF_SUSPECT)?;
-                for pair in tx.open_table(MATCHES)?.iter()? {
-                    let (id, bytes) = pair?;
-                    let found: Match = parse(bytes.value())?;
-                    of_suspect.insert((&*found.suspect, id.value()), ())?;
-                }
-                tx.open_table(REJECTED)?;
+            let [no_suspects, no_briefs, no_traces] = lacks;
+            if no_suspects {
+                know_suspects(&tx)?;
+            }
+            if no_briefs {
+                know_briefs(&tx)?;
+            }
+            if no_traces {
+                tx.open_table(TRACES)?; // of before anything was kept of what is no match
             }
             Ok(tx.commit()?)
         }
@@ -171,9 +180,43 @@ fn prepare(database: &Database) -> Result<(), Failure> {
             tx.open_table(OF_SUSPECT)?;
             tx.open_table(REJECTED)?;
             tx.open_table(TRACES)?;
+            tx.open_table(BRIEFS)?;
+            tx.open_table(SITES)?;
             Ok(tx.commit()?)
         }
     }
+}
+
+/// Fills in what a file lacks that is of before suspects were kept.
+fn know_suspects(tx: &WriteTransaction) -> Result<(), Failure> {
+    let mut of_suspect = tx.open_table(OF_SUSPECT)?;
+    for pair in tx.open_table(MATCHES)?.iter()? {
+        let (id, bytes) = pair?;
+        let found: Match = parse(bytes.value())?;
+        of_suspect.insert((&*found.suspect, id.value()), ())?;
+    }
+    tx.open_table(REJECTED)?;
+    Ok(())
+}
+
+/// Fills in what a file lacks that is of before it was told apart who sees which matches, and on which sites a scan met them.
+fn know_briefs(tx: &WriteTransaction) -> Result<(), Failure> {
+    let (mut briefs, mut sites) = (tx.open_table(BRIEFS)?, tx.open_table(SITES)?);
+    for pair in tx.open_table(MATCHES)?.iter()? {
+        let (id, bytes) = pair?;
+        let found: Match = parse(bytes.value())?;
+        let work: ContentId = found.finding.work.parse().map_err(damaged)?;
+        let is_exact = found.suspect == found.finding.work;
+        briefs.insert(id.value(), Brief { number: found.number, work, is_exact }.row())?;
+    }
+    for pair in tx.open_table(SIGHTINGS)?.iter()? {
+        let (key, sighting) = pair?;
+        let sighting: Sighting = parse(sighting.value())?;
+        if let Some(host) = sighting.url.as_deref().and_then(host) {
+            sites.insert((sighting.scan, &*reversed(&host), key.value().0), ())?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs an operation. A panic counts as damage: redb says that it may panic on a file that was altered behind its back.

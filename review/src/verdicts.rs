@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::clock;
 use crate::error::ReviewError;
+use crate::listing::Page;
 use crate::matches::{self, Decision, Match, MatchId, Tables, Verdict};
 use crate::review::Review;
 use crate::store::{Failure, HISTORY, VERDICTS, parse, to_bytes};
@@ -73,11 +74,11 @@ impl Review {
         id: &MatchId,
         after: u64,
         limit: usize,
-    ) -> Result<matches::Page<Happened>, ReviewError> {
+    ) -> Result<Page<Happened>, ReviewError> {
         self.store.read(|tx| {
             matches::read(tx, id)?;
             let history = tx.open_table(HISTORY)?;
-            let mut page = matches::Page { items: Vec::new(), next: None };
+            let mut page = Page { items: Vec::new(), next: None };
             for pair in
                 history.range((id.text(), after.saturating_add(1))..=(id.text(), u64::MAX))?
             {
@@ -123,6 +124,7 @@ const DECISIONS_MAX: usize = 100;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use timemark_ingest::sources::{Captured, SuspectName};
@@ -132,8 +134,11 @@ mod tests {
     use super::*;
     use crate::domains::AllowedDomain;
     use crate::job;
-    use crate::matches::{Filter, Standing, Wish};
+    use crate::listing::{Filter, Wish};
+    use crate::matches::Standing;
     use crate::roots::Roots;
+    use crate::seen::{Brief, Lens, Met};
+    use crate::store::{BRIEFS, SITES};
     use crate::working::take_in;
     use crate::{Job, JobOptions};
 
@@ -188,7 +193,7 @@ mod tests {
     }
 
     fn standing(review: &Review, standing: Standing) -> Vec<Match> {
-        let filter = Filter { scan: None, standing: Some(Wish::Only(standing)) };
+        let filter = Filter { standing: Some(Wish::Only(standing)), ..Filter::default() };
         review.matches(filter, 0, 100).unwrap().items
     }
 
@@ -211,7 +216,8 @@ mod tests {
         assert_eq!((all.items.len(), all.next), (2, Some(2)));
         let rest = review.matches(Filter::default(), 2, 2).unwrap();
         assert_eq!((rest.items.len(), rest.next), (1, None));
-        let of = |scan| review.matches(Filter { scan: Some(scan), standing: None }, 0, 9).unwrap();
+        let filter = |scan| Filter { scan: Some(scan), ..Filter::default() };
+        let of = |scan| review.matches(filter(scan), 0, 9).unwrap();
         assert_eq!((of(first).items.len(), of(second).items.len()), (3, 1));
         let (b, places) = review.match_by_id(&of(second).items[0].id).unwrap();
         assert_eq!((b.sightings, places.len(), places[1].scan), (2, 2, second));
@@ -219,7 +225,7 @@ mod tests {
         let results = review.results(first, 0, 3).unwrap();
         assert_eq!((results.items.len(), results.next), (3, Some(3)));
         assert_eq!(review.results(first, 3, 3).unwrap().items[0].suspect, "c");
-        assert_eq!(review.news(first, 1, 9).unwrap().matches.items, of(first).items[1..]);
+        assert_eq!(review.news(first, 1, 9, None).unwrap().matches.items, of(first).items[1..]);
     }
 
     #[test]
@@ -328,5 +334,75 @@ mod tests {
         assert_eq!(standing(&review, Standing::Open).len(), 3);
         assert!(matches!(review.disallow("shop.example"), Err(ReviewError::NoDomain(_))));
         assert_eq!(review.domains().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn counts_and_sites_are_told_as_far_as_somebody_sees() {
+        let dir = tempfile::tempdir().unwrap();
+        let review_at = review(&dir);
+        let keep = |to: &std::path::Path| std::fs::write(to, "x");
+        let options = JobOptions::default();
+        let of_mei = review_at.submit_upload(Some("mei"), "a", 1, 100, options, keep).unwrap().id;
+        let other = queued(&review_at);
+        let told = [
+            scanned("a", Some("http://img.shop.example/1"), &["one", "two"]),
+            scanned("b", Some("http://shop.example/2"), &["two"]),
+            scanned("c", None, &["one"]),
+            scanned("d", Some("http://far.example/"), &["two"]),
+        ];
+        take(&review_at, of_mei, &told);
+        take(&review_at, other, &[scanned("a", Some("http://far.example/"), &["one"])]);
+        let briefs_and_sites = |review: &Review| {
+            let one = ContentId::of(b"one");
+            let lens = |brief: &Brief| brief.work == one && !brief.is_exact;
+            let seen = Some(&lens as Lens<'_>);
+            let open = review.standings(seen).unwrap()[0];
+            assert_eq!(open, (Standing::Open, 2));
+            assert_eq!(review.standings(None).unwrap()[0].1, 5);
+            assert_eq!(review.seen_places(of_mei, &lens).unwrap(), [1, 4]);
+            let filter = Filter { seen, ..Filter::default() };
+            let all = review.matches(filter, 0, 9).unwrap();
+            assert_eq!((all.items.len(), all.next), (2, None));
+            let [a, c] = &all.items[..] else { panic!() };
+            let place = review.place(Standing::Open, c.number, seen).unwrap();
+            assert_eq!((place.before, place.all), (1, 2));
+            assert_eq!(
+                (place.previous, place.next, place.first),
+                (Some(a.id.clone()), None, Some(a.id.clone()))
+            );
+            let place = |id: &MatchId| review.place_in_scan(of_mei, id).unwrap();
+            assert_eq!((place(&a.id), place(&c.id)), (1, 4));
+
+            let sites = review.sites(of_mei, seen).unwrap();
+            assert_eq!(sites.hosts, [("img.shop.example".to_owned(), 1)]);
+            assert_eq!((sites.elsewhere, sites.is_cut), (1, false));
+            let sites = review.sites(of_mei, None).unwrap();
+            assert_eq!(sites.hosts[0], ("img.shop.example".to_owned(), 2));
+            assert_eq!((sites.hosts.len(), sites.elsewhere), (3, 1));
+            let on = |site, scan, seen| {
+                let filter = Filter { site: Some(site), scan, seen, ..Filter::default() };
+                review.matches(filter, 0, 9).unwrap().items.len()
+            };
+            assert_eq!((on("shop.example", None, None), on("shop.example", None, seen)), (3, 1));
+            assert_eq!(
+                (on("far.example", None, None), on("far.example", Some(of_mei), None)),
+                (2, 1)
+            );
+            assert_eq!((on("example", Some(other), None), on("op.example", None, None)), (1, 0));
+
+            let owners = BTreeSet::from(["mei".to_owned()]);
+            let met = review.met_by(&a.id, &owners).unwrap();
+            assert_eq!((met.sightings, met.scan, met.places.len()), (1, Some(of_mei), 1));
+            assert_eq!(review.met_by(&a.id, &BTreeSet::new()).unwrap(), Met::default());
+        };
+        briefs_and_sites(&review_at);
+        // A file of before these were kept is filled in.
+        let forgotten = review_at.store.write(|tx| {
+            assert!(tx.delete_table(BRIEFS)? && tx.delete_table(SITES)?);
+            Ok(())
+        });
+        forgotten.unwrap();
+        drop(review_at);
+        briefs_and_sites(&review(&dir));
     }
 }

@@ -94,6 +94,7 @@ impl Bundle {
             hash_only: self.hash_only,
             receipts,
             suspects,
+            tell: None,
             name: &self.out.file_name().map(legible).unwrap_or_default(),
             scratch: &std::env::temp_dir(),
         };

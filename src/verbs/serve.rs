@@ -296,7 +296,7 @@ impl Bundler for OfArchive {
 
     fn make(
         &self,
-        case: Case,
+        case: Case<'_>,
         out: &mut NamedTempFile,
         before: &mut dyn FnMut(&str) -> Result<(), Failure>,
     ) -> Result<Registration, NoBundle> {
@@ -316,6 +316,7 @@ impl Bundler for OfArchive {
             hash_only: case.hash_only,
             receipts: case.receipts,
             suspects: case.suspects.iter().map(suspect).collect(),
+            tell: case.tell,
             name: "of the service",
             scratch: &self.scratch,
         };

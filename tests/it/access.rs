@@ -106,7 +106,11 @@ fn world() -> World {
 
 /// Sends a file to be scanned, and waits for what comes of it.
 pub fn scan_as(url: &str, bearer: &str, suspect: &[u8]) -> u64 {
-    let body = form(&[("file", "suspect.jpg", suspect)], &[]);
+    scan_called(url, bearer, "suspect.jpg", suspect)
+}
+
+pub fn scan_called(url: &str, bearer: &str, name: &str, suspect: &[u8]) -> u64 {
+    let body = form(&[("file", name, suspect)], &[]);
     let asked = ask(url, "POST", "/v1/scans", &[FORM, ("Authorization", bearer)], &body);
     let id = asked.expect(202)["id"].as_u64().unwrap();
     loop {
@@ -185,6 +189,7 @@ fn request(world: &World, operation: &str, role: &str, bearer: &str) -> Answer {
         "cancel_scan" => send("POST", &format!("/v1/scans/{}/cancel", world.scan), Value::Null),
         "scan_results" => get(&format!("/v1/scans/{}/results", world.scan)),
         "scan_events" => get(&format!("/v1/scans/{}/events", world.scan)),
+        "scan_domains" => get(&format!("/v1/scans/{}/domains", world.scan)),
         "list_matches" => get("/v1/matches"),
         "match_by_id" => get(&format!("/v1/matches/{}", world.found)),
         "give_verdict" => decide(world, bearer, "POST"),

@@ -2,38 +2,46 @@
 
 use serde_json::{Value, json};
 
-use crate::access::{Person, person, register_as, ruled, scan_as, send};
+use crate::access::{Person, person, register_as, ruled, scan_as, scan_called, send};
 use crate::service::{Answer, ask, sample, serve};
+use crate::service_review_pages::record;
 use crate::support::{Desk, Server};
 
 /// Two agencies of different organisations, each with a creator who registered a picture, and a service over it all.
-struct Town {
+pub struct Town {
     _desk: Desk,
-    server: Server,
-    boss: String,
-    north: Side,
-    south: Side,
+    pub server: Server,
+    pub boss: String,
+    pub north: Side,
+    pub south: Side,
 }
 
-struct Side {
-    agency: Person,
-    /// The id of the creator's work.
-    work: String,
+pub struct Side {
+    pub agency: Person,
+    creator: Person,
+    /// The id of the creator's work, and its entry.
+    pub work: String,
+    index: u64,
 }
 
 impl Side {
-    fn get(&self, url: &str, path: &str) -> Answer {
+    pub fn get(&self, url: &str, path: &str) -> Answer {
         send(url, &self.agency.bearer, "GET", path, &Value::Null)
     }
 
-    fn list(&self, url: &str, path: &str, name: &str) -> Vec<Value> {
+    fn bundle(&self, url: &str, order: &Value) -> Answer {
+        send(url, &self.agency.bearer, "POST", "/v1/bundles", order)
+    }
+
+    pub fn list(&self, url: &str, path: &str, name: &str) -> Vec<Value> {
         self.get(url, path).expect(200)[name].as_array().unwrap().clone()
     }
 }
 
-fn town() -> Town {
+pub fn town() -> Town {
     let (desk, boss) = ruled();
-    let server = serve(&desk, &["--scan-root", "."]);
+    desk.file("verify.html", "<!doctype html>\n");
+    let server = serve(&desk, &["--scan-root", ".", "--page", "verify.html"]);
     let side = |organisation: &str, work: &str| {
         let make = |role: &str| {
             person(
@@ -48,7 +56,8 @@ fn town() -> Town {
         let title = format!("Picture of {organisation}");
         let said = [("title", &*title), ("claimant", organisation), ("collection", organisation)];
         let made = register_as(&server.url, &creator.bearer, &sample(work), &said).expect(201);
-        Side { agency, work: made["work"].as_str().unwrap().to_owned() }
+        let (work, index) = (made["work"].as_str().unwrap(), made["index"].as_u64().unwrap());
+        Side { agency, creator, work: work.to_owned(), index }
     };
     let north = side("North", "works/harbour-at-dusk.jpg");
     let south = side("South", "works/still-life-with-fruit.jpg");
@@ -189,4 +198,156 @@ fn an_agency_sees_collections_and_their_counts_as_far_as_they_are_its_own() {
     for path in ["/v1/allowed-domains", "/v1/accounts", "/v1/actions"] {
         assert_eq!(north.get(url, path).status, 403, "{path}");
     }
+}
+
+#[test]
+fn what_others_call_a_suspect_is_theirs_until_ones_own_scan_meets_it() {
+    let town = town();
+    let (url, north, south) = (&town.server.url, &town.north, &town.south);
+    let suspect = sample("suspects/mirrored-harbour.jpg");
+    let crawl = record("https://img.shop.example/kundenordner/1.jpg", &suspect);
+    let foreign = scan_called(url, &south.agency.bearer, "secret-collection.warc", &crawl);
+    let secrets = ["secret-collection", "shop.example", "kundenordner", "2026-11-19"];
+    let hides = |answer: Answer| {
+        assert_eq!(answer.status, 200);
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(secrets.iter().all(|secret| !text.contains(secret)), "{text}");
+    };
+    let listed = north.list(url, "/v1/matches", "matches");
+    let id = listed[0]["id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/matches/{id}");
+    for part in ["", "/history", "/overlay.svg", "/suspect.jpg", "/work.jpg"] {
+        hides(north.get(url, &format!("{path}{part}")));
+    }
+    hides(north.get(url, "/v1/matches?state=open"));
+    for found in [&listed[0], &north.get(url, &path).expect(200)] {
+        let suspect = &found["suspect"];
+        assert_eq!(suspect["withheld"], true);
+        assert!(suspect["name"].is_null() && suspect["url"].is_null(), "{found}");
+        assert!(found.get("scan").is_none() && suspect["sightings"] == 0, "{found}");
+    }
+    assert_eq!(north.get(url, &path).expect(200)["places"], json!([]));
+    // Nor is it told to who asks by guesses.
+    for (query, count) in [("domain=shop.example", 0), ("domain=example", 0), ("", 1)] {
+        let matches = north.list(url, &format!("/v1/matches?{query}"), "matches");
+        assert_eq!(matches.len(), count, "{query}");
+    }
+    let order = json!({ "matches": [id], "profile": "cn-court" });
+    let refused = north.bundle(url, &order);
+    assert!(refused.expect(422)["type"].as_str().unwrap().ends_with(":no-evidence"));
+    // The staff sees everything, as before.
+    let all = "/v1/matches?domain=shop.example";
+    let told = send(url, &town.boss, "GET", all, &Value::Null).expect(200)["matches"][0].clone();
+    assert!(told["suspect"]["name"].as_str().unwrap().starts_with("secret-collection.warc"));
+    assert_eq!((&told["scan"], told["suspect"].get("withheld")), (&json!(foreign), None));
+
+    // What is met by one's own scan is told as that calls it.
+    let own = scan_called(url, &north.agency.bearer, "from-our-lawyer.jpg", &suspect);
+    let whole = north.get(url, &path).expect(200);
+    assert_eq!(
+        (&whole["scan"], &whole["suspect"]["name"]),
+        (&json!(own), &json!("from-our-lawyer.jpg"))
+    );
+    assert_eq!(whole["places"], json!([{ "scan": own, "name": "from-our-lawyer.jpg" }]));
+    assert!(whole["suspect"]["sightings"] == 1 && whole["suspect"].get("withheld").is_none());
+    hides(north.get(url, &path));
+    hides(north.get(url, &format!("/v1/scans/{own}/results")));
+    let made = north.bundle(url, &order);
+    assert!(String::from_utf8_lossy(&made.body).contains("from-our-lawyer.jpg"));
+    hides(made);
+    let exports = "/v1/actions?action=bundle.export";
+    let exports =
+        send(url, &town.boss, "GET", exports, &Value::Null).expect(200)["actions"].clone();
+    assert_eq!(exports.as_array().unwrap().len(), 1, "what was refused is none");
+    assert_eq!(exports[0]["actor"], json!(north.agency.id));
+    assert_eq!(exports[0]["subject"], format!("match {id}"));
+}
+
+#[test]
+fn a_bundle_of_an_agency_has_nothing_of_others() {
+    let town = town();
+    let (url, north, south) = (&town.server.url, &town.north, &town.south);
+    // A picture that is a copy of a work of each.
+    let mirrored = sample("suspects/mirrored-harbour.jpg");
+    let said = [("title", "Mirror of South"), ("claimant", "South")];
+    let other = register_as(url, &south.creator.bearer, &mirrored, &said).expect(201);
+    let suspect = [&mirrored[..], b"copied"].concat();
+    scan_as(url, &north.agency.bearer, &suspect);
+    let all = send(url, &town.boss, "GET", "/v1/matches", &Value::Null).expect(200);
+    let of = |work: &Value| {
+        let all = all["matches"].as_array().unwrap();
+        let found = all.iter().find(|found| found["finding"]["work"] == *work).unwrap();
+        found["id"].clone()
+    };
+    let (own, foreign) = (of(&json!(north.work)), of(&other["work"]));
+    let made = north.bundle(url, &json!({ "matches": [own], "profile": "cn-court" }));
+    assert_eq!(made.status, 200, "{}", String::from_utf8_lossy(&made.body));
+    let text = String::from_utf8_lossy(&made.body);
+    assert!(text.contains("Picture of North") && text.contains(&north.work));
+    for hidden in ["Mirror of South", other["work"].as_str().unwrap()] {
+        assert!(!text.contains(hidden), "{hidden}");
+    }
+    // As elsewhere, nothing tells what is others' from what is not there.
+    for (foreign, nowhere) in [
+        (json!({ "matches": [foreign] }), json!({ "matches": ["0".repeat(32)] })),
+        (json!({ "matches": [own, foreign] }), json!({ "matches": [own, "0".repeat(32)] })),
+        (json!({ "works": [south.index] }), json!({ "works": [999] })),
+    ] {
+        let ask = |mut order: Value| {
+            order["profile"] = "cn-court".into();
+            let refused = north.bundle(url, &order);
+            (refused.status, refused.json()["detail"].clone())
+        };
+        let (foreign, nowhere) = (ask(foreign), ask(nowhere));
+        assert_eq!((foreign.0, &foreign), (404, &nowhere));
+    }
+    let order = json!({ "works": [south.work], "profile": "cn-court" });
+    assert_eq!(north.bundle(url, &order).status, 404);
+    let order = json!({ "works": [north.work], "profile": "cn-court" });
+    assert_eq!(north.bundle(url, &order).status, 200);
+}
+
+#[test]
+fn what_a_scan_counts_for_an_agency_is_its_own() {
+    let town = town();
+    let (url, north, south) = (&town.server.url, &town.north, &town.south);
+    let (harbour, fruit) =
+        (sample("suspects/mirrored-harbour.jpg"), sample("suspects/brightened-fruit.jpg"));
+    let crawl = [
+        record("https://a.example/1", &harbour),
+        record("https://b.example/2", &fruit),
+        record("https://a.example/3", &[&harbour[..], b"again"].concat()),
+    ];
+    let scan = scan_called(url, &south.agency.bearer, "crawl.warc", &crawl.concat());
+    let path = format!("/v1/scans/{scan}");
+    let all = send(url, &town.boss, "GET", &path, &Value::Null).expect(200);
+    assert_eq!(all["matches"], 3);
+    let told = south.get(url, &path).expect(200);
+    let kinds: u64 =
+        told["transforms"].as_object().unwrap().values().filter_map(Value::as_u64).sum();
+    assert_eq!((&told["matches"], kinds), (&json!(1), 1));
+    let domains = south.get(url, &format!("{path}/domains")).expect(200);
+    let own = json!([{ "domain": "b.example", "matches": 1 }]);
+    assert_eq!(
+        (&domains["domains"], &domains["all"], &domains["elsewhere"]),
+        (&own, &json!(1), &json!(0))
+    );
+    let all = send(url, &town.boss, "GET", &format!("{path}/domains"), &Value::Null).expect(200);
+    assert_eq!(all["domains"][0], json!({ "domain": "a.example", "matches": 2 }));
+    let on =
+        |side: &Side, query: &str| side.list(url, &format!("/v1/matches?{query}"), "matches").len();
+    assert_eq!((on(south, "domain=b.example"), on(south, "domain=a.example")), (1, 0));
+    assert_eq!((on(south, &format!("scan={scan}&domain=example")), on(north, "")), (1, 2));
+
+    // The ids of events count what was told.
+    let events = |more: &[(&str, &str)]| {
+        let headers = [&[("Authorization", &*south.agency.bearer)], more].concat();
+        ask(url, "GET", &format!("{path}/events"), &headers, b"")
+    };
+    let text = String::from_utf8(events(&[]).body).unwrap();
+    let ids: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
+    assert_eq!(ids.last(), Some(&"1"), "{text}");
+    assert!(ids.iter().all(|id| ["0", "1"].contains(id)) && !text.contains(&north.work), "{text}");
+    assert_eq!(text.matches("event: match").count(), 1, "{text}");
+    assert_eq!(events(&[("Last-Event-ID", "1")]).status, 204, "all was told");
 }

@@ -26,6 +26,7 @@ mod samples;
 mod scanning;
 mod service;
 mod service_admin;
+mod service_agency_pages;
 mod service_bundles;
 mod service_claims;
 mod service_hooks;

@@ -71,17 +71,17 @@ fn each_role_has_its_pages_and_is_told_where_it_has_none() {
     let url = &server.url;
     for (role, pages, home) in [
         ("creator", &["/", "/works"][..], "/"),
-        ("agency", &["/", "/works"], "/"),
-        ("reviewer", &["/works"], "/works"),
-        ("auditor", &["/works", "/admin"], "/works"),
-        ("administrator", &["/", "/works", "/admin"], "/"),
+        ("agency", &["/", "/works", "/scans", "/review"], "/"),
+        ("reviewer", &["/works", "/scans", "/review"], "/works"),
+        ("auditor", &["/works", "/scans", "/review", "/admin"], "/works"),
+        ("administrator", &["/", "/works", "/scans", "/review", "/admin"], "/"),
     ] {
         let name = format!("<b>the {role}");
         let somebody = person(url, &boss, &name, role, None);
         let cookie = session(url, &boss, &somebody.id);
         let account = text(&open(url, "/account", &cookie));
         assert!(account.contains(&format!("<bdi>&#60;b&#62;the {role}</bdi>")), "{account}");
-        for path in ["/", "/works", "/admin"] {
+        for path in ["/", "/works", "/scans", "/review", "/admin"] {
             let (answer, is_open) = (open(url, path, &cookie), pages.contains(&path));
             let is_tab = account.contains(&format!("<li><a href=\"{path}\""));
             assert_eq!(is_tab, is_open, "{role}: {path}");

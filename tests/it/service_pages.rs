@@ -265,7 +265,7 @@ fn the_log_tells_who_watches_it_and_how_fresh_that_is() {
 }
 
 /// A desk with an archive that asks an authority, where somebody registered a picture and had it stamped.
-fn stamped() -> (Desk, Server) {
+pub fn stamped() -> (Desk, Server) {
     let desk = Desk::new();
     let authority =
         Server::start(&mut desk.timemark_on("tsa", ["tsa", "serve", "--listen", "127.0.0.1:0"]));

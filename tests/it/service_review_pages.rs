@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::service::{ask, get, sample};
-use crate::service_pages::{CHINESE, has_browser, page, page_of};
+use crate::service::{FORM, ask, form, get, register, sample};
+use crate::service_pages::{CHINESE, has_browser, page, page_of, stamped};
 use crate::service_scans::{JSON, desk, is_done, post, scan, wait_for};
 use crate::support::{Desk, Server, expect, repository, run};
 
 const HOSTILE: &str = "javascript:alert(1)//\"><img src=x onerror=alert(1)>";
 
 /// A record of a web archive, as whoever crawled says it.
-fn record(target: &str, picture: &[u8]) -> Vec<u8> {
+pub fn record(target: &str, picture: &[u8]) -> Vec<u8> {
     let head = format!(
         "WARC/1.1\r\nWARC-Type: resource\r\nWARC-Target-URI: {target}\r\n\
          WARC-Date: 2026-11-19T02:11:40Z\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n",
@@ -89,6 +89,14 @@ fn scans_and_matches_are_told_in_both_languages() {
         (&path, "infringing", "疑似侵权"),
         (&path, "95 % interval", "95% 置信区间"),
         (&path, "Earliest proof of the work", "作品最早的存证时间"),
+        (&path, "Earliest proofs of both sides", "双方最早的证明"),
+        (&path, "Suspect captured by a web archive", "网络存档抓取可疑图片"),
+        ("/scans/1", "Matches by site", "按网站统计的匹配"),
+        (
+            "/review?domain=shop.example",
+            "Only those met on shop.example.",
+            "仅限出现在 shop.example 的匹配。",
+        ),
         (&path, "Allow-list img.shop.example", "将 img.shop.example 加入白名单"),
         (&path, "captured 2026-11-19 02:11:40 UTC", "北京时间 2026-11-19 10:11:40"),
         (&path, "mirrored left to right", "左右镜像"),
@@ -150,12 +158,36 @@ fn a_match_shows_what_was_decided_and_where_the_next_one_is() {
     let card = |of: &Value| format!("data-match=\"{}\"", of["id"].as_str().unwrap());
     assert!(listed.contains(&card(first)) && !listed.contains(&card(second)));
     assert!(page(url, "/review?scan=1", &[]).contains(&next));
+    // Those of a site, of a scan or of all; and on from one of them.
+    let listed = |path: &str| {
+        let text = page(url, path, &[]);
+        [first, second].map(|of| text.contains(&card(of)))
+    };
+    assert_eq!(listed("/review?domain=img.shop.example"), [true, false]);
+    assert_eq!(listed("/review?domain=shop.example&scan=1"), [true, false]);
+    assert_eq!(listed("/review?domain=shop.example&scan=9"), [false, false]);
+    assert_eq!(listed("/review?domain=other.example"), [false, false]);
+    let after = format!("/review?scan=1&after={}", first["id"].as_str().unwrap());
+    assert_eq!(listed(&after), [false, true]);
+    let domains = get(url, "/v1/scans/1/domains").expect(200);
+    let one = json!([{ "domain": "img.shop.example", "matches": 1 }]);
+    assert_eq!((&domains["domains"], &domains["all"]), (&one, &json!(1)));
+    assert_eq!((&domains["elsewhere"], &domains["complete"]), (&json!(1), &json!(true)));
+    let of_site = |query: &str| {
+        let list = get(url, &format!("/v1/matches?{query}")).expect(200);
+        list["matches"].as_array().unwrap().len()
+    };
+    assert_eq!((of_site("domain=SHOP.example"), of_site("domain=example&scan=1")), (1, 1));
+    assert_eq!((of_site("domain=op.example"), of_site("domain=shop.example&state=open")), (0, 0));
+    get(url, "/v1/matches?domain=a%20b").expect(400);
 
     let domain = json!({ "domain": "shop.example" });
     post(url, "/v1/allowed-domains", &domain).expect(201);
     assert!(page(url, "/review?state=allow-listed", &[]).contains("allow-listed domain"));
     for (path, status) in [
         ("/review?state=none", 400),
+        ("/review?domain=a%20b", 400),
+        ("/review?after=00000000000000000000000000000000", 404),
         ("/review/x", 404),
         ("/review/00000000000000000000000000000000", 404),
         ("/scans/2", 404),
@@ -166,6 +198,39 @@ fn a_match_shows_what_was_decided_and_where_the_next_one_is() {
     for path in ["/scans?before=x", "/review?after=-1", "/review?scan=9"] {
         page(url, path, &[]);
     }
+}
+
+#[test]
+fn the_earliest_proofs_of_both_sides_tell_who_vouches_for_them() {
+    let (desk, _authority) = stamped();
+    std::fs::create_dir(desk.path("in")).unwrap();
+    let server = serve(&desk);
+    let url = &server.url;
+    let suspect = sample("suspects/brightened-fruit.jpg");
+    let body = form(&[("file", "shop.jpg", &suspect)], &[]);
+    let id = ask(url, "POST", "/v1/scans", &[FORM], &body).expect(202)["id"].as_u64().unwrap();
+    wait_for(url, id, is_done);
+    let path = path_of(&matches(url, "open")[0]);
+    let text = page(url, &path, &[]);
+    let both = text.split("id=\"both-sides\"").nth(1).unwrap();
+    let both = both.split("</section>").next().unwrap();
+    for told in [
+        "Existed by 20",
+        "<bdi>time-stamp by own</bdi> · No. 0",
+        "by scan 1</a>",
+        "0 days after the proof",
+        "The work, No. 0: Existed by 20",
+        "class=\"node green\"",
+    ] {
+        assert!(both.contains(told), "{told}: {both}");
+    }
+    let own = "The suspect&#39;s own registration";
+    assert!(!both.contains(own), "{both}");
+    // Whoever copied it has registered the copy: that is told beside, and is later.
+    let copied = register(url, "taken.jpg", &suspect, &[("claimant", "Li Na")]).expect(201);
+    let text = page(url, &path, &[]);
+    assert!(text.contains(own) && text.contains("No time is proven yet"), "{text}");
+    assert!(text.contains(&format!("/works/{}", copied["work"].as_str().unwrap())), "{text}");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use timemark_accounts::{Access as Level, AccountsError, Role, permission};
-use timemark_ingest::Engine;
-use timemark_review::{Job, Match, ResultJson, ReviewError};
+use timemark_ingest::{Engine, Finding, Method};
+use timemark_review::ResultJson;
 
 use super::{Access, Caller, Known};
 use crate::Problem;
@@ -26,29 +26,23 @@ impl Access {
         }
     }
 
-    /// Lets a caller have a scan; what is somebody else's is not there.
-    pub fn may_see_scan(&self, caller: &Caller, job: &Job) -> Result<(), Problem> {
-        let is_seen = match self.scan_owners(caller)? {
-            None => true,
-            Some(owners) => job.owner.as_ref().is_some_and(|owner| owners.contains(owner)),
-        };
-        if is_seen { Ok(()) } else { Err(ReviewError::NoJob(job.id).into()) }
-    }
-
-    /// A match as a caller is told of it: by a registration of the work that they see.
-    pub fn told_match(
+    /// Something that was found, as a caller is told of it: by a registration of the work that they see.
+    pub fn told_finding(
         &self,
         caller: &Caller,
-        mut found: Match,
+        mut finding: Finding,
         engine: &Engine,
-    ) -> Result<Option<Match>, Problem> {
+    ) -> Result<Option<Finding>, Problem> {
         if Access::is_narrow(caller) {
-            let finding = vec![found.finding.clone()];
-            let (mut seen, _) = self.visible(caller, finding, u64::MAX, engine)?;
-            let Some(finding) = seen.pop() else { return Ok(None) };
-            found.finding = finding;
+            let is_exact = finding.method == Method::Exact;
+            let entry = self.seen_entry(caller, &finding.work, is_exact, u64::MAX, engine)?;
+            let Some(entry) = entry else { return Ok(None) };
+            finding.index = entry.index;
+            finding.corrected_by = None;
+            (finding.file, finding.title, finding.claimant) =
+                (entry.file, entry.title, entry.claimant);
         }
-        Ok(Some(found))
+        Ok(Some(finding))
     }
 
     /// What a scan told of a suspect, as a caller is told of it. What is a copy of nothing of theirs is `clear`.

@@ -12,6 +12,7 @@ mod registrations;
 mod sessions;
 mod sight;
 mod tries;
+mod viewer;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -38,6 +39,7 @@ use crate::service::Shared;
 pub(crate) use layer::{admit, admit_page, visitor};
 pub(crate) use sight::Sight;
 use tries::Tries;
+pub(crate) use viewer::{Told, Viewer};
 
 /// Everything that has to do with access and is kept between requests.
 pub(crate) struct Access {
@@ -52,6 +54,8 @@ pub(crate) struct Access {
     tries: Tries,
     /// Which matches which accounts looked at, and when.
     looks: Mutex<HashMap<(String, String), Instant>>,
+    /// Of which work entries are.
+    contents: viewer::Contents,
     /// The same with names, links and keys that there are not: whoever invents those pushes no others out.
     invented: Tries,
     /// Slow digests that may wait to be computed, each on a thread for what blocks.
@@ -89,6 +93,7 @@ impl Access {
             operations: OnceLock::new(),
             tries: Tries::default(),
             looks: Mutex::default(),
+            contents: viewer::Contents::default(),
             invented: Tries::default(),
             slow: Arc::new(Semaphore::new(SLOW_MAX)),
         }

@@ -5,9 +5,9 @@ use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use timemark_accounts::{Access as Level, AccountsError, Intention, Owned, Role};
-use timemark_ingest::{Engine, Registrations};
+use timemark_ingest::{Engine, Method, Registrations};
 use timemark_review::{Match, MatchJson};
-use timemark_verify::ContentId;
+use timemark_verify::{Claim, ContentId};
 
 use super::{Access, Caller, Known};
 use crate::Problem;
@@ -62,15 +62,6 @@ impl Access {
             Caller::Nobody => true,
             Caller::Somebody(known) => known.sees() != Level::Allow,
         }
-    }
-
-    /// Refuses whoever sees only some of the works what tells of all.
-    pub fn sees_all(caller: &Caller) -> Result<(), Problem> {
-        if !Access::is_narrow(caller) {
-            return Ok(());
-        }
-        let detail = "this page tells of all works, and is for who may see all of them";
-        Err(Problem::new(Kind::Forbidden, detail))
     }
 
     /// The newest entries below `before` that a caller with a narrow sight sees, newest first.
@@ -148,28 +139,38 @@ impl Access {
         let all = matches.len();
         let mut seen = Vec::new();
         for mut one in matches {
-            // What is told of a work is its first registration; theirs may be a later one.
-            let content: Result<ContentId, _> = one.work.parse();
-            let content = content.map_err(|_| Problem::internal("a work without id"))?;
-            let read = |from, most| self.registrations_seen(caller, &content, from, most, engine);
-            for record in Registrations::from(0, read).take(OWN_LOOKS_MAX) {
-                let record = record?;
-                if record.index >= below {
-                    break;
-                }
-                // Who registered a work by its digests alone need not have it, and learns no more of it from its looks.
-                let was_seen = one.method == "exact"
-                    || record.claim.as_ref().is_some_and(|claim| !claim.fingerprints.is_empty());
-                if was_seen {
-                    let entry = Entry::of(record.index, one.work.clone(), record.claim.as_ref());
-                    tell_of(&mut one, entry);
-                    seen.push(one);
-                    break;
-                }
+            let content = one.work.parse().map_err(|_| Problem::internal("a work without id"))?;
+            let is_exact = one.method == Method::Exact.to_string();
+            if let Some(entry) = self.seen_entry(caller, &content, is_exact, below, engine)? {
+                tell_of(&mut one, entry);
+                seen.push(one);
             }
         }
         let hidden = all - seen.len();
         Ok((seen, hidden))
+    }
+
+    /// The first registration of a work below `below` that a caller sees. What is told of a work is its first registration;
+    /// theirs may be a later one.
+    pub(super) fn seen_entry(
+        &self,
+        caller: &Caller,
+        work: &ContentId,
+        is_exact: bool,
+        below: u64,
+        engine: &Engine,
+    ) -> Result<Option<Entry>, Problem> {
+        let read = |from, most| self.registrations_seen(caller, work, from, most, engine);
+        for record in Registrations::from(0, read).take(OWN_LOOKS_MAX) {
+            let record = record?;
+            if record.index >= below {
+                break;
+            }
+            if is_exact || was_seen(record.claim.as_ref()) {
+                return Ok(Some(Entry::of(record.index, work.to_string(), record.claim.as_ref())));
+            }
+        }
+        Ok(None)
     }
 
     /// Notes durably that a caller is about to register a work.
@@ -239,6 +240,12 @@ const LOOKS_MAX: usize = 10_000;
 
 /// Registrations of one work by somebody who sees their own alone that are looked at for one with its looks.
 const OWN_LOOKS_MAX: usize = 1000;
+
+/// Whether whoever made a claim showed what the work looks like. Who registered it by its digests alone need not have it,
+/// and learns no more of it from its looks.
+pub(super) fn was_seen(claim: Option<&Claim>) -> bool {
+    claim.is_some_and(|claim| !claim.fingerprints.is_empty())
+}
 
 /// The same answer, whether it is somebody else's or nobody's.
 fn hidden() -> Problem {

@@ -8,15 +8,15 @@ use timemark_ingest::registrations;
 use timemark_review::{
     Act, AllowedDomain, Happened, Match, MatchId, Sighting, Standing, Verdict, host, utc,
 };
-use timemark_verify::{ContentId, seconds_of_utc};
+use timemark_verify::seconds_of_utc;
 
 use super::answer;
+use super::both_sides::BothSides;
 use super::frame::{Frame, grouped, outside};
-use super::receipt::Seen;
-use super::review::{counted, last_name, name};
+use super::review::{called, counted, last_name, name};
 use super::words::reviewing::Reviewing;
 use super::words::{Words, say};
-use crate::access::{Access, Caller};
+use crate::access::{Caller, Viewer};
 use crate::matches::{looked_at, read_id, tag_of};
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
@@ -57,11 +57,16 @@ struct Matched<'a> {
     /// How the work lies in the suspect, for the module: the map, and both sizes.
     geometry: Option<[String; 3]>,
     facts: Facts,
+    both: BothSides,
+    timeline: [String; 2],
+    /// Whether what the suspect is called, and where it was met, is told to others alone.
+    is_withheld: bool,
     places: Vec<Met>,
     places_told: Option<String>,
     verdicts: [(&'static str, &'static str, &'static str); 4],
     may_decide: bool,
     is_decided: bool,
+    may_allow: bool,
     /// The domain that may be put on the list, and what the button says.
     domain: Option<[String; 2]>,
     history: Vec<Event>,
@@ -96,10 +101,6 @@ struct Facts {
     overlap: Vec<String>,
     transform: Option<String>,
     agreement: Option<String>,
-    /// The earliest proof of the work; `entry` is where that is.
-    earliest: String,
-    first_seen: String,
-    between: Option<String>,
     /// When it was found, where that was after the scan, and that nobody looked at the suspect then.
     rematched: Option<String>,
     by_codes_alone: bool,
@@ -128,23 +129,25 @@ fn seen<'a>(
     service: &Service,
     frame: &'a Frame,
 ) -> Result<Matched<'a>, Problem> {
-    Access::sees_all(caller)?;
     // Before anything is read: whatever changes meanwhile is noticed by whoever decides.
     let tag = tag_of(service, caller, id)?;
-    let (found, places) = looked_at(id, caller, service)?;
+    let told = looked_at(id, caller, service)?;
+    let found = &told.found;
     let history = service.review.history(id, 0, HISTORY_MAX)?;
     let w = frame.words();
     let r = w.reviewing;
     let may_decide = caller.may("give_verdict");
     let work = &found.finding;
     let picture = |side: &str| format!("/v1/matches/{id}/{side}.jpg");
-    let heading = outside(last_name(&found.name));
+    let heading = called(&told, frame);
+    let both = BothSides::of(&told, caller, service, frame)?;
     let named = work.title.as_deref().or(work.file.as_deref().map(last_name));
     let site = found.url.as_deref().and_then(host);
-    let domain = places.iter().filter_map(|place| host(place.url.as_deref()?));
+    let domain = told.places.iter().filter_map(|place| host(place.url.as_deref()?));
     let domain = domain.filter_map(|host| AllowedDomain::read(&host).ok()).next();
-    let told = found.sightings > places.len() as u64;
-    let counts = [places.len() as u64, found.sightings].map(grouped);
+    let are_some = found.sightings > told.places.len() as u64;
+    let counts = [told.places.len() as u64, found.sightings].map(grouped);
+    let may_allow = caller.may("allow_domain");
     Ok(Matched {
         w,
         frame,
@@ -153,7 +156,7 @@ fn seen<'a>(
         seen_tag: tag,
         standing: r.standing(found.standing()),
         standing_name: name(found.standing()),
-        queue: InQueue::of(&found, service, frame)?,
+        queue: InQueue::of(found, caller, service, frame)?,
         sides: [
             (
                 r.the_work,
@@ -169,20 +172,24 @@ fn seen<'a>(
                 Shown {
                     name: heading.clone(),
                     below: site,
-                    link: None,
+                    link: both.registered.as_ref().map(|_| format!("/works/{}", found.suspect)),
                     picture: found.no_picture.is_none().then(|| picture("suspect")),
                 },
             ),
         ],
         heading,
-        geometry: geometry(&found),
-        facts: Facts::of(&found, &places, service, frame)?,
-        places_told: told.then(|| say(r.places_of, &[&counts[0], &counts[1]])),
-        places: places.into_iter().map(|place| Met::of(place, frame)).collect(),
+        geometry: geometry(found),
+        facts: Facts::of(found, frame),
+        timeline: both.drawings(frame),
+        both,
+        is_withheld: told.is_withheld,
+        places_told: are_some.then(|| say(r.places_of, &[&counts[0], &counts[1]])),
+        places: told.places.iter().map(|place| Met::of(place, frame)).collect(),
         verdicts: VERDICTS.map(|(verdict, key)| (verdict.name(), r.verdict(verdict), key)),
         may_decide,
         is_decided: found.decision().is_some(),
-        domain: domain.filter(|_| caller.may("allow_domain")).map(|domain| {
+        may_allow,
+        domain: domain.filter(|_| may_allow).map(|domain| {
             let words = say(r.allow_domain, &[&domain]);
             [domain, words]
         }),
@@ -192,8 +199,15 @@ fn seen<'a>(
 }
 
 impl InQueue {
-    fn of(found: &Match, service: &Service, frame: &Frame) -> Result<InQueue, Problem> {
-        let place = service.review.place(Standing::Open, found.number)?;
+    fn of(
+        found: &Match,
+        caller: &Caller,
+        service: &Service,
+        frame: &Frame,
+    ) -> Result<InQueue, Problem> {
+        let viewer = Viewer::of(caller, service)?;
+        let place =
+            viewer.looking(|lens| service.review.place(Standing::Open, found.number, lens))?;
         let is_open = found.standing() == Standing::Open;
         let words = match is_open {
             true => {
@@ -215,12 +229,7 @@ impl InQueue {
 }
 
 impl Facts {
-    fn of(
-        found: &Match,
-        places: &[Sighting],
-        service: &Service,
-        frame: &Frame,
-    ) -> Result<Facts, Problem> {
+    fn of(found: &Match, frame: &Frame) -> Facts {
         let r = frame.words().reviewing;
         let finding = &found.finding;
         let interval = finding.false_match_interval;
@@ -234,10 +243,7 @@ impl Facts {
             (None, Some(bits)) => Some(say(r.bits, &[&bits])),
             _ => is_exact.then(|| r.identical_hint.to_owned()),
         };
-        let (earliest, proven) = earliest(&found.finding.work, finding.index, service, frame)?;
-        let captured = places.iter().filter_map(|place| seconds_of_utc(place.date.as_deref()?));
-        let first_seen = captured.min().unwrap_or(found.found);
-        Ok(Facts {
+        Facts {
             grade: finding.strength.as_deref().map(|grade| r.grade(grade).to_owned()),
             rate: finding.false_match_rate.map(|rate| match interval {
                 Some([_, high]) if rate <= 0.0 => say(r.rate_none, &[&one_in(high, r)]),
@@ -248,53 +254,14 @@ impl Facts {
             overlap: overlap.into_iter().flatten().collect(),
             transform: finding.transform.as_deref().map(|words| frame.transform(words)),
             agreement,
-            earliest,
-            first_seen: frame.moment(&utc(first_seen)),
             rematched: finding.rematched_at.as_deref().map(|time| frame.moment(time)),
             by_codes_alone: finding.by_codes_alone.unwrap_or_default(),
-            between: proven.map(|proven| match first_seen.checked_sub(proven) {
-                Some(seconds) => say(r.days_between, &[&grouped(seconds / 86_400)]),
-                None => r.days_before.to_owned(),
-            }),
-        })
-    }
-}
-
-/// The earliest time that is proven of a work, among its first registrations.
-fn earliest(
-    work: &str,
-    index: u64,
-    service: &Service,
-    frame: &Frame,
-) -> Result<(String, Option<u64>), Problem> {
-    let content: ContentId = work.parse().map_err(Problem::internal)?;
-    let (mut first, mut claims): (Option<(u64, String)>, usize) = (None, 0);
-    for record in registrations(&*service.engine.registry, &content).take(RECORDS_LOOKED_AT) {
-        let record = record.map_err(Problem::internal)?;
-        let Some(claim) = &record.claim else { continue };
-        claims += 1;
-        if claims > CLAIMS_LOOKED_AT {
-            break;
-        }
-        let proof = Seen::of(record.index, claim, service, frame)?.proof;
-        let seconds = proof.existed_at.as_deref().and_then(seconds_of_utc);
-        if let (Some(seconds), Some(words)) = (seconds, proof.existed_by)
-            && first.as_ref().is_none_or(|(earlier, _)| seconds < *earlier)
-        {
-            first = Some((seconds, words));
         }
     }
-    Ok(match first {
-        Some((seconds, words)) => (words, Some(seconds)),
-        None => {
-            let number = grouped(index);
-            (say(frame.words().reviewing.earliest_none, &[&number]), None)
-        }
-    })
 }
 
 impl Met {
-    fn of(place: Sighting, frame: &Frame) -> Met {
+    fn of(place: &Sighting, frame: &Frame) -> Met {
         let date = place.date.as_deref();
         let date = date.map(|date| match seconds_of_utc(date) {
             Some(_) => frame.moment(date),
@@ -372,10 +339,6 @@ const VERDICTS: [(Verdict, &str); 4] = [
     (Verdict::NoMatch, "N"),
     (Verdict::Unsure, "U"),
 ];
-/// Registrations of a work whose proofs are checked for it.
-const CLAIMS_LOOKED_AT: usize = 5;
-/// The same, with those that were erased.
-const RECORDS_LOOKED_AT: usize = 100;
 const HISTORY_MAX: usize = 50;
 const URL_BYTES_MAX: usize = 2000;
 

@@ -7,6 +7,7 @@
 mod account;
 mod admin;
 mod assets;
+mod both_sides;
 mod charts;
 mod drawing;
 mod entrance;

@@ -191,6 +191,22 @@ impl Proof {
         }
     }
 
+    /// Who vouches for the time by which the work existed.
+    pub fn vouched_by(&self, frame: &Frame) -> Option<String> {
+        let w = frame.words();
+        let existed = self.existed_at.as_deref()?;
+        let outcome = &self.outcome;
+        let renewed = outcome.renewals.iter().flat_map(|renewal| &renewal.timestamps);
+        let mut tokens = outcome.timestamps.iter().chain(renewed);
+        let token = tokens.find(|token| token.time == existed);
+        let is_it = |time: &Option<String>| time.as_deref() == Some(existed);
+        let witness = || outcome.witnesses.iter().find(|witness| is_it(&witness.time));
+        match token {
+            Some(token) => Some(say(w.event_authority, &[&outside(&token.authority)])),
+            None => witness().map(|witness| say(w.event_witness, &[&outside(&witness.name)])),
+        }
+    }
+
     /// Every time that somebody trusted vouches for.
     fn times(&self) -> Vec<u64> {
         let outcome = &self.outcome;
@@ -201,7 +217,7 @@ impl Proof {
 }
 
 /// A time as short as it can be said, for drawings.
-fn plain(time: &str) -> String {
+pub(super) fn plain(time: &str) -> String {
     format!("{} UTC", time.replace('T', " ").replace('Z', ""))
 }
 

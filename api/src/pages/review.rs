@@ -5,12 +5,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use timemark_review::{COUNTED_MAX, Filter, Match, Standing, Verdict, Wish, host};
+use timemark_review::{COUNTED_MAX, Filter, MatchId, Standing, Verdict, Wish, host};
 
 use super::answer;
 use super::frame::{Frame, grouped, outside};
 use super::words::{Words, say};
-use crate::access::{Access, Caller};
+use crate::access::{Caller, Told, Viewer};
+use crate::matches;
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
 
@@ -21,8 +22,10 @@ pub(super) struct Which {
     state: Option<String>,
     /// Those of this scan.
     scan: Option<u64>,
-    /// Those after this place of the list.
-    after: Option<u64>,
+    /// Those whose suspect was met on this site.
+    domain: Option<String>,
+    /// Those after this match of the list.
+    after: Option<String>,
 }
 
 pub(super) async fn page(
@@ -44,7 +47,8 @@ struct Queue<'a> {
     script: String,
     /// Where to begin, and in words.
     start: Option<[String; 2]>,
-    of_scan: Option<String>,
+    /// Of which scan and which site these are alone, in words.
+    part: Option<String>,
     filters: Vec<Choice>,
     cards: Vec<Card>,
     is_open: bool,
@@ -85,11 +89,12 @@ fn listed<'a>(
     service: &Service,
     frame: &'a Frame,
 ) -> Result<Queue<'a>, Problem> {
-    Access::sees_all(caller)?;
     let w = frame.words();
     let r = w.reviewing;
     let review = &service.review;
-    let all = which.scan.is_some() && which.state.is_none();
+    let viewer = Viewer::of(caller, service)?;
+    let site = which.domain.as_deref().map(timemark_review::site).transpose()?;
+    let all = (which.scan.is_some() || site.is_some()) && which.state.is_none();
     let standing = match which.state.as_deref() {
         None => Standing::Open,
         Some(name) => {
@@ -97,21 +102,45 @@ fn listed<'a>(
         }
     };
     let wish = (!all).then_some(Wish::Only(standing));
-    let filter = Filter { scan: which.scan, standing: wish };
-    let page = review.matches(filter, which.after.unwrap_or(0), CARDS)?;
-    let counts = review.standings()?;
-    let open = review.place(Standing::Open, 0)?;
-    let of_scan = which.scan.map_or(String::new(), |scan| format!("&scan={scan}"));
-    let filters = counts.iter().map(|(of, count)| Choice {
-        path: format!("/review?state={}{of_scan}", name(*of)),
-        name: r.standing(*of),
-        count: which.scan.is_none().then(|| counted(*count)),
-        is_here: !all && *of == standing,
+    let filter = Filter { scan: which.scan, standing: wish, site: site.as_deref(), seen: None };
+    let mut rest = Some(start(which, filter, caller, service)?);
+    let mut found = Vec::new();
+    // One more shows whether there are more.
+    for _ in 0..ROUNDS_MAX {
+        let Some(after) = rest.filter(|_| found.len() <= CARDS) else { break };
+        let wanted = CARDS + 1 - found.len();
+        let page = matches::page(filter, after, wanted, &viewer, caller, service)?;
+        found.extend(page.items);
+        rest = page.next;
+    }
+    let is_more = found.len() > CARDS || rest.is_some();
+    found.truncate(CARDS);
+    let counts = viewer.looking(|lens| review.standings(lens))?;
+    let open = viewer.looking(|lens| review.place(Standing::Open, 0, lens))?;
+    let mut of = which.scan.map_or(String::new(), |scan| format!("&scan={scan}"));
+    if let Some(site) = &site {
+        of += &format!("&domain={site}");
+    }
+    let is_part = !of.is_empty();
+    let filters = counts.iter().map(|(standing_of, count)| Choice {
+        path: format!("/review?state={}{of}", name(*standing_of)),
+        name: r.standing(*standing_of),
+        count: (!is_part).then(|| counted(*count)),
+        is_here: !all && *standing_of == standing,
     });
     // Of what is no copy nothing is to be proved.
     let is_copy = matches!(standing, Standing::Decided(verdict) if verdict != Verdict::NoMatch);
     let may_bundle = !all && is_copy && caller.may("bundle");
-    let cards = page.items.iter().map(|found| Card { may_bundle, ..Card::of(found, frame) });
+    let last = found.last().filter(|_| is_more).map(|told| told.found.id.to_string());
+    let cards = found.iter().map(|told| {
+        let card = Card::of(told, frame);
+        Card { may_bundle: may_bundle && !told.is_withheld, ..card }
+    });
+    let parts = [
+        which.scan.map(|scan| say(r.review_of_scan, &[&scan])),
+        site.as_deref().map(|site| say(r.review_of_site, &[&site])),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
     Ok(Queue {
         w,
         frame,
@@ -119,28 +148,45 @@ fn listed<'a>(
         start: open
             .first
             .map(|id| [format!("/review/{id}"), say(r.review_start, &[&counted(open.all)])]),
-        of_scan: which.scan.map(|scan| say(r.review_of_scan, &[&scan])),
+        part: is_part.then(|| parts.join(" ")),
         filters: filters.collect(),
         cards: cards.collect(),
         may_bundle,
         is_open: !all && standing == Standing::Open,
-        more: page.next.map(|after| match all {
-            true => format!("/review?after={after}{of_scan}"),
-            false => format!("/review?state={}&after={after}{of_scan}", name(standing)),
+        more: last.map(|after| match all {
+            true => format!("/review?after={after}{of}"),
+            false => format!("/review?state={}&after={after}{of}", name(standing)),
         }),
     })
 }
 
+/// Where in the list to begin.
+fn start(
+    which: &Which,
+    filter: Filter<'_>,
+    caller: &Caller,
+    service: &Service,
+) -> Result<u64, Problem> {
+    let after = which.after.as_deref().and_then(|id| id.parse::<MatchId>().ok());
+    let Some(id) = after else { return Ok(0) };
+    let told = matches::seen(&id, caller, service)?;
+    match filter.scan.filter(|_| filter.site.is_none()) {
+        Some(scan) => Ok(service.review.place_in_scan(scan, &id)?),
+        None => Ok(told.found.number),
+    }
+}
+
 impl Card {
-    pub fn of(found: &Match, frame: &Frame) -> Card {
+    pub fn of(told: &Told, frame: &Frame) -> Card {
         let w = frame.words();
+        let found = &told.found;
         let finding = &found.finding;
         let file = finding.file.as_deref().map(last_name);
         let work = finding.title.as_deref().or(file).unwrap_or(w.unnamed);
         let standing = found.standing();
         Card {
             id: found.id.to_string(),
-            name: outside(last_name(&found.name)),
+            name: called(told, frame),
             site: found.url.as_deref().and_then(host),
             work: outside(work),
             suspect_picture: found
@@ -156,6 +202,14 @@ impl Card {
                 .then(|| say(w.reviewing.met_more, &[&grouped(found.sightings)])),
             may_bundle: false,
         }
+    }
+}
+
+/// What a suspect is called, by the last part of its name.
+pub(super) fn called(told: &Told, frame: &Frame) -> String {
+    match told.is_withheld {
+        true => frame.words().reviewing.withheld.to_owned(),
+        false => outside(last_name(&told.found.name)),
     }
 }
 
@@ -188,6 +242,8 @@ fn standing(spelled: &str) -> Option<Standing> {
 }
 
 const CARDS: usize = 24;
+/// How often one page goes on looking for matches that stand as wanted.
+const ROUNDS_MAX: usize = 20;
 
 #[cfg(test)]
 mod tests {

@@ -4,16 +4,18 @@ use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use timemark_review::{Filter, Job, JobState, Live, utc};
+use timemark_review::{Filter, Job, JobState, Live, Sites, utc};
 
 use super::frame::{Frame, bytes, grouped, outside};
 use super::review::Card;
+use super::scans::source;
 use super::words::{Words, say};
-use super::{answer, charts, scans};
-use crate::access::{Access, Caller};
+use super::{answer, charts};
+use crate::access::{Caller, Viewer};
+use crate::counts::Counts;
 use crate::scans::read_number;
 use crate::service::{Service, Shared};
-use crate::{Problem, blocking};
+use crate::{Problem, blocking, scans};
 
 pub(super) async fn page(
     State(service): State<Shared>,
@@ -50,6 +52,9 @@ struct Dashboard<'a> {
     read: String,
     course: Option<String>,
     transforms: Option<String>,
+    /// Whether what was done to the works is not counted, as there are too many.
+    are_too_many: bool,
+    sites: Option<BySite>,
     cards: Vec<Card>,
     matches: u64,
     errors: Vec<[String; 2]>,
@@ -73,14 +78,16 @@ fn seen<'a>(
     service: &Service,
     frame: &'a Frame,
 ) -> Result<Dashboard<'a>, Problem> {
-    Access::sees_all(caller)?;
     let w = frame.words();
     let r = w.reviewing;
-    let (job, live) = service.review.job(id)?;
-    let filter = Filter { scan: Some(id), standing: None };
-    let from = job.matches.saturating_sub(CARDS);
-    let found = service.review.matches(filter, from, CARDS as usize)?;
-    let cards = found.items.iter().rev().map(|found| Card::of(found, frame)).collect();
+    let (mut job, live) = scans::seen(id, caller, service)?;
+    let viewer = Viewer::of(caller, service)?;
+    let counts = Counts::of(&job, &viewer, service)?;
+    let cards = cards(&job, counts.as_ref(), &viewer, service, frame)?;
+    if let Some(counts) = &counts {
+        counts.tell(&mut job);
+    }
+    let sites = viewer.looking(|lens| service.review.sites(id, lens))?;
     let (state, may) = (job.state, caller.may("pause_scan"));
     Ok(Dashboard {
         w,
@@ -88,17 +95,19 @@ fn seen<'a>(
         script: r.script.json(),
         id,
         heading: say(r.scan_number, &[&id]),
-        source: scans::source(&job.source),
+        source: source(&job.source),
         state: r.state(state),
         state_name: state.to_string(),
         wanted: job.wanted.map(|wanted| r.wanted(wanted)),
-        facts: facts(&job, service, frame)?,
+        facts: facts(&job, &viewer, service, frame)?,
         error: job.error.as_deref().map(outside),
         tiles: tiles(&job, live, frame),
         progress: progress(&job, live),
         read: read(&job, live, frame),
         course: charts::course(&job, frame),
         transforms: charts::transforms(&job.transforms, frame),
+        are_too_many: counts.is_some_and(|counts| counts.transforms.is_none()),
+        sites: BySite::of(id, &sites, frame),
         cards,
         matches: job.matches,
         errors: errors(&job, service)?,
@@ -107,6 +116,68 @@ fn seen<'a>(
         may_resume: may && state == JobState::Paused,
         may_cancel: may && !state.has_ended(),
     })
+}
+
+/// The newest matches, of those that are seen.
+fn cards(
+    job: &Job,
+    counts: Option<&Counts>,
+    viewer: &Viewer<'_>,
+    service: &Service,
+    frame: &Frame,
+) -> Result<Vec<Card>, Problem> {
+    let from = match counts {
+        None => job.matches.saturating_sub(CARDS as u64),
+        Some(counts) => {
+            let first = counts.places.len().saturating_sub(CARDS);
+            counts.places.get(first).map_or(0, |place| place - 1)
+        }
+    };
+    let filter = Filter { scan: Some(job.id), ..Filter::default() };
+    let found =
+        viewer.looking(|seen| service.review.matches(Filter { seen, ..filter }, from, CARDS))?;
+    let mut cards = Vec::new();
+    for found in found.items.into_iter().rev() {
+        cards.extend(viewer.tell(found)?.map(|told| Card::of(&told, frame)));
+    }
+    Ok(cards)
+}
+
+/// The matches by the site where the suspect was met.
+struct BySite {
+    rows: Vec<SiteRow>,
+    /// What is beside these, in words.
+    beside: Vec<String>,
+}
+
+struct SiteRow {
+    host: String,
+    path: String,
+    count: String,
+    /// Of the site with the most, in hundredths.
+    share: u64,
+}
+
+impl BySite {
+    /// Nothing, where no site is known.
+    fn of(id: u64, sites: &Sites, frame: &Frame) -> Option<BySite> {
+        let r = frame.words().reviewing;
+        let most = sites.hosts.first()?.1.max(1);
+        let row = |(host, count): &(String, u64)| SiteRow {
+            host: host.clone(),
+            path: format!("/review?scan={id}&domain={host}"),
+            count: grouped(*count),
+            share: count * 100 / most,
+        };
+        let more = sites.hosts.len().saturating_sub(SITES);
+        let beside = [
+            (more > 0).then(|| say(r.sites_more, &[&grouped(more as u64)])),
+            (sites.elsewhere > 0).then(|| say(r.sites_elsewhere, &[&grouped(sites.elsewhere)])),
+            sites.is_cut.then(|| r.sites_cut.to_owned()),
+        ];
+        let beside = beside.into_iter().flatten().collect();
+        Some(BySite { rows: sites.hosts.iter().take(SITES).map(row).collect(), beside })
+    }
 }
 
 fn tiles(job: &Job, live: Option<Live>, frame: &Frame) -> Vec<Tile> {
@@ -126,7 +197,12 @@ fn tiles(job: &Job, live: Option<Live>, frame: &Frame) -> Vec<Tile> {
     ]
 }
 
-fn facts(job: &Job, service: &Service, frame: &Frame) -> Result<Vec<String>, Problem> {
+fn facts(
+    job: &Job,
+    viewer: &Viewer<'_>,
+    service: &Service,
+    frame: &Frame,
+) -> Result<Vec<String>, Problem> {
     let r = frame.words().reviewing;
     let mut facts = vec![
         say(r.asked_for, &[&frame.moment(&utc(job.created))]),
@@ -141,7 +217,8 @@ fn facts(job: &Job, service: &Service, frame: &Frame) -> Result<Vec<String>, Pro
         (false, Some(_)) => facts.push(r.not_rematched.to_owned()),
         _ => {}
     }
-    if job.state == JobState::Queued {
+    // How many others ask for is told to who sees theirs.
+    if job.state == JobState::Queued && !viewer.is_narrow() {
         let earlier = service.review.jobs(job.id, QUEUED_COUNTED)?;
         let waiting = earlier
             .items
@@ -187,7 +264,9 @@ fn errors(job: &Job, service: &Service) -> Result<Vec<[String; 2]>, Problem> {
 }
 
 /// Matches that are shown: the newest.
-const CARDS: u64 = 12;
+const CARDS: usize = 12;
+/// Sites that are shown: those with the most matches.
+const SITES: usize = 10;
 /// Errors that are shown, and results that are looked through for them.
 const ERRORS: usize = 20;
 const RESULTS_LOOKED_AT: usize = 2000;

@@ -10,7 +10,8 @@ use timemark_review::{Job, JobSource, JobState, utc};
 use super::answer;
 use super::frame::{Frame, grouped, outside};
 use super::words::{Words, say};
-use crate::access::{Access, Caller};
+use crate::access::{Caller, Viewer};
+use crate::counts::Counts;
 use crate::service::{Service, Shared};
 use crate::{Problem, blocking};
 
@@ -68,10 +69,29 @@ fn listed<'a>(
     service: &Service,
     frame: &'a Frame,
 ) -> Result<Scans<'a>, Problem> {
-    Access::sees_all(caller)?;
     let w = frame.words();
     let review = &service.review;
-    let page = review.jobs(which.before.unwrap_or(u64::MAX), ROWS)?;
+    let viewer = Viewer::of(caller, service)?;
+    // One more shows whether there are older ones, to who does not see all.
+    let is_seen = |job: &Job| viewer.sees_scan(job);
+    let before = which.before.unwrap_or(u64::MAX);
+    let mut jobs = Vec::new();
+    let mut rest = Some(before);
+    while let Some(before) = rest.filter(|_| jobs.len() <= ROWS) {
+        let page = review.jobs_where(before, ROWS + 1 - jobs.len(), &is_seen)?;
+        jobs.extend(page.items.into_iter().map(|(job, _)| job));
+        rest = page.next;
+    }
+    let is_more = jobs.len() > ROWS;
+    jobs.truncate(ROWS);
+    let older = jobs.last().filter(|_| is_more).map(|job| job.id);
+    let rows = jobs.into_iter().map(|mut job| {
+        if let Some(counts) = Counts::of_matches(&job, &viewer)? {
+            counts.tell(&mut job);
+        }
+        Ok(Row::of(&job, frame))
+    });
+    let rows = rows.collect::<Result<Vec<_>, Problem>>()?;
     let roots: Vec<_> = review.roots().named().map(|root| root.display().to_string()).collect();
     Ok(Scans {
         w,
@@ -79,11 +99,12 @@ fn listed<'a>(
         script: w.reviewing.script.json(),
         may_scan: caller.may("scan"),
         bytes_max: service.upload_bytes_max,
-        roots: (!roots.is_empty())
+        // The server's folders are its operator's.
+        roots: (!roots.is_empty() && !viewer.is_narrow())
             .then(|| say(w.reviewing.scan_paths_hint, &[&outside(&roots.join(", "))])),
-        rows: page.items.into_iter().map(|(job, _)| Row::of(&job, frame)).collect(),
+        rows,
         is_older: which.before.is_some(),
-        older: page.next,
+        older,
     })
 }
 

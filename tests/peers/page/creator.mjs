@@ -4,80 +4,23 @@
 // it in them are made.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 
-const [repository, folder, url, only = ''] = process.argv.slice(2);
-const require = createRequire(path.join(repository, 'target/peers/page/'));
-const { chromium } = require('playwright-core');
-const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-const shots = path.join(repository, 'target/page/service');
+import { Browsing, drop, scanned } from './browsing.mjs';
+
+const [repository, folder, url, only] = process.argv.slice(2);
 const samples = path.join(repository, 'samples');
 const fruit = path.join(samples, 'suspects/brightened-fruit.jpg');
 const harbour = path.join(samples, 'works/harbour-at-dusk.jpg');
 
-fs.mkdirSync(shots, { recursive: true });
 fs.mkdirSync(folder, { recursive: true });
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'] });
-let failed = 0;
-
-// Opens a page anew and holds it to what is always true: nothing comes from elsewhere, and nothing goes wrong unseen.
-async function check(name, test, options = {}) {
-  if (!name.includes(only)) return;
-  const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
-  const page = await context.newPage();
-  const [left, errors] = [[], []];
-  context.on('request', (request) => request.url().startsWith(url) || /^(blob|data):/.test(request.url()) || left.push(request.url()));
-  page.on('pageerror', (error) => errors.push(error.stack));
-  // A status that a check provokes is told on the console as well.
-  page.on('console', (message) => message.type() === 'error' && !message.text().startsWith('Failed to load resource') && errors.push(message.text()));
-  try {
-    await test(page, context);
-    assert.deepEqual(left, [], 'requests that left');
-    assert.deepEqual(errors, [], 'errors on the page');
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}\n${error.stack}`);
-    await page.screenshot({ path: path.join(shots, `failed ${name}.png`.replaceAll(/[^\w. -]/g, '')), fullPage: true }).catch(() => {});
-  } finally {
-    await context.close();
-  }
-}
-
-const drop = (page, ...files) => page.evaluate((files) => {
-  const given = new DataTransfer();
-  for (const { name, base64 } of files) given.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type: 'image/jpeg' }));
-  for (const kind of ['dragenter', 'dragover', 'drop']) document.getElementById('drop').dispatchEvent(new DragEvent(kind, { dataTransfer: given, bubbles: true, cancelable: true }));
-}, files.map((file) => ({ name: path.basename(file), base64: fs.readFileSync(file, 'base64') })));
+const browsing = await Browsing.start(repository, url, path.join(repository, 'target/page/service'), only);
+const check = browsing.alone.bind(browsing);
+const looked = (page, name) => browsing.looked(page, name);
 
 const upload = (page, file) => page.locator('.upload', { hasText: path.basename(file) }).last();
 const settled = (page, file) => upload(page, file).and(page.locator('.done, .failed')).waitFor({ timeout: 60e3 });
 const arePictures = (images) => images.evaluateAll((all) => Promise.all(all.map((image) => image.decode().then(() => image.naturalWidth > 0))).then((shown) => shown.length > 0 && shown.every(Boolean)));
-
-// What axe-core finds, in both languages, wide and narrow; a picture of each for people to look at.
-async function looked(page, name) {
-  for (const language of ['en', 'zh']) {
-    for (const [width, scheme] of [[1280, 'light'], [360, 'light'], [360, 'dark']]) {
-      await page.setViewportSize({ width, height: 900 });
-      await page.emulateMedia({ colorScheme: scheme });
-      const there = page.url().replace(/[?&]lang=\w+/, '');
-      const sign = there.includes('?') ? '&' : '?';
-      if (!page.url().includes(`lang=${language}`)) {
-        await page.goto(`${there}${sign}lang=${language}`);
-      }
-      const wide = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-      assert.ok(wide[0] <= wide[1], `${name} in ${language} is wider than the window: ${wide}`);
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => window.axe.run());
-      const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-      assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), [], `${name} in ${language}, ${width}, ${scheme}`);
-      for (const image of await page.locator('img[loading=lazy]').all()) await image.scrollIntoViewIfNeeded();
-      await page.evaluate(() => scrollTo(0, 0));
-      await page.screenshot({ path: path.join(shots, `${name}-${language}-${width}-${scheme}.png`), fullPage: true });
-    }
-  }
-}
 
 await check('two pictures are dropped, and one of them is an earlier work of somebody else', async (page) => {
   await page.goto(url);
@@ -105,17 +48,12 @@ await check('two pictures are dropped, and one of them is an earlier work of som
   await drop(page, harbour);
   await page.waitForFunction(() => document.querySelectorAll('.upload.done').length === 3);
   assert.match(await upload(page, harbour).innerText(), /already yours \(same receipt\)/);
-  await page.screenshot({ path: path.join(shots, 'registered-1280.png'), fullPage: true });
-  await page.setViewportSize({ width: 360, height: 800 });
-  await page.screenshot({ path: path.join(shots, 'registered-360.png'), fullPage: true });
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run());
-  assert.deepEqual(violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)).map(({ id }) => id), []);
-  const width = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert.ok(width <= 360, `${width}`);
+  await browsing.held(page, 'registered-1280');
+  await browsing.in(page, 360, 'light');
+  await browsing.held(page, 'registered-360');
 
   // The authority is asked every minute.
-  await page.setViewportSize({ width: 1280, height: 900 });
+  await browsing.in(page, 1280, 'light');
   await page.waitForFunction(() => [...document.querySelectorAll('.upload .steps')].every((steps) => steps.innerText.includes('time-stamped')), null, { timeout: 120e3 });
   assert.match(await upload(page, fruit).innerText(), /existed by 20\d\d-/);
   // A receipt that has its time-stamp is another file.
@@ -332,7 +270,16 @@ await check('a work is found by its words and by a picture', async (page) => {
   await page.locator('#compared .works li').first().waitFor({ timeout: 60e3 });
   assert.match(await page.innerText('#compared'), /is a copy of these works.*harbour-at-dusk\.jpg.*Li Na/s);
   await page.locator('#compared img').first().evaluate((image) => image.decode());
-  await page.screenshot({ path: path.join(shots, 'compared-1280.png'), fullPage: true });
+  await page.screenshot({ path: browsing.shot('compared-1280.png'), fullPage: true });
+});
+
+await check('what was registered is proven before its copy was seen', async (page) => {
+  await scanned(page, url, [path.join(samples, 'suspects/mirrored-harbour.jpg')]);
+  await page.locator('#found a').first().click();
+  await page.locator('#match').waitFor();
+  assert.match(await page.innerText('.both'), /Existed by 20\d\d-.*time-stamp by .*No\. \d+.*Suspect first seen.*0 days after the proof/s);
+  assert.ok(await page.locator('.timeline.wide .green').count() > 0);
+  await looked(page, 'both-sides');
 });
 
 await check('the receipt is verified in the browser, under the policy of the archive', async (page, context) => {
@@ -349,8 +296,7 @@ await check('the receipt is verified in the browser, under the policy of the arc
   await verifier.setInputFiles('#files', [harbour, path.join(folder, 'harbour-at-dusk.jpg.timemark')]);
   await verifier.waitForSelector('.card.verdict', { timeout: 60e3 });
   assert.match(await verifier.getAttribute('.card.verdict', 'class'), /verified/);
-  await verifier.screenshot({ path: path.join(shots, 'verifier-1280.png') });
+  await verifier.screenshot({ path: browsing.shot('verifier-1280.png') });
 });
 
-await browser.close();
-process.exit(failed ? 1 : 0);
+await browsing.end();

@@ -4,67 +4,15 @@
 // node reviewer.mjs REPOSITORY URL [NAME]: with NAME only the checks whose names have it in them are made.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 
-const [repository, url, only = ''] = process.argv.slice(2);
-const require = createRequire(path.join(repository, 'target/peers/page/'));
-const { chromium } = require('playwright-core');
-const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-const shots = path.join(repository, 'target/page/service');
+import { Browsing, isSeen, record, said, scanned, shown, standings } from './browsing.mjs';
+
+const [repository, url, only] = process.argv.slice(2);
 const suspects = path.join(repository, 'samples/suspects');
-
-fs.mkdirSync(shots, { recursive: true });
-const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--headless', '--no-sandbox', '--disable-gpu'] });
-let failed = 0;
-
-// Opens a page anew and holds it to what is always true: nothing comes from elsewhere, and nothing goes wrong unseen.
-async function check(name, test, options = {}) {
-  if (!name.includes(only)) return;
-  const context = await browser.newContext({ locale: 'en-GB', viewport: { width: 1280, height: 900 }, reducedMotion: 'reduce', ...options });
-  const page = await context.newPage();
-  const [left, errors] = [[], []];
-  context.on('request', (request) => request.url().startsWith(url) || /^(blob|data):/.test(request.url()) || left.push(request.url()));
-  page.on('pageerror', (error) => errors.push(error.stack));
-  page.on('console', (message) => message.type() === 'error' && !message.text().startsWith('Failed to load resource') && errors.push(message.text()));
-  try {
-    await test(page, context);
-    assert.deepEqual(left, [], 'requests that left');
-    assert.deepEqual(errors, [], 'errors on the page');
-    console.log(`ok      ${name}`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAILED  ${name}\n${error.stack}`);
-    await page.screenshot({ path: path.join(shots, `failed ${name}.png`.replaceAll(/[^\w. -]/g, '')), fullPage: true }).catch(() => {});
-  } finally {
-    await context.close();
-  }
-}
-
-// What axe-core finds on what is shown now, wide and narrow, light and dark; a picture of each for people to look at.
-async function looked(page, name) {
-  for (const [width, scheme] of [[1280, 'light'], [1280, 'dark'], [360, 'light'], [360, 'dark']]) {
-    await page.setViewportSize({ width, height: 900 });
-    await page.emulateMedia({ colorScheme: scheme });
-    await page.waitForTimeout(100);
-    const wide = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-    assert.ok(wide[0] <= wide[1], `${name} is wider than the window: ${wide}`);
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => window.axe.run());
-    const grave = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-    assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), [], `${name}, ${width}, ${scheme}`);
-    for (const image of await page.locator('img[loading=lazy]').all()) await image.scrollIntoViewIfNeeded();
-    await page.evaluate(() => scrollTo(0, 0));
-    await page.screenshot({ path: path.join(shots, `${name}-${width}-${scheme}.png`), fullPage: true });
-  }
-  await page.setViewportSize({ width: 1280, height: 900 });
-  await page.emulateMedia({ colorScheme: 'light' });
-}
-
-const said = (page, pattern) => page.waitForFunction((source) => new RegExp(source, 's').test(document.getElementById('said').textContent), pattern.source, { timeout: 20e3 });
-const shown = (page) => page.getAttribute('#match', 'data-id');
-const isSeen = (page, selector) => page.locator(selector).evaluate((image) => image.decode().then(() => image.naturalWidth > 0));
-const standings = (page) => page.evaluate(() => fetch('/v1/matches?limit=200').then((response) => response.json()).then(({ matches }) => matches.map(({ standing }) => standing)));
+const browsing = await Browsing.start(repository, url, path.join(repository, 'target/page/service'), only);
+const check = browsing.alone.bind(browsing);
+const looked = browsing.lookedAsItIs.bind(browsing);
 
 await check('pictures are dropped, and the dashboard follows the scan to its end', async (page) => {
   await page.goto(`${url}/review`);
@@ -72,9 +20,7 @@ await check('pictures are dropped, and the dashboard follows the scan to its end
   await page.goto(`${url}/scans`);
   await looked(page, 'scans');
   const files = fs.readdirSync(suspects).filter((name) => !name.endsWith('.csv')).map((name) => path.join(suspects, name));
-  await page.setInputFiles('#files', files);
-  await page.waitForURL(/\/scans\/\d+$/);
-  await page.waitForFunction(() => 'ended' in document.getElementById('dashboard').dataset, null, { timeout: 120e3 });
+  await scanned(page, url, files);
   assert.match(await page.innerText('#live-head'), /done/);
   assert.match(await page.innerText('#said'), /The scan is done/);
   assert.equal(await page.innerText('[data-number=suspects]'), String(files.length + 1), 'each picture, and the archive by its bytes');
@@ -114,7 +60,10 @@ await check('the two pictures are looked at in every way', async (page) => {
   await page.locator('#match').waitFor();
   for (const image of await page.locator('.sides img').all()) assert.ok(await image.evaluate((image) => image.decode().then(() => image.naturalWidth > 0)));
   const text = await page.innerText('.known');
-  assert.match(text, /Strength: .*at most 1 in \d+.*95 % interval.*codes differ in \d+ of 256 bits.*of the work.*mirrored left to right.*Earliest proof/s);
+  assert.match(text, /Strength: .*at most 1 in \d+.*95 % interval.*codes differ in \d+ of 256 bits.*of the work.*mirrored left to right/s);
+  const both = await page.innerText('.both');
+  assert.match(both, /Earliest proof of the work.*No\. \d+.*Suspect first seen.*by scan 1/s);
+  assert.match(await page.textContent('.timeline.wide'), /The work, No\..*Suspect first seen by a scan/s);
   await looked(page, 'match');
   await page.keyboard.press('o');
   assert.ok(await page.isVisible('.overlay img') && !(await page.isVisible('.sides')));
@@ -135,9 +84,9 @@ await check('the two pictures are looked at in every way', async (page) => {
   await looked(page, 'match-blend');
   await page.keyboard.press('s');
   assert.match(await page.evaluate(() => getComputedStyle(document.querySelector('.above')).clipPath), /inset\(0(px)? 80% 0(px)? 0(px)?\)/);
-  await page.screenshot({ path: path.join(shots, 'match-swipe-1280.png') });
+  await page.screenshot({ path: browsing.shot('match-swipe-1280.png') });
   await page.keyboard.press('d');
-  await page.screenshot({ path: path.join(shots, 'match-difference-1280.png') });
+  await page.screenshot({ path: browsing.shot('match-difference-1280.png') });
   await page.keyboard.press('d');
   assert.ok(await page.isVisible('.sides'));
   await page.keyboard.press('?');
@@ -248,16 +197,15 @@ await check('fingers and Chinese eyes are served as well', async (page) => {
 }, { locale: 'zh-CN', hasTouch: true, viewport: { width: 360, height: 800 } });
 
 await check('a domain is allow-listed, and taken off the list again', async (page) => {
-  const record = (target, name) => {
-    const picture = Buffer.concat([fs.readFileSync(path.join(suspects, name)), Buffer.from(target)]);
-    const head = `WARC/1.1\r\nWARC-Type: resource\r\nWARC-Target-URI: ${target}\r\nWARC-Date: 2026-11-19T02:11:40Z\r\nContent-Type: image/jpeg\r\nContent-Length: ${picture.length}\r\n\r\n`;
-    return Buffer.concat([Buffer.from(head), picture, Buffer.from('\r\n\r\n')]);
-  };
-  const crawl = [record('https://shop.example/1', 'mirrored-harbour.jpg'), record('https://shop.example/2', 'rotated-wave.jpg'), record('https://other.example/3', 'stamped-tree.jpg')];
-  await page.goto(`${url}/scans`);
-  await page.setInputFiles('#files', [{ name: 'crawl.warc', mimeType: 'application/warc', buffer: Buffer.concat(crawl) }]);
-  await page.waitForURL(/\/scans\/\d+$/);
-  await page.waitForFunction(() => 'ended' in document.getElementById('dashboard').dataset, null, { timeout: 60e3 });
+  const met = [['https://shop.example/1', 'mirrored-harbour.jpg'], ['https://shop.example/2', 'rotated-wave.jpg'], ['https://other.example/3', 'stamped-tree.jpg']];
+  const crawl = met.map(([target, name]) => record(target, path.join(suspects, name)));
+  await scanned(page, url, [{ name: 'crawl.warc', mimeType: 'application/warc', buffer: Buffer.concat(crawl) }]);
+  assert.match(await page.innerText('.sites'), /shop\.example\s+2\s+other\.example\s+1/);
+  await looked(page, 'scan-of-sites');
+  await page.locator('.sites').getByRole('link', { name: 'other.example' }).click();
+  await page.waitForURL(/domain=other\.example/);
+  assert.equal(await page.locator('.works li').count(), 1);
+  assert.match(await page.innerText('main'), /Only those met on other\.example/);
   await page.goto(`${url}/review`);
   await page.locator('.works li', { hasText: 'shop.example' }).first().getByRole('link').click();
   await page.locator('#match').waitFor();
@@ -281,8 +229,7 @@ await check('without JavaScript everything can be looked at', async (page) => {
   await page.locator('.works a').first().click();
   await page.locator('#match').waitFor();
   assert.match(await page.innerText('main'), /needs JavaScript/);
-  await page.screenshot({ path: path.join(shots, 'match-without-script-1280.png'), fullPage: true });
+  await page.screenshot({ path: browsing.shot('match-without-script-1280.png'), fullPage: true });
 }, { javaScriptEnabled: false });
 
-await browser.close();
-process.exit(failed ? 1 : 0);
+await browsing.end();

@@ -1,0 +1,144 @@
+//! On which sites the suspects of matches were met, as web archives tell it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use redb::{ReadTransaction, ReadableTable};
+
+use crate::domains::{is_host, reversed};
+use crate::error::ReviewError;
+use crate::queue::COUNTED_MAX;
+use crate::review::Review;
+use crate::seen::{self, Lens};
+use crate::store::{BRIEFS, Failure, HOSTS, OF_JOB, SITES};
+
+/// The matches of a scan by site.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sites {
+    /// Hosts and how many matches have a suspect that was met there, the most first.
+    pub hosts: Vec<(String, u64)>,
+    /// How many matches have a suspect that was met on no site that is known.
+    pub elsewhere: u64,
+    /// Whether there are more than were counted.
+    pub is_cut: bool,
+}
+
+impl Review {
+    /// The matches of a scan by site, of those that somebody sees. A suspect that was met on several counts for each.
+    pub fn sites(&self, scan: u64, lens: Option<Lens<'_>>) -> Result<Sites, ReviewError> {
+        self.store.read(|tx| {
+            let (sites, briefs) = (tx.open_table(SITES)?, tx.open_table(BRIEFS)?);
+            let of_job = tx.open_table(OF_JOB)?;
+            let is_seen = |id: &str| match lens {
+                Some(lens) => Ok::<_, Failure>(lens(&seen::brief(&briefs, id)?)),
+                None => Ok(true),
+            };
+            let (mut counts, mut on_sites) = (BTreeMap::<String, u64>::new(), BTreeSet::new());
+            let mut told = Sites::default();
+            let range = sites.range((scan, "", "")..(scan.saturating_add(1), "", ""))?;
+            for (looks, pair) in range.enumerate() {
+                if looks == COUNTED_MAX {
+                    told.is_cut = true;
+                    break;
+                }
+                let key = pair?.0;
+                let (_, host, id) = key.value();
+                if is_seen(id)? {
+                    *counts.entry(reversed(host)).or_default() += 1;
+                    on_sites.insert(id.to_owned());
+                }
+            }
+            for (looks, pair) in of_job.range((scan, 0)..=(scan, u64::MAX))?.enumerate() {
+                if looks == COUNTED_MAX {
+                    told.is_cut = true;
+                    break;
+                }
+                let id = pair?.1;
+                told.elsewhere += u64::from(!on_sites.contains(id.value()) && is_seen(id.value())?);
+            }
+            told.hosts = counts.into_iter().collect();
+            told.hosts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+            Ok(told)
+        })
+    }
+}
+
+/// The one spelling of a site: of a host, which may be the only label of its name.
+pub fn site(spelled: &str) -> Result<String, ReviewError> {
+    let name = spelled.strip_suffix('.').unwrap_or(spelled).to_ascii_lowercase();
+    if is_host(&name) {
+        return Ok(name);
+    }
+    Err(ReviewError::BadDomain(spelled.chars().take(100).collect()))
+}
+
+/// Whether a host is a site, or lies below it.
+pub fn is_on(host: &str, site: &str) -> bool {
+    host.strip_suffix(site).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+}
+
+/// The matches whose suspect was met on a site or below it, by the number as which they were found; by that scan, where
+/// one is named.
+pub(crate) fn met_on(
+    tx: &ReadTransaction,
+    site: &str,
+    scan: Option<u64>,
+) -> Result<BTreeMap<u64, String>, Failure> {
+    let ids = match scan {
+        None => ids_on(&tx.open_table(HOSTS)?, site)?,
+        Some(scan) => {
+            let (sites, own, mut ids) = (tx.open_table(SITES)?, reversed(site), BTreeSet::new());
+            let (below, end) = (format!("{own}."), format!("{own}/"));
+            let ranges = [
+                sites.range((scan, &*own, "")..(scan, &*own, "~"))?,
+                sites.range((scan, &*below, "")..(scan, &*end, ""))?,
+            ];
+            for key in ranges.into_iter().flatten() {
+                ids.insert(key?.0.value().2.to_owned());
+            }
+            ids
+        }
+    };
+    let briefs = tx.open_table(BRIEFS)?;
+    let numbered = ids.into_iter().map(|id| Ok((seen::brief(&briefs, &id)?.number, id)));
+    numbered.collect()
+}
+
+/// The ids of all matches whose suspect was met on a host or on one below it.
+pub(crate) fn ids_on(
+    hosts: &impl ReadableTable<(&'static str, &'static str), ()>,
+    host: &str,
+) -> Result<BTreeSet<String>, Failure> {
+    let own = reversed(host);
+    // The host itself, and what is below it: "/" comes right after "." and in no host.
+    let (below, end) = (format!("{own}."), format!("{own}/"));
+    let ranges =
+        [hosts.range((&*own, "")..(&*own, "~"))?, hosts.range((&*below, "")..(&*end, ""))?];
+    let mut ids = BTreeSet::new();
+    for key in ranges.into_iter().flatten() {
+        ids.insert(key?.0.value().1.to_owned());
+    }
+    Ok(ids)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_its_host_and_what_lies_below_it() {
+        for (host, of, expected) in [
+            ("shop.example", "shop.example", true),
+            ("img.shop.example", "shop.example", true),
+            ("other-shop.example", "shop.example", false),
+            ("shop.example.org", "shop.example", false),
+            ("example", "shop.example", false),
+        ] {
+            assert_eq!(is_on(host, of), expected, "{host} on {of}");
+        }
+        assert_eq!(site("SHOP.example.").unwrap(), "shop.example");
+        assert_eq!(site("127.0.0.1").unwrap(), "127.0.0.1");
+        for bad in ["", "a b", "http://a.example", "a.example/x", "~"] {
+            assert!(site(bad).is_err(), "{bad}");
+        }
+    }
+}
