@@ -24,7 +24,7 @@ fi
 started=$SECONDS
 bench_dir=${TIMEMARK_BENCH_DIR:-target/bench-data} # as the benchmarks have it: from where they run
 cd "$(dirname "$0")/.."
-benches=(--bench hash --bench glance --bench codes --bench verify --bench log --bench million --bench append --bench scan --bench serve)
+benches=(--bench hash --bench glance --bench codes --bench rematch --bench verify --bench log --bench million --bench append --bench scan --bench serve)
 # The release profile by its name, so that these are the very artefacts of `cargo test --release`.
 cargo bench --profile release "${benches[@]}" --no-run
 space=(--package timemark-store --bench space) # without TIMEMARK_BENCH_PICTURES of the sample suspects

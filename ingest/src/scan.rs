@@ -16,6 +16,7 @@ use timemark_vision::{Kind, Pdq, Picture, second};
 
 use crate::detect::{Detected, detect};
 use crate::engine::Engine;
+use crate::exclusive::Turn;
 use crate::finding::Finding;
 use crate::glance::glance;
 use crate::judge::PLACES_MIN;
@@ -171,7 +172,10 @@ pub fn scan_keeping(
             scope.spawn(|| {
                 let done = done; // ends with this thread
                 while let Some(suspect) = read.pop() {
-                    let compared = compare_suspect(suspect, engine, &options, keep, &repeats);
+                    // The same bytes are told of after those that were compared, or what is kept of these may be lost.
+                    let mut turn = None;
+                    let compared =
+                        compare_suspect(suspect, engine, &options, keep, &repeats, &mut turn);
                     if done.send(compared).is_err() {
                         return;
                     }
@@ -311,12 +315,14 @@ fn report_all(
     Ok(summary)
 }
 
-fn compare_suspect(
+/// Compares a suspect; `turn` is held until it is told of.
+fn compare_suspect<'r>(
     suspect: Suspect,
     engine: &Engine,
     options: &ScanOptions,
     keep: Option<Keep<'_>>,
-    repeats: &Repeats,
+    repeats: &'r Repeats,
+    turn: &mut Option<Turn<'r, ContentId>>,
 ) -> Result<Scanned, ScanError> {
     let Suspect { name, content } = suspect;
     let content = match content {
@@ -329,7 +335,7 @@ fn compare_suspect(
     };
     let _decoder = engine.decoders.take();
     let id = content.id();
-    let _turn = repeats.wait_for(id);
+    *turn = Some(repeats.wait_for(id));
     let content_id = Some(id);
     if let Some(Known { outcome, entries }) = repeats.outcome(&id) {
         let trace = Trace { entries, is_repeat: true, codes: SuspectCodes::default() };

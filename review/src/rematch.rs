@@ -464,6 +464,8 @@ pub(crate) mod tests {
         review.take_in_later(other.id, 1, &content, &again("work", 7)).unwrap();
         assert_eq!((found().len(), found()[0].sightings, found()[0].number), (1, 3, 1));
         assert_eq!(review.last_found().unwrap(), 1, "nobody hears of it twice");
+        let told = review.found_from(1, 9).unwrap();
+        assert!(told.len() == 1 && told[0].1.finding.rematched_at.is_some());
         assert_eq!(review.rematching().unwrap().found, 2);
         // What was seen is told rather than what codes say; how it came to be known stays.
         let seen =

@@ -206,6 +206,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_before_anything_was_kept_is_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store.write(|tx| Ok(tx.delete_table(TRACES)?)).unwrap();
+        assert!(store.read(|tx| Ok(tx.open_table(TRACES)?.len()?)).is_err());
+        drop(store);
+        let store = Store::open(dir.path()).unwrap();
+        assert!(all(&store, 1).0.is_empty());
+    }
+
+    #[test]
     fn little_more_room_is_taken_than_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
