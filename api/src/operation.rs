@@ -28,7 +28,7 @@ pub(crate) async fn healthz() -> &'static str {
 
 /// Whether works are taken in
 ///
-/// Not while the log refuses them, and not while registry and index lag behind the log.
+/// Not while the log refuses them or the disk takes nothing, and not while registry and index lag behind the log.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", operation_id = "readyz",
     responses(
@@ -40,6 +40,7 @@ pub(crate) async fn readyz(State(service): State<Shared>) -> Result<&'static str
     let not = |why: &str| Err(Problem::new(Kind::Unavailable, why));
     match blocking(move || readiness(&service)).await?? {
         Readiness::Ready => Ok("ready\n"),
+        Readiness::Refused(why) => not(&format!("the disk takes no changes: {why}")),
         Readiness::Failing => {
             not("the last registration failed on this side; the next that succeeds ends this")
         }
@@ -53,6 +54,8 @@ pub(crate) async fn readyz(State(service): State<Shared>) -> Result<&'static str
 /// Whether works are taken in, or why not.
 pub(crate) enum Readiness {
     Ready,
+    /// The disk failed, or is full: of which file, and what the system says.
+    Refused(String),
     /// The last registration failed on this side.
     Failing,
     /// Registry or index stopped following the log.
@@ -64,6 +67,13 @@ pub(crate) enum Readiness {
 /// How ready a service is.
 pub(crate) fn readiness(service: &Service) -> Result<Readiness, Problem> {
     let engine = &service.engine;
+    let refuses = (service.access.accounts.refuses())
+        .or_else(|| service.review.refuses())
+        .or_else(|| service.hooks.refuses())
+        .or_else(|| engine.registry.refuses());
+    if let Some(why) = refuses {
+        return Ok(Readiness::Refused(why));
+    }
     // In this order: the log only grows.
     let derived = engine.registry.len().map_err(Problem::internal)?.min(engine.index.len());
     Ok(match derived + LAG_MAX < engine.log.size() {

@@ -125,7 +125,8 @@ pub(crate) struct Service {
     pub metrics: Arc<Metrics>,
     /// Whether the last registration failed on this side.
     failing: AtomicBool,
-    /// Whether registry or index stopped following the log; they go on at the next start.
+    /// Whether registry or index stopped following the log. The registry goes on with the next registration, the index at the
+    /// next start.
     behind: AtomicBool,
     /// How many entries can be found by their words, and since when.
     findable: Mutex<(u64, Instant)>,
@@ -381,11 +382,13 @@ impl Service {
         }
     }
 
-    /// Takes note where registry or index stopped following the log.
+    /// Takes note where registry or index stopped following the log, and where they go on.
     pub fn note_behind_if(&self, registration: &Registration) {
         if let Some(behind) = &registration.behind {
             self.behind.store(true, Ordering::Relaxed);
-            tracing::warn!(%behind, "registered; registry and index follow at the next start");
+            tracing::warn!(%behind, "registered; the registry follows with the next, the index at the next start");
+        } else if registration.status == Status::Registered {
+            self.behind.store(false, Ordering::Relaxed);
         }
     }
 

@@ -15,6 +15,7 @@ mod crash;
 mod detection;
 mod durability;
 mod flows;
+mod full_disk;
 mod imports;
 mod operations;
 mod output;
