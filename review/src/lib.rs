@@ -14,6 +14,7 @@ mod feed;
 mod found;
 mod job;
 mod matches;
+mod one_by_one;
 mod priority;
 mod queue;
 mod result;
