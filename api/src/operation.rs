@@ -12,9 +12,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use timemark_ingest::Engine;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
+use crate::traces::{self, Tally};
 use crate::{Problem, blocking};
 
 /// Whether anything answers
@@ -90,7 +93,14 @@ pub(crate) fn readiness(service: &Service) -> Result<Readiness, Problem> {
     responses((status = 200, body = String, content_type = "text/plain"))
 )]
 pub(crate) async fn metrics(State(service): State<Shared>) -> Result<Response, Problem> {
-    let text = blocking(move || service.metrics.text(&service.engine)).await?;
+    let text = blocking(move || {
+        let mut text = service.metrics.text(&service.engine);
+        if let Some(tally) = &service.spans {
+            spans_text(tally, &mut text);
+        }
+        text
+    });
+    let text = text.await?;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
@@ -105,16 +115,34 @@ pub(crate) async fn observe(
     let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let id = request.headers().get("x-request-id").cloned();
-    let response = next.run(request).await;
+    let request_id = id.as_ref().and_then(|id| id.to_str().ok());
+    let path = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format_args!("{method} {path}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.route = path,
+        http.response.status_code = Empty,
+        request_id,
+    );
+    traces::adopt(&span, request.headers());
+    let response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    span.record("http.response.status_code", i64::from(status)); // a number, as collectors want it
+    if status >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
+    drop(span);
+    let route = path;
     metrics.count(route, method, status, took);
     tracing::info!(
         method,
         route,
         status,
         milliseconds = took.as_millis() as u64,
-        request_id = id.as_ref().and_then(|id| id.to_str().ok()),
+        request_id,
         "answered"
     );
     response
@@ -220,6 +248,15 @@ impl Metrics {
             let _ = writeln!(text, "{name}_count{{route=\"{route}\"}} {sum}");
         }
         text
+    }
+}
+
+fn spans_text(tally: &Tally, text: &mut String) {
+    for (name, help, value) in [
+        ("timemark_spans_sent_total", "Spans that the collector took.", tally.sent()),
+        ("timemark_spans_dropped_total", "Spans that it did not take.", tally.dropped()),
+    ] {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n");
     }
 }
 

@@ -35,6 +35,7 @@ mod service_peers;
 mod service_refusals;
 mod service_review_pages;
 mod service_scans;
+mod service_traces;
 mod storage;
 mod support;
 mod tidy;
