@@ -106,6 +106,9 @@ impl Telling {
             let (service, id, told) = (self.service.clone(), self.id, self.told);
             let caller = self.caller.clone();
             let news = blocking(move || {
+                if !service.access.still(&caller)? {
+                    return Err(Problem::new(Kind::Unauthorized, "it was let in and is no more"));
+                }
                 let news = service.review.news(id, told, MATCHES_AT_ONCE)?;
                 let found = news.matches.items.into_iter();
                 let found =
@@ -142,9 +145,23 @@ impl Telling {
             if now.has_ended() || self.service.review.is_stopping() {
                 return Ok(());
             }
-            while timeout(HEARTBEAT, changes.changed()).await.is_err() {
-                self.say(": nothing new\n\n").await?;
+            let mut quiet = Instant::now();
+            while timeout(LOOK_AGAIN_AFTER, changes.changed()).await.is_err() {
+                self.check_caller().await?;
+                if quiet.elapsed() >= HEARTBEAT {
+                    self.say(": nothing new\n\n").await?;
+                    quiet = Instant::now();
+                }
             }
+        }
+    }
+
+    /// A key may be revoked, an account disabled, a session ended while somebody listens.
+    async fn check_caller(&self) -> Result<(), Gone> {
+        let (service, caller) = (self.service.clone(), self.caller.clone());
+        match blocking(move || service.access.still(&caller)).await {
+            Ok(Ok(true)) => Ok(()),
+            _ => Err(Gone),
         }
     }
 
@@ -185,6 +202,8 @@ pub(crate) const LISTENERS_MAX: usize = 64;
 const STREAM_TIME_MAX: Duration = Duration::from_secs(240);
 /// How often something is said where nothing happens, so that both sides see that the other is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How soon it ends where its listener would be let in no more.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// After how long a browser asks again.
 const RETRY_MILLISECONDS: u64 = 1000;
 /// What may wait to be taken by one listener.
