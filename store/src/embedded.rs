@@ -420,6 +420,37 @@ mod tests {
         assert_eq!(read_all(&open(&crashed)).unwrap(), 3 * durable_each);
     }
 
+    /// A flush that fails once ended the registry until the next start.
+    #[test]
+    fn a_flush_on_a_full_disk_costs_nothing_that_was_taken_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(dir.path()).output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            return println!("NOT TESTED: a full disk, as no file system may be mounted here");
+        }
+        let registry = open(&dir);
+        fill(&registry, 0, 100);
+        registry.flush().unwrap();
+        fill(&registry, 100, 1000);
+        let mut filler = fs::File::create(dir.path().join("filler")).unwrap();
+        while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
+        let error = registry.flush().unwrap_err();
+        assert!(matches!(error, RegistryError::Io { .. }), "{error}");
+        assert!(registry.refuses().unwrap().contains("No space left"));
+        assert_eq!(read_all(&registry).unwrap(), 1000, "on the full disk");
+        fill(&registry, 1000, 1100);
+        fs::remove_file(dir.path().join("filler")).unwrap();
+        registry.flush().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert_eq!(registry.refuses(), None);
+        drop(registry);
+        let registry = open(&dir);
+        assert_eq!(read_all(&registry).unwrap(), 1100);
+        drop(registry);
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(dir.path()).status();
+    }
+
     /// Cut short, foreign, or with pages that never reached the disk: each answer is true, or is
     /// `Unreadable`.
     #[test]
