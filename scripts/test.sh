@@ -17,13 +17,13 @@ if ! target/peers/venv/bin/python -c 'import pdqhash' 2>/dev/null; then
         echo "missing for the check of PDQ: the PyPI package pdqhash" >&2
 fi
 need "the checks that experts repeat" xxd unzip || true
-for peer in verify service; do
+for peer in verify service traces; do
     wanted=tests/peers/$peer/requirements.txt
     if ! cmp -s "$wanted" target/peers/$peer/requirements.txt; then
         mkdir -p target/peers
         { python3 -m venv target/peers/$peer && target/peers/$peer/bin/pip install --quiet -r "$wanted"; } >&2 &&
             cp "$wanted" target/peers/$peer/ ||
-            echo "missing for the verifier in Python or the checks of the service: what $wanted names" >&2
+            echo "missing for the verifier in Python, the checks of the service or those of traces: what $wanted names" >&2
     fi
 done
 need "the page in a browser" chromium fonts-noto-cjk || true

@@ -3,7 +3,7 @@
 //! ```text
 //! backup              the mark, and of which checkpoint: header, origin, size, root
 //! timemark-archive  log.policy  policy  store  log/  blobs/  evidence/  review/    as in the archive
-//! keys/               only where it was asked for
+//! keys/  hooks.redb   only where it was asked for
 //! backup-staged/      what is to be put in place yet; whoever comes next does it
 //! ```
 //!
@@ -34,7 +34,9 @@ const HEADER: &str = "timemark-backup v1\n";
 /// Folders whose files are copied, and the single files beside them.
 const FOLDERS: [&str; 4] = ["blobs", "log", "evidence", "review"];
 const FILES: [&str; 5] = ["timemark-archive", "log.policy", "policy", "store", "accounts.redb"];
-const KEYS: [&str; 4] = ["keys/log.key", "keys/salt.key", "keys/store.key", "keys/s3.key"];
+/// Copied with the keys alone: what signs for the archive, or opens what is closed. Webhooks are kept with what signs them.
+const KEYS: [&str; 5] =
+    ["keys/log.key", "keys/salt.key", "keys/store.key", "keys/s3.key", "hooks.redb"];
 const DERIVED: [&str; 2] = ["registry", "index"];
 /// What belongs to the process at work and to this disk.
 const NOT_COPIED: [&str; 2] = ["log/lock", "log/reserve"];

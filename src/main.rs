@@ -24,7 +24,7 @@ mod webhooks;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use mimalloc::MiMalloc;
 
 use outcome::Answer;
@@ -89,6 +89,7 @@ enum Verb {
     Tsa(verbs::tsa::Tsa),
     #[command(subcommand)]
     Witness(verbs::witness::Witness),
+    Completions(verbs::completions::Completions),
 }
 
 fn main() -> ExitCode {
@@ -116,6 +117,7 @@ fn main() -> ExitCode {
         Verb::Account(verb) => verb.run(archive),
         Verb::Tsa(verb) => verb.run(archive),
         Verb::Witness(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(Cli::command()),
     };
     match answer {
         Ok(Answer::Yes) => ExitCode::SUCCESS,

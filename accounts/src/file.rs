@@ -4,19 +4,20 @@
 
 use std::error::Error;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::backends::FileBackend;
 use redb::{
-    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata,
-    TableDefinition, WriteTransaction,
+    Database, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition,
+    WriteTransaction,
 };
+use timemark_tables::{Fault, TableFile};
 
 use crate::AccountsError;
+use crate::ownership::Said;
 use crate::secret::{Remembered, Slow};
 
 /// Account → JSON of what is kept of it.
@@ -49,8 +50,9 @@ const CACHE_BYTES: usize = 16 << 20;
 
 /// The accounts of an archive.
 pub struct Accounts {
-    path: PathBuf,
-    database: Database,
+    tables: TableFile<AccountsError>,
+    /// What was said of intentions and is not flushed.
+    pub(crate) said: Arc<Said>,
     pub(crate) slow: Slow,
     pub(crate) remembered: Remembered,
     any: AtomicBool,
@@ -63,26 +65,34 @@ impl Accounts {
     /// Opens the accounts of this archive for this process alone; where there are none, an empty file is made.
     pub fn open(archive: &Path) -> Result<Accounts, AccountsError> {
         let path = archive.join(Self::FILE);
-        let (database, any) = guarded(&path, || {
+        let said: Arc<Said> = Arc::default();
+        let (restored, mut any) = (said.clone(), false);
+        let make = |builder: &mut redb::Builder| {
             let mut options = OpenOptions::new();
             options.create(true).truncate(false).read(true).write(true).mode(PRIVATE);
             let file = options.open(&path).map_err(redb::Error::Io)?;
-            let database = Database::builder()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(FileBackend::new(file)?)?;
-            let any = prepare(&database)?;
+            let database = builder.create_with_backend(FileBackend::new(file)?)?;
+            any = prepare(&database)?;
             // Without its name the file would be gone after a power cut, and the archive open to everybody.
             File::open(archive).and_then(|dir| dir.sync_all()).map_err(redb::Error::Io)?;
-            Ok((database, any))
-        })?;
+            Ok(database)
+        };
+        let restore = move |database: &Database| restored.say_again(database);
+        let tables = TableFile::open(path.clone(), CACHE_BYTES, make, restore);
+        let tables = tables.map_err(|fault| told(&path, fault))?;
         let any = AtomicBool::new(any);
         let (slow, remembered) = (Slow::default(), Remembered::default());
-        Ok(Accounts { path, database, slow, remembered, any })
+        Ok(Accounts { tables, said, slow, remembered, any })
     }
 
     /// Whether there is any account. From the first on, accounts are required, whatever becomes of it.
     pub fn any(&self) -> bool {
         self.any.load(Ordering::Acquire)
+    }
+
+    /// Why the disk takes no changes of accounts at the moment.
+    pub fn refuses(&self) -> Option<String> {
+        self.tables.refuses()
     }
 
     pub(crate) fn note_any(&self) {
@@ -93,7 +103,7 @@ impl Accounts {
         &self,
         reading: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
     ) -> Result<T, AccountsError> {
-        guarded(&self.path, || reading(&self.database.begin_read()?))
+        self.tables.read(reading).map_err(|fault| told(self.tables.path(), fault))
     }
 
     /// All or nothing, and durable when it returns.
@@ -101,30 +111,21 @@ impl Accounts {
         &self,
         writing: impl FnOnce(&WriteTransaction) -> Result<T, Failure>,
     ) -> Result<T, AccountsError> {
-        self.commit(Durability::Immediate, writing)
+        let mut flushed = 0;
+        let done = self.commit(|tables| {
+            flushed = self.said.newest();
+            writing(tables)
+        })?;
+        self.said.forget(flushed);
+        Ok(done)
     }
 
-    /// All or nothing, and durable with the next commit that is; until then a crash takes it back.
-    pub(crate) fn write_soon<T>(
+    /// All or nothing. What it leaves to a later flush is its own business.
+    pub(crate) fn commit<T>(
         &self,
-        writing: impl FnOnce(&WriteTransaction) -> Result<T, Failure>,
+        writing: impl FnOnce(&mut WriteTransaction) -> Result<T, Failure>,
     ) -> Result<T, AccountsError> {
-        self.commit(Durability::None, writing)
-    }
-
-    fn commit<T>(
-        &self,
-        durability: Durability,
-        writing: impl FnOnce(&WriteTransaction) -> Result<T, Failure>,
-    ) -> Result<T, AccountsError> {
-        guarded(&self.path, || {
-            let mut transaction = self.database.begin_write()?;
-            transaction.set_durability(durability)?;
-            // Dropped without a commit, it changes nothing.
-            let done = writing(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        })
+        self.tables.write(writing).map_err(|fault| told(self.tables.path(), fault))
     }
 }
 
@@ -155,57 +156,20 @@ fn prepare(database: &Database) -> Result<bool, Failure> {
     Ok(any)
 }
 
-/// Runs an operation and tells the caller what its failure means. A panic counts as damage: redb says that it may panic on
-/// a file that was altered behind its back.
-fn guarded<T>(
-    path: &Path,
-    operation: impl FnOnce() -> Result<T, Failure>,
-) -> Result<T, AccountsError> {
-    let failure = match catch_unwind(AssertUnwindSafe(operation)) {
-        Ok(Ok(done)) => return Ok(done),
-        Ok(Err(failure)) => failure,
-        Err(_) => damaged("reading it made the database engine panic"),
-    };
+fn told(path: &Path, fault: Fault<AccountsError>) -> AccountsError {
     let path = path.to_owned();
-    Err(match failure {
-        Failure::Refused(refused) => refused,
-        Failure::Damaged(source) => AccountsError::Unreadable { path, source },
-        Failure::Engine(error) => match error {
-            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
-                AccountsError::InUse { path }
-            }
-            // How redb tells a file that is cut short or is none of its own.
-            redb::Error::Io(source)
-                if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
-            {
-                AccountsError::Unreadable { path, source: source.into() }
-            }
-            redb::Error::Io(source) => AccountsError::Io { path, source },
-            redb::Error::PreviousIo
-            | redb::Error::DatabaseClosed
-            | redb::Error::LockPoisoned(_)
-            | redb::Error::TransactionPoisoned => {
-                AccountsError::Io { path, source: io::Error::other(error) }
-            }
-            damage => AccountsError::Unreadable { path, source: damage.into() },
-        },
-    })
-}
-
-pub(crate) enum Failure {
-    Engine(redb::Error),
-    Damaged(Box<dyn Error + Send + Sync>),
-    Refused(AccountsError),
-}
-
-impl<E: Into<redb::Error>> From<E> for Failure {
-    fn from(error: E) -> Failure {
-        Failure::Engine(error.into())
+    match fault {
+        Fault::Refused(refused) => refused,
+        Fault::InUse => AccountsError::InUse { path },
+        Fault::Unreadable(source) => AccountsError::Unreadable { path, source },
+        Fault::Io(source) => AccountsError::Io { path, source },
     }
 }
 
+pub(crate) type Failure = timemark_tables::Failure<AccountsError>;
+
 pub(crate) fn damaged(what: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
-    Failure::Damaged(what.into())
+    Failure::damaged(what)
 }
 
 pub(crate) fn refused(error: AccountsError) -> Failure {

@@ -2,11 +2,13 @@
 //!
 //! An entry gets its number in the log, and only then can be noted here: a crash in between would leave a creator without
 //! the work. So what is about to be registered is noted first, durably ([`Accounts::intend`]); whatever is still noted at
-//! the next start is looked for in the log. The note of the owner itself need not be durable then.
+//! the next start is looked for in the log. The note of the owner itself need not be durable then. Where the file has to be
+//! opened again because its disk failed, what was noted since the last flush is noted anew ([`Said`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{Database, Durability, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use crate::file::{Failure, INTENDED, OWNED, OWNED_OF, OWNERS};
 use crate::{Accounts, AccountsError};
@@ -66,27 +68,38 @@ impl Accounts {
         entry: Option<(u64, bool)>,
     ) -> Result<Owned, AccountsError> {
         let Intention { content, claimant, account, size } = intention;
-        self.write_soon(|tables| {
+        self.commit(|tables| {
+            tables.set_durability(Durability::None)?;
             let mut intended = tables.open_table(INTENDED)?;
             let noted = intended.remove((content, &**claimant, &**account))?;
             let since = noted.map_or(*size, |size| size.value());
-            let Some((index, is_new)) = entry else { return Ok(Owned::Foreign) };
-            // An entry that was there may be that of another account which has not said so yet.
-            let mut others = intended.range((content, &**claimant, "")..)?;
-            let other = others
-                .next()
-                .transpose()?
-                .map(|(key, _)| key.value().0 == content && key.value().1 == claimant);
-            let may_be_theirs = !is_new && other == Some(true);
-            let owner = tables.open_table(OWNERS)?.get(index)?.map(|o| o.value().to_owned());
-            match owner {
-                Some(owner) if owner == *account => Ok(Owned::Own),
-                None if index >= since && !may_be_theirs => {
-                    own(tables, index, account, content)?;
-                    Ok(Owned::Own)
+            let mut becomes = None;
+            let owned = match entry {
+                None => Owned::Foreign,
+                Some((index, is_new)) => {
+                    // An entry that was there may be that of another account which has not said so yet.
+                    let mut others = intended.range((content, &**claimant, "")..)?;
+                    let other = others
+                        .next()
+                        .transpose()?
+                        .map(|(key, _)| key.value().0 == content && key.value().1 == claimant);
+                    let may_be_theirs = !is_new && other == Some(true);
+                    let owners = tables.open_table(OWNERS)?;
+                    let owner = owners.get(index)?.map(|owner| owner.value().to_owned());
+                    drop(owners);
+                    match owner {
+                        Some(owner) if owner == *account => Owned::Own,
+                        None if index >= since && !may_be_theirs => {
+                            own(tables, index, account, content)?;
+                            becomes = Some(index);
+                            Owned::Own
+                        }
+                        _ => Owned::Foreign,
+                    }
                 }
-                _ => Ok(Owned::Foreign),
-            }
+            };
+            self.said.add(Note { intention: intention.clone(), becomes });
+            Ok(owned)
         })
     }
 
@@ -235,6 +248,73 @@ fn own(
     tables.open_table(OWNED)?.insert((account, index), ())?;
     tables.open_table(OWNED_OF)?.insert((account, content, index), ())?;
     Ok(())
+}
+
+/// What was said of intentions since the last flush, in memory: the file has it, but its disk may not.
+#[derive(Default)]
+pub(crate) struct Said(Mutex<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    /// The number of the newest.
+    newest: u64,
+    notes: VecDeque<(u64, Note)>,
+}
+
+struct Note {
+    intention: Intention,
+    /// The entry that is the account's from now on.
+    becomes: Option<u64>,
+}
+
+impl Note {
+    fn put(&self, tables: &WriteTransaction) -> Result<(), Failure> {
+        let Intention { content, claimant, account, .. } = &self.intention;
+        tables.open_table(INTENDED)?.remove((content, &**claimant, &**account))?;
+        if let Some(index) = self.becomes {
+            own(tables, index, account, content)?;
+        }
+        Ok(())
+    }
+}
+
+impl Said {
+    /// For whoever changes the file: one at a time.
+    fn add(&self, note: Note) {
+        let mut notes = self.lock();
+        notes.newest += 1;
+        let number = notes.newest;
+        notes.notes.push_back((number, note));
+    }
+
+    /// The number of the newest, which whoever is about to flush knows to be in the file.
+    pub fn newest(&self) -> u64 {
+        self.lock().newest
+    }
+
+    /// Forgets those up to this number: they are flushed.
+    pub fn forget(&self, flushed: u64) {
+        self.lock().notes.retain(|(number, _)| *number > flushed);
+    }
+
+    /// Says it all again, in a file that was opened again.
+    pub fn say_again(&self, database: &Database) -> Result<(), Failure> {
+        let notes = self.lock();
+        if notes.notes.is_empty() {
+            return Ok(());
+        }
+        let mut tables = database.begin_write()?;
+        // A disk that is still full takes this as well.
+        tables.set_durability(Durability::None)?;
+        for (_, note) in &notes.notes {
+            note.put(&tables)?;
+        }
+        Ok(tables.commit()?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::{Frame, SizeHint};
 use serde::{Deserialize, Serialize};
 use tempfile::{NamedTempFile, TempPath};
-use timemark_ingest::{Finding, Registration, Registrations};
+use timemark_ingest::{Finding, Registration, Registrations, Status};
 use timemark_verify::{ContentId, Profile, Receipt};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use utoipa::ToSchema;
@@ -288,7 +288,8 @@ impl Order {
         if let Some(problem) = refused {
             return Err(problem);
         }
-        service.note_behind_if(&made?.behind);
+        let made = made?;
+        service.note_behind_if(&made.behind, made.status == Status::Registered);
         // From here on nothing is left behind, whatever happens.
         let mut file = out.into_file();
         let length = file.seek(io::SeekFrom::End(0)).map_err(Problem::of_disk)?;

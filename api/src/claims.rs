@@ -221,7 +221,7 @@ pub(crate) async fn erase(
         expect_unchanged(&headers, &seen.body()?)?;
         seen.record(&caller, "claim.erase", &service)?;
         let erasure = erase_whole(index, &service.engine, &*service.disown)?;
-        service.note_behind_if(&erasure.behind);
+        service.note_behind_if(&erasure.behind, false);
         seen.inherit(&erasure.withdrawals, &service);
         service.review.forget_words(&erasure.erased)?;
         Ok(Json(ClaimErased { erased: erasure.erased, withdrawn_by: erasure.withdrawals }))
@@ -335,7 +335,7 @@ impl Asked {
         }
         let (status, by) = match amend(engine) {
             Ok(AmendedClaim { receipt, behind }) => {
-                service.note_behind_if(&behind);
+                service.note_behind_if(&behind, true);
                 let by = receipt.anchors[0].index;
                 seen.inherit(&[by], service);
                 (StatusCode::CREATED, by)

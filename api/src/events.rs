@@ -127,6 +127,9 @@ impl Telling {
             let (service, id, place) = (self.service.clone(), self.id, self.place);
             let caller = self.caller.clone();
             let news = blocking(move || {
+                if !service.access.still(&caller)? {
+                    return Err(Problem::new(Kind::Unauthorized, "it was let in and is no more"));
+                }
                 let viewer = Viewer::of(&caller, &service)?;
                 let news =
                     viewer.looking(|seen| service.review.news(id, place, MATCHES_AT_ONCE, seen))?;
@@ -165,9 +168,23 @@ impl Telling {
             if now.has_ended() || self.service.review.is_stopping() {
                 return Ok(());
             }
-            while timeout(HEARTBEAT, changes.changed()).await.is_err() {
-                self.say(": nothing new\n\n").await?;
+            let mut quiet = Instant::now();
+            while timeout(LOOK_AGAIN_AFTER, changes.changed()).await.is_err() {
+                self.check_caller().await?;
+                if quiet.elapsed() >= HEARTBEAT {
+                    self.say(": nothing new\n\n").await?;
+                    quiet = Instant::now();
+                }
             }
+        }
+    }
+
+    /// A key may be revoked, an account disabled, a session ended while somebody listens.
+    async fn check_caller(&self) -> Result<(), Gone> {
+        let (service, caller) = (self.service.clone(), self.caller.clone());
+        match blocking(move || service.access.still(&caller)).await {
+            Ok(Ok(true)) => Ok(()),
+            _ => Err(Gone),
         }
     }
 
@@ -208,6 +225,8 @@ pub(crate) const LISTENERS_MAX: usize = 64;
 const STREAM_TIME_MAX: Duration = Duration::from_secs(240);
 /// How often something is said where nothing happens, so that both sides see that the other is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How soon it ends where its listener would be let in no more.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// After how long a browser asks again.
 const RETRY_MILLISECONDS: u64 = 1000;
 /// What may wait to be taken by one listener.

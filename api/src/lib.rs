@@ -32,6 +32,7 @@ pub mod service;
 pub mod tiles;
 mod tls;
 pub mod told;
+pub mod traces;
 pub mod tsa;
 mod upload;
 mod verify;
@@ -55,6 +56,9 @@ pub fn with_health(router: Router) -> Router {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StatusCode> {
+    let span = tracing::Span::current();
     // An error is a panic of the work, which costs its own request only.
-    tokio::task::spawn_blocking(work).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    tokio::task::spawn_blocking(move || span.in_scope(work))
+        .await
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }

@@ -13,9 +13,12 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use timemark_ingest::Engine;
 use timemark_review::Rematching;
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use crate::problem::{Kind, ProblemJson};
 use crate::service::{Service, Shared};
+use crate::traces::{self, Tally};
 use crate::{Problem, blocking};
 
 /// Whether anything answers
@@ -29,7 +32,7 @@ pub(crate) async fn healthz() -> &'static str {
 
 /// Whether works are taken in
 ///
-/// Not while the log refuses them, and not while registry and index lag behind the log.
+/// Not while the log refuses them or the disk takes nothing, and not while registry and index lag behind the log.
 #[utoipa::path(
     get, path = "/readyz", tag = "operation", operation_id = "readyz",
     responses(
@@ -41,6 +44,7 @@ pub(crate) async fn readyz(State(service): State<Shared>) -> Result<&'static str
     let not = |why: &str| Err(Problem::new(Kind::Unavailable, why));
     match blocking(move || readiness(&service)).await?? {
         Readiness::Ready => Ok("ready\n"),
+        Readiness::Refused(why) => not(&format!("the disk takes no changes: {why}")),
         Readiness::Failing => {
             not("the last registration failed on this side; the next that succeeds ends this")
         }
@@ -54,6 +58,8 @@ pub(crate) async fn readyz(State(service): State<Shared>) -> Result<&'static str
 /// Whether works are taken in, or why not.
 pub(crate) enum Readiness {
     Ready,
+    /// The disk failed, or is full: of which file, and what the system says.
+    Refused(String),
     /// The last registration failed on this side.
     Failing,
     /// Registry or index stopped following the log.
@@ -65,6 +71,13 @@ pub(crate) enum Readiness {
 /// How ready a service is.
 pub(crate) fn readiness(service: &Service) -> Result<Readiness, Problem> {
     let engine = &service.engine;
+    let refuses = (service.access.accounts.refuses())
+        .or_else(|| service.review.refuses())
+        .or_else(|| service.hooks.refuses())
+        .or_else(|| engine.registry.refuses());
+    if let Some(why) = refuses {
+        return Ok(Readiness::Refused(why));
+    }
     // In this order: the log only grows.
     let derived = engine.registry.len().map_err(Problem::internal)?.min(engine.index.len());
     Ok(match derived + LAG_MAX < engine.log.size() {
@@ -83,7 +96,11 @@ pub(crate) fn readiness(service: &Service) -> Result<Readiness, Problem> {
 pub(crate) async fn metrics(State(service): State<Shared>) -> Result<Response, Problem> {
     let text = blocking(move || {
         let rematching = service.review.rematching()?;
-        Ok::<String, Problem>(service.metrics.text(&service.engine, rematching))
+        let mut text = service.metrics.text(&service.engine, rematching);
+        if let Some(tally) = &service.spans {
+            spans_text(tally, &mut text);
+        }
+        Ok::<String, Problem>(text)
     });
     let text = text.await??;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
@@ -100,16 +117,34 @@ pub(crate) async fn observe(
     let method = method_name(request.method());
     let route = request.extensions().get::<MatchedPath>().cloned();
     let id = request.headers().get("x-request-id").cloned();
-    let response = next.run(request).await;
+    let request_id = id.as_ref().and_then(|id| id.to_str().ok());
+    let path = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format_args!("{method} {path}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.route = path,
+        http.response.status_code = Empty,
+        request_id,
+    );
+    traces::adopt(&span, request.headers());
+    let response = next.run(request).instrument(span.clone()).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    span.record("http.response.status_code", i64::from(status)); // a number, as collectors want it
+    if status >= 500 {
+        span.record("otel.status_code", "ERROR");
+    }
+    drop(span);
+    let route = path;
     metrics.count(route, method, status, took);
     tracing::info!(
         method,
         route,
         status,
         milliseconds = took.as_millis() as u64,
-        request_id = id.as_ref().and_then(|id| id.to_str().ok()),
+        request_id,
         "answered"
     );
     response
@@ -224,6 +259,15 @@ impl Metrics {
             let _ = writeln!(text, "{name}_count{{route=\"{route}\"}} {sum}");
         }
         text
+    }
+}
+
+fn spans_text(tally: &Tally, text: &mut String) {
+    for (name, help, value) in [
+        ("timemark_spans_sent_total", "Spans that the collector took.", tally.sent()),
+        ("timemark_spans_dropped_total", "Spans that it did not take.", tally.dropped()),
+    ] {
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n");
     }
 }
 

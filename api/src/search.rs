@@ -6,6 +6,7 @@ use axum::extract::{Query, Request, State};
 use serde::{Deserialize, Serialize};
 use timemark_ingest::{Engine, Nearby, Outcome, ScanOptions, compare, near_code};
 use timemark_review::MatchJson;
+use tracing::info_span;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::access::{Access, Caller, Sight};
@@ -67,6 +68,7 @@ pub(crate) fn hits(
     caller: &Caller,
     service: &Service,
 ) -> Result<Vec<Entry>, Problem> {
+    let _searching = info_span!("search").entered();
     let engine = &service.engine;
     let found = match Access::is_narrow(caller) {
         true => own_hits(query, limit, caller, service)?,
@@ -127,6 +129,7 @@ pub(crate) async fn by_code(
     let turn = service.turn_to_compare().await?;
     blocking(move || {
         let _turn = turn;
+        let _searching = info_span!("search").entered();
         let near = near_code(pdq, radius, &service.engine);
         nearest(near, limit, &caller, &service.access, &service.engine).map(Json)
     })
@@ -231,7 +234,8 @@ pub(crate) async fn by_picture(
     let upload = form.take_upload("picture")?;
     let turn = service.turn_to_compare().await?;
     let compared = blocking(move || {
-        let outcome = compare(upload.path(), &service.engine, ScanOptions::default());
+        let outcome = info_span!("search")
+            .in_scope(|| compare(upload.path(), &service.engine, ScanOptions::default()));
         drop((upload, turn, place));
         tell(&outcome?, &caller, &service)
     });

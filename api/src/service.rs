@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::timeout::TimeoutLayer;
+use tracing::Instrument;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,6 +35,7 @@ use crate::operation::{self, Metrics, observe};
 use crate::problem::{Kind, uniform};
 use crate::serve::REQUEST_TIME_MAX;
 use crate::told::Registered;
+use crate::traces::Tally;
 use crate::upload::{Fields, Form};
 use crate::{
     Problem, bundles, claims, collections, digests, domains, events, hooks, matches, openapi,
@@ -86,6 +88,8 @@ pub struct Archive {
     pub bundler: Box<dyn Bundler>,
     /// The verifier's page, if it was built: one file that needs no server.
     pub verifier: Option<Vec<u8>>,
+    /// What became of spans, where traces are sent somewhere.
+    pub spans: Option<Arc<Tally>>,
 }
 
 /// See [`timemark_ingest::Disown`].
@@ -131,9 +135,11 @@ pub(crate) struct Service {
     pub registering: Semaphore,
     pub keys: Keys,
     pub metrics: Arc<Metrics>,
+    pub spans: Option<Arc<Tally>>,
     /// Whether the last registration failed on this side.
     failing: AtomicBool,
-    /// Whether registry or index stopped following the log; they go on at the next start.
+    /// Whether registry or index stopped following the log. The registry goes on with the next registration, the index at the
+    /// next start.
     behind: AtomicBool,
     /// How many entries can be found by their words, and since when.
     findable: Mutex<(u64, Instant)>,
@@ -175,6 +181,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
         registering: Semaphore::new(digests::THREADS_MAX),
         keys: Keys::default(),
         metrics: Arc::default(),
+        spans: archive.spans,
         failing: AtomicBool::new(false),
         behind: AtomicBool::new(false),
         findable: Mutex::new((0, Instant::now())),
@@ -320,7 +327,9 @@ async fn own_id_if_plain(mut request: Request, next: Next) -> Response {
 impl Service {
     /// Reads the form of a request.
     pub async fn form(&self, request: Request, fields: &Fields) -> Result<Form, Problem> {
-        Form::read(request, fields, &self.uploads_dir, self.upload_bytes_max).await
+        Form::read(request, fields, &self.uploads_dir, self.upload_bytes_max)
+            .instrument(tracing::info_span!("receive"))
+            .await
     }
 
     /// Room for one more file on its way in.
@@ -396,11 +405,13 @@ impl Service {
         }
     }
 
-    /// Takes note where registry or index stopped following the log.
-    pub fn note_behind_if(&self, behind: &Option<DeriveError>) {
+    /// Takes note where registry or index stopped following the log, and where they go on with a new entry.
+    pub fn note_behind_if(&self, behind: &Option<DeriveError>, is_new: bool) {
         if let Some(behind) = behind {
             self.behind.store(true, Ordering::Relaxed);
-            tracing::warn!(%behind, "registered; registry and index follow at the next start");
+            tracing::warn!(%behind, "registered; the registry follows with the next, the index at the next start");
+        } else if is_new {
+            self.behind.store(false, Ordering::Relaxed);
         }
     }
 

@@ -2,7 +2,6 @@
 //!
 //! Only paths of the specification's grammar reach the disk, and no link is followed below the folder.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -14,7 +13,8 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::response::{IntoResponse, Response};
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+use timemark_ingest::Beneath;
 use timemark_tlog::tile::TilePath;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -82,22 +82,17 @@ fn read_tile(dir: &FilePath, tile: TilePath) -> io::Result<Option<Vec<u8>>> {
 
 /// Reads a regular file below a folder without following any link; `None` if there is none.
 fn read(dir: &FilePath, path: &str) -> io::Result<Option<Vec<u8>>> {
-    let open = || -> rustix::io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let mut at = openat(CWD, dir, flags | OFlags::DIRECTORY, Mode::empty())?;
-        for name in path.split('/') {
-            at = openat(&at, name, flags | OFlags::NOFOLLOW, Mode::empty())?;
+    let mut file = match Beneath::of(dir).and_then(|dir| dir.open(FilePath::new(path))) {
+        Ok(file) => file,
+        // Where a link, a folder or something else is, there is no such file.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(None),
+        Err(error) => {
+            return match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => Ok(None),
+                _ => Err(error),
+            };
         }
-        Ok(at.into())
     };
-    use rustix::io::Errno;
-    let mut file = match open() {
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Ok(None),
-        file => file?,
-    };
-    if !file.metadata()?.is_file() {
-        return Ok(None);
-    }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     Ok(Some(bytes))

@@ -147,7 +147,7 @@ pub(crate) fn register_for(
             return Err(problem);
         }
     };
-    service.note_behind_if(&registration.behind);
+    service.note_behind_if(&registration.behind, registration.status == Status::Registered);
     let mut registered = Registered::of(name, &registration, engine);
     if let Some(intention) = intention {
         let is_new = registration.status == Status::Registered;

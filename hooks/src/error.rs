@@ -48,3 +48,9 @@ pub enum HookError {
         source: io::Error,
     },
 }
+
+impl From<HookError> for timemark_tables::Failure<HookError> {
+    fn from(error: HookError) -> Self {
+        timemark_tables::Failure::Refused(error)
+    }
+}

@@ -50,6 +50,11 @@ impl Hooks {
         })
     }
 
+    /// Why the disk takes nothing of webhooks at the moment.
+    pub fn refuses(&self) -> Option<String> {
+        self.store.refuses()
+    }
+
     /// The kinds of events that can be had.
     pub fn kinds(&self) -> BTreeSet<EventKind> {
         self.sources.iter().map(|source| source.kind()).collect()

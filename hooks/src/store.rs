@@ -4,17 +4,16 @@
 
 use std::error::Error;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, ReadOnlyTable, ReadableDatabase, ReadableTable, Table, TableDefinition,
-    WriteTransaction,
+    Builder, Database, ReadOnlyTable, ReadableTable, Table, TableDefinition, WriteTransaction,
 };
 use serde::de::DeserializeOwned;
+use timemark_tables::{Fault, TableFile};
 
 use crate::delivery::{Delivery, State};
 use crate::endpoint::Endpoint;
@@ -35,10 +34,7 @@ const CACHE_BYTES: usize = 8 << 20;
 /// It holds secrets.
 const PRIVATE: u32 = 0o600;
 
-pub(crate) struct Store {
-    path: PathBuf,
-    database: Database,
-}
+pub(crate) struct Store(TableFile<HookError>);
 
 impl Store {
     /// Opens the file, making it where there is none.
@@ -53,37 +49,49 @@ impl Store {
             let flush = File::open(dir.unwrap_or(Path::new("."))).and_then(|dir| dir.sync_all());
             flush.map_err(io)?;
         }
-        let database = guarded(path, || {
-            let database = Builder::new().set_cache_size(CACHE_BYTES).open(path)?;
-            prepare(&database)?;
-            Ok(database)
-        })?;
-        Ok(Store { path: path.to_owned(), database })
-    }
-
-    fn make(path: &Path) -> Result<Database, HookError> {
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(true).create(true).truncate(true).mode(PRIVATE);
-        let file = options.open(path);
-        let file = file.map_err(|source| HookError::Io { path: path.to_owned(), source })?;
-        guarded(path, || {
-            let database = Builder::new().create_with_backend(FileBackend::new(file)?)?;
+        Store::opened(path, |builder| {
+            let database = builder.open(path)?;
             prepare(&database)?;
             Ok(database)
         })
     }
 
+    fn make(path: &Path) -> Result<Store, HookError> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(true).mode(PRIVATE);
+        let file = options.open(path);
+        let file = file.map_err(|source| HookError::Io { path: path.to_owned(), source })?;
+        Store::opened(path, |builder| {
+            let database = builder.create_with_backend(FileBackend::new(file)?)?;
+            prepare(&database)?;
+            Ok(database)
+        })
+    }
+
+    fn opened(
+        path: &Path,
+        open: impl FnOnce(&mut Builder) -> Result<Database, Failure>,
+    ) -> Result<Store, HookError> {
+        let opened = TableFile::open(path.to_owned(), CACHE_BYTES, open, |_| Ok(()));
+        opened.map(Store).map_err(|fault| told(path, fault))
+    }
+
+    /// Why the disk takes nothing at the moment.
+    pub fn refuses(&self) -> Option<String> {
+        self.0.refuses()
+    }
+
     /// Looks at the tables as they are at one moment.
     pub fn read<T>(&self, look: impl FnOnce(&View) -> Result<T, Failure>) -> Result<T, HookError> {
-        guarded(&self.path, || {
-            let transaction = self.database.begin_read()?;
+        let done = self.0.read(|transaction| {
             look(&View {
                 endpoints: transaction.open_table(ENDPOINTS)?,
                 deliveries: transaction.open_table(DELIVERIES)?,
                 due: transaction.open_table(DUE)?,
                 cursors: transaction.open_table(CURSORS)?,
             })
-        })
+        });
+        done.map_err(|fault| told(self.0.path(), fault))
     }
 
     /// Changes the tables: all of it, flushed, or nothing.
@@ -91,12 +99,8 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Tables<'_>) -> Result<T, Failure>,
     ) -> Result<T, HookError> {
-        guarded(&self.path, || {
-            let transaction = self.database.begin_write()?;
-            let done = change(&mut Tables::open(&transaction)?)?;
-            transaction.commit()?;
-            Ok(done)
-        })
+        let done = self.0.write(|transaction| change(&mut Tables::open(transaction)?));
+        done.map_err(|fault| told(self.0.path(), fault))
     }
 }
 
@@ -303,63 +307,20 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 }
 
 fn damaged(what: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
-    Failure::Damaged(what.into())
+    Failure::damaged(what)
 }
 
 /// Why an operation on the tables was not done.
-pub(crate) enum Failure {
-    Engine(Box<redb::Error>),
-    Damaged(Box<dyn Error + Send + Sync>),
-    Refused(HookError),
-}
+pub(crate) type Failure = timemark_tables::Failure<HookError>;
 
-impl From<HookError> for Failure {
-    fn from(error: HookError) -> Failure {
-        Failure::Refused(error)
-    }
-}
-
-macro_rules! engine_errors {
-    ($($error:ident)*) => {$(
-        impl From<redb::$error> for Failure {
-            fn from(error: redb::$error) -> Failure {
-                Failure::Engine(Box::new(error.into()))
-            }
-        }
-    )*};
-}
-
-engine_errors!(CommitError DatabaseError StorageError TableError TransactionError);
-
-/// Runs an operation and tells the caller what to do about its failure. A panic counts as damage: redb says that it may
-/// panic on a file that was altered behind its back.
-fn guarded<T>(path: &Path, operation: impl FnOnce() -> Result<T, Failure>) -> Result<T, HookError> {
-    let failure = match catch_unwind(AssertUnwindSafe(operation)) {
-        Ok(Ok(done)) => return Ok(done),
-        Ok(Err(failure)) => failure,
-        Err(_) => damaged("reading it made the database engine panic"),
-    };
+fn told(path: &Path, fault: Fault<HookError>) -> HookError {
     let path = path.to_owned();
-    Err(match failure {
-        Failure::Refused(error) => error,
-        Failure::Damaged(source) => HookError::Unreadable { path, source },
-        Failure::Engine(error) => match *error {
-            // How redb tells a file that is cut short or is none of its own.
-            redb::Error::Io(source)
-                if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
-            {
-                HookError::Unreadable { path, source: source.into() }
-            }
-            redb::Error::Io(source) => HookError::Io { path, source },
-            error @ (redb::Error::DatabaseAlreadyOpen
-            | redb::Error::LockProtocolMismatch
-            | redb::Error::PreviousIo
-            | redb::Error::DatabaseClosed
-            | redb::Error::LockPoisoned(_)
-            | redb::Error::TransactionPoisoned) => {
-                HookError::Io { path, source: io::Error::other(error) }
-            }
-            damage => HookError::Unreadable { path, source: damage.into() },
-        },
-    })
+    match fault {
+        Fault::Refused(error) => error,
+        Fault::InUse => {
+            HookError::Io { path, source: io::Error::other("another process has it open") }
+        }
+        Fault::Unreadable(source) => HookError::Unreadable { path, source },
+        Fault::Io(source) => HookError::Io { path, source },
+    }
 }

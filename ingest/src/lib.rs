@@ -6,6 +6,7 @@
 mod actions;
 mod amend;
 mod audit;
+mod beneath;
 mod creator;
 mod derive;
 mod descriptors;
@@ -33,6 +34,7 @@ mod walk;
 pub use actions::{Act, Acted};
 pub use amend::{AmendError, AmendedClaim, Correction, Fate, correct, withdraw};
 pub use audit::{ArchiveAudit, audit};
+pub use beneath::Beneath;
 pub use creator::{CreatorKey, CreatorKeyError};
 pub use derive::DeriveError;
 pub use descriptors::are_descriptors;

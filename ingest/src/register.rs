@@ -9,6 +9,7 @@ use timemark_store::{BlobError, Record, Registrations, RegistryError, Stored};
 use timemark_tlog::LogError;
 use timemark_verify::{Claim, ClaimFingerprint, ContentId, Receipt, WorkDigests, escape};
 use timemark_vision::{Features, Kind, Pdq, second};
+use tracing::info_span;
 
 use crate::creator::CreatorKey;
 use crate::derive::DeriveError;
@@ -118,15 +119,16 @@ pub fn register(
 ) -> Result<Registration, RegisterError> {
     check_texts(submission)?;
     let claimant = said(submission.claimant);
-    let InHand { work, decoder, turn: _turn } = take_up(path, submission, &claimant, engine)?;
+    let InHand { work, decoder, turn: _turn } =
+        info_span!("read").in_scope(|| take_up(path, submission, &claimant, engine))?;
     let digests = || work.digests();
     let earlier = earlier_registration(&work.content, digests, claimant.as_deref(), engine)?;
     if let Earlier::Stands(index) = earlier {
         return duplicate(index, submission, engine);
     }
     // In the pool, whose threads are few: what a picture takes, the allocator keeps a while for the thread that asked.
-    let mut look = rayon::scope(|_| work.look(submission))?;
-    let digests = work.store(submission, engine)?;
+    let mut look = info_span!("look").in_scope(|| rayon::scope(|_| work.look(submission)))?;
+    let digests = info_span!("store").in_scope(|| work.store(submission, engine))?;
     if let Some(look) = &look
         && (submission.hash_only || engine.works.seals_away(recipients(submission, engine)))
     {
@@ -181,10 +183,11 @@ fn append(
     look: Option<&Look>,
     engine: &Engine,
 ) -> Result<Registration, RegisterError> {
-    let receipt = engine.log.append(claim)?;
+    let receipt = info_span!("append").in_scope(|| engine.log.append(claim))?;
     // Registered from here on: whatever fails now, the receipt is handed out.
     let index = receipt.anchors[0].index;
-    let (similar, behind) = match engine.catch_up_with(index) {
+    let followed = info_span!("follow").in_scope(|| engine.catch_up_with(index));
+    let (similar, behind) = match followed {
         Ok(()) => (similar_earlier_works(look, index, &claim.work.content(), engine), None),
         Err(error) => (Vec::new(), Some(error)),
     };

@@ -17,7 +17,6 @@ use timemark_vision::{Kind, Pdq, Picture, second};
 use crate::detect::{Detected, detect};
 use crate::engine::Engine;
 use crate::exclusive::Turn;
-use crate::finding::Finding;
 use crate::glance::glance;
 use crate::judge::PLACES_MIN;
 use crate::lookup::{Nearby, exact_finding};

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use timemark_verify::{Receipt, escape};
 use walkdir::WalkDir;
 
+use crate::beneath::{Beneath, NOT_REGULAR, What};
+
 /// A file in this folder marks an archive of Timemark, which is never registered or scanned.
 pub(crate) const ARCHIVE_MARKER: &str = "timemark-archive";
 
@@ -53,23 +55,9 @@ pub struct WalkError {
 /// All files at or below `root`, sorted by name within each folder. Symbolic links are followed; a loop, a
 /// broken link or an unreadable folder is an error of its own and the walk goes on.
 pub fn walk(root: &Path) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
-    sightings(root, true)
-}
-
-/// As [`walk`], where whoever asks must not be led elsewhere: a symbolic link is an error of its own.
-pub(crate) fn walk_without_links(
-    root: &Path,
-) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
-    sightings(root, false)
-}
-
-fn sightings(
-    root: &Path,
-    follow: bool,
-) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
     let root = root.to_owned();
     let depth_max = if is_inside_archive(&root) { 0 } else { usize::MAX };
-    let walk = WalkDir::new(&root).follow_links(follow).follow_root_links(follow);
+    let walk = WalkDir::new(&root).follow_links(true);
     let mut entries = walk.sort_by_file_name().max_depth(depth_max).into_iter();
     std::iter::from_fn(move || {
         loop {
@@ -87,16 +75,83 @@ fn sightings(
                 }
                 continue;
             }
-            let (is_file, is_link) = (entry.file_type().is_file(), entry.path_is_symlink());
+            let is_file = entry.file_type().is_file();
             let path = entry.into_path();
-            if is_link && !follow {
-                let reason = "it is a symbolic link, and those are not followed here".to_owned();
-                return Some(Err(WalkError { path, reason }));
-            }
             // Reading a pipe or a device could wait for ever.
-            return Some(if is_file { sight(&root, path) } else { not_regular(path) });
+            let open = |path: &Path| fs::File::open(path);
+            return Some(if is_file { sight(&root, path, &open) } else { not_regular(path) });
         }
     })
+}
+
+/// As [`walk`], in a folder into which others may write: nobody is led out of it, and a symbolic link is an error of its own.
+/// `path` lies in that folder or is it.
+pub(crate) fn walk_beneath(
+    beneath: &Beneath,
+    path: &Path,
+) -> impl Iterator<Item = Result<Sighting, WalkError>> + use<> {
+    let (beneath, root) = (beneath.clone(), path.to_owned());
+    let mut first = Some(root.clone());
+    // Of each folder that is being walked what is still to come, the deepest last.
+    let mut folders: Vec<(PathBuf, std::vec::IntoIter<(std::ffi::OsString, What)>)> = Vec::new();
+    std::iter::from_fn(move || {
+        loop {
+            let (path, what) = match first.take() {
+                Some(path) if is_in_archive(&beneath, &path) => {
+                    return Some(Ok(Sighting::Archive(path)));
+                }
+                Some(path) => {
+                    let what = beneath.what(&path);
+                    (path, what)
+                }
+                None => {
+                    let (folder, names) = folders.last_mut()?;
+                    match names.next() {
+                        Some((name, what)) => (folder.join(name), Ok(what)),
+                        None => {
+                            folders.pop();
+                            continue;
+                        }
+                    }
+                }
+            };
+            let failed =
+                |path, error: &io::Error| Some(Err(WalkError { path, reason: io_words(error) }));
+            return match what {
+                Err(error) => failed(path, &error),
+                Ok(What::Folder) => {
+                    let is_archive =
+                        matches!(beneath.what(&path.join(ARCHIVE_MARKER)), Ok(What::File));
+                    if is_archive {
+                        return Some(Ok(Sighting::Archive(path)));
+                    }
+                    match beneath.list(&path) {
+                        Ok(names) => {
+                            folders.push((path, names));
+                            continue;
+                        }
+                        Err(error) => failed(path, &error),
+                    }
+                }
+                Ok(What::File) => Some(sight(&root, path, &|path| beneath.open(path))),
+                Ok(What::Link) => {
+                    let reason =
+                        "it is a symbolic link, and those are not followed here".to_owned();
+                    Some(Err(WalkError { path, reason }))
+                }
+                // Reading a pipe or a device could wait for ever.
+                Ok(What::Other) => Some(not_regular(path)),
+            };
+        }
+    })
+}
+
+/// Whether a path lies in an archive, as [`is_inside_archive`] says, without being led elsewhere.
+fn is_in_archive(beneath: &Beneath, path: &Path) -> bool {
+    let mut between = path.ancestors().take_while(|folder| *folder != beneath.path());
+    let is_marked =
+        |folder: &Path| matches!(beneath.what(&folder.join(ARCHIVE_MARKER)), Ok(What::File));
+    is_inside_archive(beneath.path()) || between.any(is_marked)
 }
 
 /// What a path means that names one file: as [`walk`] would say, but a folder is an error.
@@ -109,10 +164,13 @@ pub fn named(path: &Path) -> Result<Sighting, WalkError> {
     if file.is_dir() {
         return Err(failed("it is a folder, not a file".to_owned()));
     }
-    if file.is_file() { sight(path, path.to_owned()) } else { not_regular(path.to_owned()) }
+    let open = |path: &Path| fs::File::open(path);
+    if file.is_file() { sight(path, path.to_owned(), &open) } else { not_regular(path.to_owned()) }
 }
 
-fn sight(root: &Path, path: PathBuf) -> Result<Sighting, WalkError> {
+type Open<'a> = &'a dyn Fn(&Path) -> io::Result<fs::File>;
+
+fn sight(root: &Path, path: PathBuf, open: Open<'_>) -> Result<Sighting, WalkError> {
     if path.to_str().is_none() {
         let reason = "its name is not UTF-8; rename it".to_owned();
         return Err(WalkError { path, reason });
@@ -120,8 +178,8 @@ fn sight(root: &Path, path: PathBuf) -> Result<Sighting, WalkError> {
     let is_called_receipt = path.extension().is_some_and(|e| e == Receipt::FILE_EXTENSION);
     let is_called_certificate =
         path.to_str().is_some_and(|path| path.ends_with(CERTIFICATE_ENDING));
-    if is_called_receipt && begins_as_receipt(&path)
-        || is_called_certificate && has_receipt_attached(&path)
+    if is_called_receipt && begins_as_receipt(&path, open)
+        || is_called_certificate && has_receipt_attached(&path, open)
     {
         return Ok(Sighting::Receipt(path));
     }
@@ -140,20 +198,20 @@ fn is_inside_archive(path: &Path) -> bool {
 }
 
 fn not_regular(path: PathBuf) -> Result<Sighting, WalkError> {
-    Err(WalkError { path, reason: "it is not a regular file".to_owned() })
+    Err(WalkError { path, reason: NOT_REGULAR.to_owned() })
 }
 
-fn begins_as_receipt(path: &Path) -> bool {
+fn begins_as_receipt(path: &Path, open: Open<'_>) -> bool {
     let mut start = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
+    let read = open(path).and_then(|file| file.take(64).read_to_end(&mut start));
     read.is_ok() && Receipt::is_receipt(&start)
 }
 
 /// Whether a PDF is a certificate; any other may be a work, whatever it is called.
-fn has_receipt_attached(path: &Path) -> bool {
+fn has_receipt_attached(path: &Path, open: Open<'_>) -> bool {
     let mut bytes = Vec::new();
     let most = Receipt::FILE_BYTES_MAX as u64 + 1;
-    let read = fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    let read = open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
     read.is_ok() && bytes.starts_with(b"%PDF-") && Receipt::parse_file(&bytes).is_ok()
 }
 
@@ -232,20 +290,35 @@ mod tests {
     }
 
     #[test]
-    fn where_links_are_not_followed_none_leads_away() {
+    fn beneath_a_folder_the_same_is_met_and_no_link_leads_away() {
         let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("root");
-        fs::create_dir_all(root.join("folder")).unwrap();
-        fs::write(root.join("folder/a.txt"), "a").unwrap();
+        let root = dir.path().canonicalize().unwrap().join("root");
+        fs::create_dir_all(root.join("folder/deep")).unwrap();
+        for file in ["b.txt", "folder/a.txt", "folder/deep/z.txt", "folder.txt"] {
+            fs::write(root.join(file), "a").unwrap();
+        }
+        fs::write(root.join("b.txt.timemark"), "timemark-receipt v1\n").unwrap();
+        fs::create_dir_all(root.join("archive/keys")).unwrap();
+        fs::write(root.join("archive").join(ARCHIVE_MARKER), "v1").unwrap();
+        fs::write(root.join("archive/keys/log.key"), "x").unwrap();
         fs::write(dir.path().join("secret.txt"), "secret").unwrap();
+        let words = |met: Result<Sighting, WalkError>| format!("{met:?}");
+        let beneath = Beneath::of(&root).unwrap();
+        for below in ["", "folder", "folder/a.txt", "b.txt", "archive", "archive/keys", "none"] {
+            let path = if below.is_empty() { root.clone() } else { root.join(below) };
+            let met: Vec<_> = walk_beneath(&beneath, &path).map(words).collect();
+            assert_eq!(met, walk(&path).map(words).collect::<Vec<_>>(), "{below}");
+        }
         symlink(dir.path(), root.join("up")).unwrap();
         symlink(dir.path().join("secret.txt"), root.join("link.txt")).unwrap();
-        let met: Vec<_> = walk_without_links(&root).collect();
+        let met: Vec<_> = walk_beneath(&beneath, &root).collect();
         assert_eq!(met.iter().filter(|sighting| sighting.is_err()).count(), 2);
-        assert_eq!(met.iter().filter(|sighting| sighting.is_ok()).count(), 1);
-        let link: Vec<_> = walk_without_links(&root.join("link.txt")).collect();
-        assert!(matches!(link[..], [Err(_)]));
-        assert!(walk(&root).filter(Result::is_ok).count() > 1, "elsewhere they are");
+        assert!(!met.into_iter().map(words).any(|words| words.contains("secret")));
+        for link in ["link.txt", "up", "up/secret.txt"] {
+            let link: Vec<_> = walk_beneath(&beneath, &root.join(link)).collect();
+            assert!(matches!(link[..], [Err(_)]), "{link:?}");
+        }
+        assert!(walk(&root).map(words).any(|words| words.contains("secret")), "elsewhere they are");
     }
 
     #[test]

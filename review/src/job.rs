@@ -39,6 +39,15 @@ pub struct Job {
     pub seconds: f64,
     /// How often it began or went on.
     pub runs: u32,
+    /// How often in a row the process ended under it at the same place.
+    #[serde(default)]
+    pub cut_off: u32,
+    /// Where it was when it last began or went on, until it is left in order.
+    #[serde(default)]
+    pub begun_at: Option<Place>,
+    /// What is being compared, where that is noted beforehand.
+    #[serde(default)]
+    pub looked_at: Vec<String>,
     /// The entries of the log below this number are those that its suspects were compared with: at first those that there
     /// were when it began. [`crate::Review::job`] tells of those as well that came later and were compared since.
     pub entries: Option<u64>,
@@ -66,6 +75,15 @@ pub struct Job {
     pub course: Vec<Waypoint>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// Where a job is.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Place {
+    /// Suspects told of.
+    pub suspects: u64,
+    /// What was being compared, where that was noted.
+    pub looked_at: Vec<String>,
 }
 
 /// What somebody asks for.
@@ -222,6 +240,9 @@ impl Job {
             ended: None,
             seconds: 0.0,
             runs: 0,
+            cut_off: 0,
+            begun_at: None,
+            looked_at: Vec::new(),
             entries: None,
             rematches: true,
             suspects: 0,
@@ -235,6 +256,35 @@ impl Job {
             course: Vec::new(),
             error: None,
         }
+    }
+
+    /// Takes note that it begins or goes on; or why it does not, if it ended the process too often where it is.
+    pub(crate) fn take_up(&mut self) -> Result<(), String> {
+        let here = Place { suspects: self.suspects, looked_at: self.looked_at.clone() };
+        // Only a process that ended under it left that.
+        self.cut_off = match &self.begun_at {
+            None => 0,
+            Some(before) if *before == here => self.cut_off + 1,
+            Some(_) => 1,
+        };
+        self.begun_at = Some(here);
+        if self.cut_off < CUT_OFF_MAX {
+            return Ok(());
+        }
+        let at = match &self.looked_at[..] {
+            [] => "before anything could be compared".to_owned(),
+            // The next is unpacked meanwhile, and cannot be called by name before it is.
+            [one] => format!("while {one} was compared, or what follows it was opened"),
+            several => format!("while one of these was compared: {}", several.join(", ")),
+        };
+        Err(format!("the service ended {} times in a row {at}", self.cut_off))
+    }
+
+    /// Takes note that the process did not end under it.
+    pub(crate) fn leave(&mut self) {
+        self.cut_off = 0;
+        self.begun_at = None;
+        self.looked_at.clear();
     }
 
     /// Counts another suspect.
@@ -313,6 +363,8 @@ pub(crate) fn put(tx: &WriteTransaction, job: &Job) -> Result<(), Failure> {
 
 /// About as many places of the course of a job are kept: as many as can be told apart in a drawing.
 const WAYPOINTS: usize = 100;
+/// A job is not taken up again where the process ended under it so often.
+const CUT_OFF_MAX: u32 = 3;
 const RADIUS_MAX: u32 = 128;
 const PLACES_MAX: u64 = 1000;
 
@@ -320,11 +372,40 @@ const PLACES_MAX: u64 = 1000;
 mod tests {
     use super::*;
 
+    fn job() -> Job {
+        let source = JobSource::Paths(Vec::new());
+        Job::new(1, Asked { owner: None, source, options: JobOptions::default() }, 0)
+    }
+
+    #[test]
+    fn a_job_that_ends_the_process_is_not_taken_up_for_ever() {
+        let mut job = job();
+        job.take_up().unwrap();
+        assert_eq!(job.cut_off, 0);
+        // Wherever it gets on, it may go on.
+        for suspects in 1..50 {
+            job.suspects = suspects;
+            job.take_up().unwrap();
+            assert_eq!(job.cut_off, 1, "the next are looked at one by one");
+        }
+        job.looked_at = vec!["bad.jpg".to_owned()];
+        job.take_up().unwrap();
+        job.take_up().unwrap();
+        let why = job.take_up().unwrap_err();
+        assert!(why.contains("3 times") && why.contains("bad.jpg"), "{why}");
+        job.leave();
+        for _ in 0..9 {
+            job.take_up().unwrap();
+            job.leave();
+        }
+        job.take_up().unwrap();
+        let ended = (0..9).position(|_| job.take_up().is_err());
+        assert_eq!(ended, Some(2), "nobody knows at what");
+    }
+
     #[test]
     fn the_course_of_a_long_job_is_told_by_few_places_all_along() {
-        let source = JobSource::Paths(Vec::new());
-        let asked = Asked { owner: None, source, options: JobOptions::default() };
-        let mut job = Job::new(1, asked, 0);
+        let mut job = job();
         for tick in 1..=500_000_u64 {
             (job.seconds, job.suspects) = (tick as f64 * 0.3, tick * 10);
             job.mark();

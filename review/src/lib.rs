@@ -17,6 +17,7 @@ mod found;
 mod job;
 mod listing;
 mod matches;
+mod one_by_one;
 mod priority;
 mod queue;
 mod rematch;

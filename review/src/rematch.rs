@@ -379,7 +379,7 @@ pub(crate) mod tests {
     use timemark_ingest::{Method, Scanned, Trace};
 
     use super::*;
-    use crate::matches::Filter;
+    use crate::listing::Filter;
     use crate::roots::Roots;
     use crate::working::take_in;
 

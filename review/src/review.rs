@@ -111,6 +111,11 @@ impl Review {
         }
     }
 
+    /// Why the disk takes nothing of scans and decisions at the moment.
+    pub fn refuses(&self) -> Option<String> {
+        self.store.refuses()
+    }
+
     /// The folders that may be scanned.
     pub fn roots(&self) -> &Roots {
         &self.roots

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use timemark_ingest::Beneath;
+use timemark_ingest::sources::Source;
+
 use crate::error::ReviewError;
 
 /// Folders below which everything may be scanned. None, unless the operator says so.
@@ -46,6 +49,16 @@ impl Roots {
         } else {
             Err(ReviewError::OutsideRoots)
         }
+    }
+
+    /// What is to be scanned at a path. Whoever may write below a folder cannot lead anybody out of it afterwards.
+    pub(crate) fn source(&self, path: &str) -> Result<Source, ReviewError> {
+        let real = self.admit(path)?;
+        let root = self.0.iter().find(|root| real.starts_with(&root.real));
+        let root = root.ok_or(ReviewError::OutsideRoots)?;
+        let folder = Beneath::of(&root.real);
+        let folder = folder.map_err(|_| ReviewError::NothingThere(path.to_owned()))?;
+        Ok(Source::Below { folder, path: real })
     }
 
     /// As the operator called them.

@@ -2,15 +2,15 @@
 
 use std::error::Error;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use redb::{
-    Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableHandle,
+    Builder, Database, ReadTransaction, ReadableTable, TableDefinition, TableHandle,
     WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use timemark_tables::{Fault, TableFile};
 use timemark_verify::ContentId;
 
 use crate::domains::{host, reversed};
@@ -61,28 +61,27 @@ pub(crate) type BriefRow = (u64, &'static [u8; 32], bool);
 pub(crate) const SITES: TableDefinition<(u64, &str, &str), ()> = TableDefinition::new("sites");
 
 /// The open file.
-pub(crate) struct Store {
-    path: PathBuf,
-    database: Database,
-}
+pub(crate) struct Store(TableFile<ReviewError>);
 
 /// Why a transaction came to nothing.
-pub(crate) enum Failure {
-    Engine(Box<redb::Error>),
-    Damaged(Box<dyn Error + Send + Sync>),
-    Refused(ReviewError),
-}
+pub(crate) type Failure = timemark_tables::Failure<ReviewError>;
 
 impl Store {
     /// Opens the file in this folder, making it where there is none.
     pub fn open(dir: &Path) -> Result<Store, ReviewError> {
         let path = dir.join(FILE);
-        let database = guarded(&path, || {
-            let database = Database::builder().set_cache_size(CACHE_BYTES).create(&path)?;
+        let make = |builder: &mut Builder| {
+            let database = builder.create(&path)?;
             prepare(&database)?;
             Ok(database)
-        })?;
-        Ok(Store { path, database })
+        };
+        let opened = TableFile::open(path.clone(), CACHE_BYTES, make, |_| Ok(()));
+        opened.map(Store).map_err(|fault| told(&path, fault))
+    }
+
+    /// Why the disk takes nothing at the moment.
+    pub fn refuses(&self) -> Option<String> {
+        self.0.refuses()
     }
 
     /// Reads one state of everything.
@@ -90,7 +89,7 @@ impl Store {
         &self,
         read: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
     ) -> Result<T, ReviewError> {
-        guarded(&self.path, || read(&self.database.begin_read()?))
+        self.0.read(read).map_err(|fault| told(self.0.path(), fault))
     }
 
     /// Changes all or nothing. What this returns is durable.
@@ -98,13 +97,11 @@ impl Store {
         &self,
         write: impl FnOnce(&WriteTransaction) -> Result<T, Failure>,
     ) -> Result<T, ReviewError> {
-        guarded(&self.path, || {
-            let mut transaction = self.database.begin_write()?;
+        let done = self.0.write(|transaction| {
             transaction.set_quick_repair(true);
-            let done = write(&transaction)?;
-            transaction.commit()?;
-            Ok(done)
-        })
+            write(transaction)
+        });
+        done.map_err(|fault| told(self.0.path(), fault))
     }
 }
 
@@ -127,13 +124,7 @@ pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
 }
 
 pub(crate) fn damaged(what: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
-    Failure::Damaged(what.into())
-}
-
-impl<E: Into<redb::Error>> From<E> for Failure {
-    fn from(error: E) -> Failure {
-        Failure::Engine(Box::new(error.into()))
-    }
+    Failure::damaged(what)
 }
 
 /// Makes the tables of a new file; of an old one, sees that they are these.
@@ -219,30 +210,16 @@ fn know_briefs(tx: &WriteTransaction) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Runs an operation. A panic counts as damage: redb says that it may panic on a file that was altered behind its back.
-fn guarded<T>(
-    path: &Path,
-    operation: impl FnOnce() -> Result<T, Failure>,
-) -> Result<T, ReviewError> {
-    let failure = match catch_unwind(AssertUnwindSafe(operation)) {
-        Ok(Ok(done)) => return Ok(done),
-        Ok(Err(failure)) => failure,
-        Err(_) => damaged("reading it made the database engine panic"),
-    };
+fn told(path: &Path, fault: Fault<ReviewError>) -> ReviewError {
     let path = path.to_owned();
-    Err(match failure {
-        Failure::Refused(refused) => refused,
-        Failure::Damaged(source) => ReviewError::Unreadable { path, source },
-        Failure::Engine(error) => match *error {
-            redb::Error::Io(source) => ReviewError::Io { path, source },
-            error @ (redb::Error::PreviousIo
-            | redb::Error::DatabaseAlreadyOpen
-            | redb::Error::DatabaseClosed) => {
-                ReviewError::Io { path, source: io::Error::other(error) }
-            }
-            damage => ReviewError::Unreadable { path, source: damage.into() },
-        },
-    })
+    match fault {
+        Fault::Refused(refused) => refused,
+        Fault::InUse => {
+            ReviewError::Io { path, source: io::Error::other("another process has it open") }
+        }
+        Fault::Unreadable(source) => ReviewError::Unreadable { path, source },
+        Fault::Io(source) => ReviewError::Io { path, source },
+    }
 }
 
 const FILE: &str = "review.redb";

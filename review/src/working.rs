@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use std::{mem, ops::ControlFlow};
 
 use redb::{ReadableTable, WriteTransaction};
-use timemark_ingest::sources::{Progress, Source};
-use timemark_ingest::{Engine, Keep, ScanError, Scanned, Summary, scan_keeping};
+use timemark_ingest::sources::{Progress, Source, SuspectName};
+use timemark_ingest::{Asked, Engine, Keep, ScanError, Scanned, Summary, scan_keeping};
 use timemark_verify::ContentId;
+use tracing::field::Empty;
+use tracing::{Span, info_span};
 
 use crate::clock;
 use crate::cursor;
@@ -19,6 +21,7 @@ use crate::earlier::Earlier;
 use crate::error::ReviewError;
 use crate::job::{self, Job, JobSource, JobState, Wanted};
 use crate::matches::Tables;
+use crate::one_by_one::OneByOne;
 use crate::priority::give_way;
 use crate::result::ResultJson;
 use crate::review::{Review, Running};
@@ -31,6 +34,8 @@ impl Review {
     pub fn run_jobs(&self, engine: &Engine, tell: &dyn Fn(&str)) {
         give_way();
         let mut last = String::new();
+        // Left standing by this process, which goes on.
+        let mut left = None;
         loop {
             let next = {
                 let mut control = self.lock();
@@ -38,7 +43,7 @@ impl Review {
                     if self.is_stopping() {
                         return;
                     }
-                    match self.begin_next(engine) {
+                    match self.begin_next(engine, left) {
                         Ok(None) => {
                             control =
                                 self.bell.wait(control).unwrap_or_else(PoisonError::into_inner);
@@ -63,8 +68,12 @@ impl Review {
             };
             self.changed();
             let ran = next.and_then(|(job, source, stop, progress)| {
+                left = Some(job.id);
                 self.run(job, &source, engine, &stop, &progress, tell)
             });
+            if ran.is_ok() {
+                left = None;
+            }
             self.lock().running = None;
             self.changed();
             if let Err(error) = ran {
@@ -82,8 +91,13 @@ impl Review {
         }
     }
 
-    /// The job that is to be worked on: one that was at work before, or the one that waits longest.
-    fn begin_next(&self, engine: &Engine) -> Result<Option<(Job, Vec<Source>)>, ReviewError> {
+    /// The job that is to be worked on: one that was at work before, or the one that waits longest. One that this process
+    /// `left` because the disk failed did not end it.
+    fn begin_next(
+        &self,
+        engine: &Engine,
+        left: Option<u64>,
+    ) -> Result<Option<(Job, Vec<Source>)>, ReviewError> {
         let (begun, ended) = self.store.write(|tx| {
             let mut ended = Vec::new();
             loop {
@@ -95,7 +109,11 @@ impl Review {
                         Wanted::Cancelled => JobState::Cancelled,
                     };
                 } else {
-                    match self.sources(&job.source) {
+                    let taken_up = if left == Some(job.id) { Ok(()) } else { job.take_up() };
+                    let sources = taken_up.and_then(|()| {
+                        self.sources(&job.source).map_err(|error| error.to_string())
+                    });
+                    match sources {
                         Ok(sources) => {
                             job.state = JobState::Running;
                             job.started.get_or_insert_with(clock::now);
@@ -110,7 +128,7 @@ impl Review {
                         }
                         Err(error) => {
                             job.state = JobState::Failed;
-                            job.error = Some(error.to_string());
+                            job.error = Some(error);
                         }
                     }
                 }
@@ -135,9 +153,7 @@ impl Review {
                 Ok(vec![Source::Called { path, name }])
             }
             // Both the folders and what lies in them may be others by now.
-            JobSource::Paths(paths) => {
-                paths.iter().map(|path| Ok(Source::Below(self.roots.admit(path)?))).collect()
-            }
+            JobSource::Paths(paths) => paths.iter().map(|path| self.roots.source(path)).collect(),
         }
     }
 
@@ -151,15 +167,26 @@ impl Review {
         progress: &Progress,
         tell: &dyn Fn(&str),
     ) -> Result<(), ReviewError> {
-        let mut is_done = self.earlier(job.id)?.is_done();
+        let mut is_known = self.earlier(job.id)?.is_done();
+        // The process ended under it: another time it is to be known at what.
+        let one_by_one = (job.cut_off > 0).then(|| OneByOne::of(job.id, self));
+        let mut is_done = |name: &SuspectName, asked: Asked<'_>| {
+            let is_done = is_known(name, asked);
+            if let Some(one_by_one) = one_by_one.as_ref().filter(|_| !is_done) {
+                one_by_one.look_at(&name.text(), stop);
+            }
+            is_done
+        };
         let unkept = Mutex::new(None);
         let mut taking = Taking {
+            one_by_one: one_by_one.as_ref(),
             review: self,
             unkept: &unkept,
             job: job.id,
             begun: Instant::now(),
             seconds_before: job.seconds,
             batch: Vec::new(),
+            span: batch_span(job.id),
             since: Instant::now(),
             failure: None,
         };
@@ -185,13 +212,15 @@ impl Review {
             Ok(Err(error)) => (Some(JobState::Failed), None, Some(words(&error))),
             Err(_) => (Some(JobState::Failed), None, Some("a fault of the program".to_owned())),
         };
-        if let Some(failure) = taking.failure {
+        if let Some(failure) = taking.failure.or_else(|| one_by_one.as_ref()?.failure()) {
             return Err(failure);
         }
         if let Some(error) = &error {
             tell(&format!("scan {} failed: {error}", job.id));
         }
-        let Taking { batch, begun, .. } = taking;
+        let Taking { batch, begun, span, .. } = taking;
+        span.record("suspects", batch.len() as i64);
+        let _in_span = span.entered();
         let seconds = job.seconds + begun.elapsed().as_secs_f64();
         // What is wanted and what became of it change together.
         let control = self.lock();
@@ -204,6 +233,7 @@ impl Review {
                 // The process ends, or somebody wants it to go on after all.
                 (None, None) => JobState::Running,
             };
+            job.leave();
             job.skipped = skipped.unwrap_or(job.skipped);
             // What failed is this archive's; the operator was told how.
             job.error = error
@@ -246,12 +276,15 @@ impl Review {
 /// Gathers what a scan tells, and makes it durable a little at a time.
 struct Taking<'a> {
     review: &'a Review,
+    one_by_one: Option<&'a OneByOne<'a>>,
     /// Why the bytes of a suspect could not be kept, before that is told.
     unkept: &'a Mutex<Option<ReviewError>>,
     job: u64,
     begun: Instant,
     seconds_before: f64,
     batch: Vec<Scanned>,
+    /// Of this batch.
+    span: Span,
     since: Instant,
     failure: Option<ReviewError>,
 }
@@ -271,21 +304,27 @@ impl Taking<'_> {
         if stop.load(Ordering::Relaxed) {
             return ControlFlow::Break(()); // with what is at hand
         }
-        if self.batch.len() < BATCH_MAX && self.since.elapsed() < BATCH_TIME {
+        let is_waited_for = self.one_by_one.is_some_and(OneByOne::waits);
+        if !is_waited_for && self.batch.len() < BATCH_MAX && self.since.elapsed() < BATCH_TIME {
             return ControlFlow::Continue(());
         }
         let batch = mem::take(&mut self.batch);
         let seconds = self.seconds_before + self.begun.elapsed().as_secs_f64();
-        let taken = self.review.store.write(|tx| {
+        let span = mem::replace(&mut self.span, batch_span(self.job));
+        span.record("suspects", batch.len() as i64);
+        let keep = |tx: &WriteTransaction| {
             let job = take_in(tx, self.job, &batch, progress.bytes(), seconds)?;
             job::put(tx, &job)?;
             Ok(job.suspects)
-        });
+        };
+        let taken = span.in_scope(|| info_span!("keep").in_scope(|| self.review.store.write(keep)));
+        drop(span);
         self.since = Instant::now();
         match taken {
             Ok(suspects) => {
                 self.review.sample(suspects);
                 self.review.changed();
+                self.one_by_one.into_iter().for_each(OneByOne::goes_on);
                 ControlFlow::Continue(())
             }
             Err(failure) => {
@@ -294,6 +333,11 @@ impl Taking<'_> {
             }
         }
     }
+}
+
+/// What is traced of suspects that are kept together: from the first until they are durable.
+fn batch_span(job: u64) -> Span {
+    info_span!(parent: None, "scan", job = job as i64, suspects = Empty)
 }
 
 /// Takes in what a job told. The caller puts the job back.
@@ -305,6 +349,9 @@ pub(crate) fn take_in(
     seconds: f64,
 ) -> Result<Job, Failure> {
     let mut job = job::get(tx, id)?;
+    if !batch.is_empty() {
+        job.looked_at.clear();
+    }
     let now = clock::now();
     if job.rematches {
         traces::append(tx, id, job.suspects + 1, batch)?;

@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod bundle;
 pub(crate) mod certificate;
 pub(crate) mod claim;
+pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod init;

@@ -188,7 +188,7 @@ impl Scan {
     fn about(&self, sources: &[Source], engine: &Engine) -> About {
         let text = |path: &Path| json_text(path.as_os_str().as_encoded_bytes());
         let named = sources.iter().map(|source| match source {
-            Source::Path(path) | Source::Below(path) => text(path),
+            Source::Path(path) | Source::Below { path, .. } => text(path),
             Source::Called { name, .. } => name.clone(),
             Source::Stdin => "-".to_owned(),
             Source::List(path) => format!("--list {}", text(path)),

@@ -13,6 +13,7 @@ use tempfile::NamedTempFile;
 use timemark_accounts::Accounts;
 use timemark_api::bundles::{self, Bundler, Case, Failure, MissingFact, NoBundle};
 use timemark_api::service::{Archive, Certify, Disown, NoCertificate, SERVICE_TIME_MAX, router};
+use timemark_api::traces::Traces;
 use timemark_api::{Reach, Tls};
 use timemark_bundle::{Fact, FactError, Facts, PaperError, WriteError};
 use timemark_certificate::CertificateError;
@@ -21,7 +22,11 @@ use timemark_ingest::sources::Captured;
 use timemark_ingest::{Engine, Registration};
 use timemark_review::{Review, Roots};
 use timemark_verify::Profile;
-use tracing_subscriber::filter::LevelFilter;
+use tracing::Metadata;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bundling::{Bundling, NoEvidence, Suspect};
 use crate::outcome::{Answer, error_words, print_line, remark};
@@ -81,6 +86,9 @@ pub(crate) struct Serve {
     /// Write a line of JSON about each request to standard error
     #[arg(long, conflicts_with = "public_log")]
     log: bool,
+    /// Send traces of requests to this OpenTelemetry collector (OTLP over HTTP), such as http://collector:4318
+    #[arg(long, value_name = "URL", conflicts_with = "public_log")]
+    otlp: Option<String>,
 }
 
 impl Serve {
@@ -111,7 +119,8 @@ impl Serve {
 
     fn whole(&self, archive: &Path) -> Result<()> {
         let tls = self.tls()?;
-        tell_of_requests(self.log)?;
+        let traces = self.otlp.as_deref().map(Traces::to).transpose().context("--otlp")?;
+        tell_of_requests(self.log, traces.as_ref())?;
         let engine = Arc::new(open::open(archive)?);
         let accounts = open::accounts(archive)?;
         self.check_reach(&accounts)?;
@@ -156,6 +165,7 @@ impl Serve {
             reach: Reach { public_host: self.public_host.clone(), tls: tls.is_some() },
             review: review.clone(),
             hooks: hooks.clone(),
+            spans: traces.as_ref().map(Traces::tally),
         })
         .map_err(|error| anyhow!(error))?;
         engine.works.start_sending();
@@ -191,6 +201,7 @@ impl Serve {
         }
         // Whatever was acknowledged is durable already; this spares the next start.
         let settled = open::settle(archive, &engine);
+        traces.into_iter().for_each(Traces::stop);
         served.with_context(|| self.listen().to_string())?;
         printed.and(settled)
     }
@@ -353,18 +364,24 @@ fn endorse_now_and_then(engine: &Engine, end: &mpsc::Receiver<()>) {
     }
 }
 
-/// What the service says of requests goes to standard error: of each where that is asked for, else of failures alone.
-fn tell_of_requests(each: bool) -> Result<()> {
+/// What the service says of requests goes to standard error: of each where that is asked for, else of failures alone. Spans are
+/// made only where somebody takes them.
+fn tell_of_requests(each: bool, traces: Option<&Traces>) -> Result<()> {
     let most = if each { LevelFilter::INFO } else { LevelFilter::WARN };
-    let told = tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
-        .with_max_level(most)
+        .with_current_span(false)
+        .with_span_list(false)
         .with_writer(std::io::stderr)
         // Standard error may be closed.
         .log_internal_errors(false)
-        .try_init();
-    told.map_err(anyhow::Error::from_boxed).context("standard error")
+        .with_filter(filter_fn(move |told| told.is_event() && *told.level() <= most));
+    // Of this program, and none of what is said in it: that may name files.
+    let is_ours = |told: &Metadata<'_>| told.is_span() && told.target().starts_with("timemark");
+    let spans = traces.map(|traces| traces.layer().with_filter(filter_fn(is_ours)));
+    let told = tracing_subscriber::registry().with(lines).with(spans).try_init();
+    told.context("standard error")
 }
 
 /// Serves until SIGTERM or SIGINT. Prints the URL once it can be asked.

@@ -2,20 +2,22 @@
 //!
 //! Most commits are not durable, as the log holds everything this file does; now and then one is,
 //! so that what redb keeps in memory for the others stays bounded. After a crash the file is as the
-//! last durable commit left it.
+//! last durable commit left it; where it is opened again because its disk failed, the others are taken
+//! in anew.
 
 use std::error::Error;
 use std::fs;
-use std::io::{self, ErrorKind};
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redb::WriteTransaction;
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{
+    Builder, Database, Durability, ReadTransaction, ReadableTable, Table, TableDefinition,
+    WriteTransaction,
+};
 use sha2::{Digest, Sha256};
+use timemark_tables::{Fault, TableFile};
 use timemark_verify::{Act, Claim, ContentId, Leaf};
 
 use crate::registry::{Amended, Record, Registry, RegistryError, amends, check_advance};
@@ -40,12 +42,14 @@ const VERSION: u64 = 3;
 
 /// The works of a log in one redb file.
 pub struct EmbeddedRegistry {
-    path: PathBuf,
-    /// `None` only once it is closed.
-    database: Option<Database>,
+    tables: TableFile<RegistryError>,
     /// About how much has been written since the last durable commit; held by whoever writes.
     pending_bytes: Mutex<u64>,
+    /// What that was: the records of each advance, and how many entries were in after it.
+    unflushed: Unflushed,
 }
+
+type Unflushed = Arc<Mutex<Vec<(Vec<Record>, u64)>>>;
 
 impl EmbeddedRegistry {
     /// The file's name within its folder.
@@ -56,72 +60,60 @@ impl EmbeddedRegistry {
         let path = dir.join(Self::FILE);
         fs::create_dir_all(dir)
             .map_err(|source| RegistryError::Io { path: dir.to_owned(), source })?;
-        let database = guarded(&path, || {
-            let database = Database::builder().set_cache_size(CACHE_BYTES).create(&path)?;
+        let make = |builder: &mut Builder| {
+            let database = builder.create(&path)?;
             prepare(&database)?;
             Ok(database)
-        })?;
-        Ok(EmbeddedRegistry { path, database: Some(database), pending_bytes: Mutex::new(0) })
+        };
+        let unflushed = Unflushed::default();
+        let lost = unflushed.clone();
+        let restore = move |database: &Database| restore(database, &locked(&lost));
+        let tables = TableFile::open(path.clone(), CACHE_BYTES, make, restore);
+        let tables = tables.map_err(|fault| told(&path, fault))?;
+        Ok(EmbeddedRegistry { tables, pending_bytes: Mutex::new(0), unflushed })
     }
 
-    fn database(&self) -> Result<&Database, redb::Error> {
-        self.database.as_ref().ok_or(redb::Error::DatabaseClosed)
+    fn read<T>(
+        &self,
+        reading: impl FnOnce(&ReadTransaction) -> Result<T, Failure>,
+    ) -> Result<T, RegistryError> {
+        self.tables.read(reading).map_err(|fault| told(self.tables.path(), fault))
+    }
+
+    fn write<T>(
+        &self,
+        writing: impl FnOnce(&mut WriteTransaction) -> Result<T, Failure>,
+    ) -> Result<T, RegistryError> {
+        self.tables.write(writing).map_err(|fault| told(self.tables.path(), fault))
     }
 }
 
 impl Registry for EmbeddedRegistry {
     fn advance(&self, records: &[Record], len: u64) -> Result<(), RegistryError> {
-        guarded(&self.path, || {
-            let mut pending = self.pending_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut written = ADVANCE_BYTES;
-            let mut transaction = self.database()?.begin_write()?;
-            {
-                let mut state = transaction.open_table(STATE)?;
-                let from = state.get("len")?.map_or(0, |len| len.value());
-                check_advance(records, from, len).map_err(Failure::Refused)?;
-                state.insert("len", len)?;
-                let mut works = transaction.open_table(WORKS)?;
-                let mut by_content = transaction.open_table(BY_CONTENT)?;
-                let mut by_claimant = transaction.open_table(BY_CLAIMANT)?;
-                let mut collected = Collected::open(&transaction)?;
-                let mut amended = transaction.open_table(AMENDED)?;
-                for record in records {
-                    collected.add(record)?;
-                    let bytes = to_bytes(record);
-                    if let Some(amendment) = record.claim.as_ref().and_then(|claim| claim.amends)
-                        && amended.get(amendment.index)?.is_none()
-                        && let Some(earlier) = works.get(amendment.index)?
-                        && amends(record, &parse(amendment.index, earlier.value())?)
-                    {
-                        let withdraws = amendment.act == Act::Withdraws;
-                        amended.insert(amendment.index, (record.index, withdraws))?;
-                    }
-                    works.insert(record.index, &bytes[..])?;
-                    by_content.insert((record.leaf.content.sha256(), record.index), ())?;
-                    if let Some(claim) = &record.claim {
-                        let claimant = claimant_digest(claim.claimant.as_deref());
-                        by_claimant
-                            .insert((record.leaf.content.sha256(), &claimant, record.index), ())?;
-                    }
-                    written += bytes.len() as u64 + ADVANCE_BYTES;
-                }
-            }
-            if *pending + written < PENDING_BYTES_MAX {
-                transaction.set_durability(Durability::None)?;
-                transaction.commit()?;
-                *pending += written;
-            } else {
+        let mut pending = locked(&self.pending_bytes);
+        let mut is_durable = false;
+        let written = self.write(|transaction| {
+            let written = take_in(transaction, records, len)?;
+            is_durable = *pending + written >= PENDING_BYTES_MAX;
+            if is_durable {
                 transaction.set_quick_repair(true);
-                transaction.commit()?;
-                *pending = 0;
+            } else {
+                transaction.set_durability(Durability::None)?;
+                locked(&self.unflushed).push((records.to_vec(), len));
             }
-            Ok(())
-        })
+            Ok(written)
+        })?;
+        *pending += written;
+        if is_durable {
+            locked(&self.unflushed).clear();
+            *pending = 0;
+        }
+        Ok(())
     }
 
     fn by_index(&self, index: u64) -> Result<Option<Record>, RegistryError> {
-        guarded(&self.path, || {
-            let works = self.database()?.begin_read()?.open_table(WORKS)?;
+        self.read(|transaction| {
+            let works = transaction.open_table(WORKS)?;
             let bytes = works.get(index)?;
             bytes.map(|bytes| parse(index, bytes.value())).transpose()
         })
@@ -133,8 +125,7 @@ impl Registry for EmbeddedRegistry {
         from: u64,
         most: usize,
     ) -> Result<Vec<Record>, RegistryError> {
-        guarded(&self.path, || {
-            let transaction = self.database()?.begin_read()?;
+        self.read(|transaction| {
             let works = transaction.open_table(WORKS)?;
             let by_content = transaction.open_table(BY_CONTENT)?;
             let digest = content.sha256();
@@ -149,8 +140,8 @@ impl Registry for EmbeddedRegistry {
         from: u64,
         most: usize,
     ) -> Result<usize, RegistryError> {
-        guarded(&self.path, || {
-            let by_content = self.database()?.begin_read()?.open_table(BY_CONTENT)?;
+        self.read(|transaction| {
+            let by_content = transaction.open_table(BY_CONTENT)?;
             let digest = content.sha256();
             let keys = by_content.range((digest, from)..=(digest, u64::MAX))?.take(most);
             Ok(keys.map(|key| key.map(drop)).collect::<Result<Vec<()>, _>>()?.len())
@@ -164,8 +155,7 @@ impl Registry for EmbeddedRegistry {
         from: u64,
         most: usize,
     ) -> Result<Vec<Record>, RegistryError> {
-        guarded(&self.path, || {
-            let transaction = self.database()?.begin_read()?;
+        self.read(|transaction| {
             let works = transaction.open_table(WORKS)?;
             let by_claimant = transaction.open_table(BY_CLAIMANT)?;
             let (digest, who) = (content.sha256(), &claimant_digest(claimant));
@@ -175,8 +165,8 @@ impl Registry for EmbeddedRegistry {
     }
 
     fn collections(&self, after: &str, limit: usize) -> Result<Vec<(String, u64)>, RegistryError> {
-        guarded(&self.path, || {
-            let collections = self.database()?.begin_read()?.open_table(COLLECTIONS)?;
+        self.read(|transaction| {
+            let collections = transaction.open_table(COLLECTIONS)?;
             let later = collections.range::<&str>((Bound::Excluded(after), Bound::Unbounded))?;
             let named = later.take(limit).map(|pair| {
                 let (name, count) = pair?;
@@ -192,8 +182,7 @@ impl Registry for EmbeddedRegistry {
         before: u64,
         limit: usize,
     ) -> Result<Vec<Record>, RegistryError> {
-        guarded(&self.path, || {
-            let transaction = self.database()?.begin_read()?;
+        self.read(|transaction| {
             let works = transaction.open_table(WORKS)?;
             let by_collection = transaction.open_table(BY_COLLECTION)?;
             let newest_first = by_collection.range((name, 0)..(name, before))?.rev();
@@ -202,8 +191,8 @@ impl Registry for EmbeddedRegistry {
     }
 
     fn amended(&self, index: u64) -> Result<Option<Amended>, RegistryError> {
-        guarded(&self.path, || {
-            let amended = self.database()?.begin_read()?.open_table(AMENDED)?;
+        self.read(|transaction| {
+            let amended = transaction.open_table(AMENDED)?;
             Ok(amended.get(index)?.map(|found| {
                 let (by, withdraws) = found.value();
                 Amended { act: if withdraws { Act::Withdraws } else { Act::Corrects }, by }
@@ -212,8 +201,8 @@ impl Registry for EmbeddedRegistry {
     }
 
     fn amendments(&self, from: u64, most: usize) -> Result<Vec<(u64, u64)>, RegistryError> {
-        guarded(&self.path, || {
-            let amended = self.database()?.begin_read()?.open_table(AMENDED)?;
+        self.read(|transaction| {
+            let amended = transaction.open_table(AMENDED)?;
             let rows = amended.range(from..)?.take(most).map(|row| {
                 let (index, found) = row?;
                 Ok((index.value(), found.value().0))
@@ -223,60 +212,101 @@ impl Registry for EmbeddedRegistry {
     }
 
     fn erase(&self, index: u64) -> Result<(), RegistryError> {
-        guarded(&self.path, || {
-            let mut pending = self.pending_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut transaction = self.database()?.begin_write()?;
-            let erased = {
-                let mut works = transaction.open_table(WORKS)?;
-                let bytes = works.get(index)?.map(|bytes| bytes.value().to_vec());
-                let record = bytes.map(|bytes| parse(index, &bytes)).transpose()?;
-                match record {
-                    Some(Record { leaf, claim: Some(claim), .. }) => {
-                        works.insert(index, &leaf.to_bytes()[..])?;
-                        forget(index, &claim, &works, &transaction)?;
-                        true
-                    }
-                    _ => false,
-                }
-            };
-            if !erased {
-                return Ok(transaction.abort()?);
+        let mut pending = locked(&self.pending_bytes);
+        self.write(|transaction| {
+            let mut works = transaction.open_table(WORKS)?;
+            let bytes = works.get(index)?.map(|bytes| bytes.value().to_vec());
+            let record = bytes.map(|bytes| parse(index, &bytes)).transpose()?;
+            if let Some(Record { leaf, claim: Some(claim), .. }) = record {
+                works.insert(index, &leaf.to_bytes()[..])?;
+                forget(index, &claim, &works, transaction)?;
             }
+            drop(works);
             transaction.set_quick_repair(true);
-            transaction.commit()?;
-            *pending = 0;
             Ok(())
-        })
+        })?;
+        // What is restored after a failure of the disk must not bring it back.
+        locked(&self.unflushed).clear();
+        *pending = 0;
+        Ok(())
     }
 
     fn len(&self) -> Result<u64, RegistryError> {
-        guarded(&self.path, || {
-            let state = self.database()?.begin_read()?.open_table(STATE)?;
+        self.read(|transaction| {
+            let state = transaction.open_table(STATE)?;
             Ok(state.get("len")?.map_or(0, |len| len.value()))
         })
     }
 
     fn flush(&self) -> Result<(), RegistryError> {
-        guarded(&self.path, || {
-            let mut pending = self.pending_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-            if *pending > 0 {
-                let mut transaction = self.database()?.begin_write()?;
+        let mut pending = locked(&self.pending_bytes);
+        if *pending > 0 {
+            self.write(|transaction| {
                 transaction.set_quick_repair(true);
-                transaction.commit()?;
-                *pending = 0;
-            }
-            Ok(())
-        })
+                Ok(())
+            })?;
+            locked(&self.unflushed).clear();
+            *pending = 0;
+        }
+        Ok(())
+    }
+
+    fn refuses(&self) -> Option<String> {
+        self.tables.refuses()
     }
 }
 
-impl Drop for EmbeddedRegistry {
-    /// Closing makes everything durable. Where that fails, or panics over a damaged file, the next
-    /// open tells, and the log still has it all.
-    fn drop(&mut self) {
-        let database = self.database.take();
-        let _ = guarded(&self.path, || Ok(database.map(Database::close).transpose()?));
+/// Takes records in; about how much that writes.
+fn take_in(transaction: &WriteTransaction, records: &[Record], len: u64) -> Result<u64, Failure> {
+    let mut written = ADVANCE_BYTES;
+    let mut state = transaction.open_table(STATE)?;
+    let from = state.get("len")?.map_or(0, |len| len.value());
+    check_advance(records, from, len).map_err(Failure::Refused)?;
+    state.insert("len", len)?;
+    let mut works = transaction.open_table(WORKS)?;
+    let mut by_content = transaction.open_table(BY_CONTENT)?;
+    let mut by_claimant = transaction.open_table(BY_CLAIMANT)?;
+    let mut collected = Collected::open(transaction)?;
+    let mut amended = transaction.open_table(AMENDED)?;
+    for record in records {
+        collected.add(record)?;
+        let bytes = to_bytes(record);
+        if let Some(amendment) = record.claim.as_ref().and_then(|claim| claim.amends)
+            && amended.get(amendment.index)?.is_none()
+            && let Some(earlier) = works.get(amendment.index)?
+            && amends(record, &parse(amendment.index, earlier.value())?)
+        {
+            let withdraws = amendment.act == Act::Withdraws;
+            amended.insert(amendment.index, (record.index, withdraws))?;
+        }
+        works.insert(record.index, &bytes[..])?;
+        let digest = record.leaf.content.sha256();
+        by_content.insert((digest, record.index), ())?;
+        if let Some(claim) = &record.claim {
+            let claimant = claimant_digest(claim.claimant.as_deref());
+            by_claimant.insert((digest, &claimant, record.index), ())?;
+        }
+        written += bytes.len() as u64 + ADVANCE_BYTES;
     }
+    Ok(written)
+}
+
+/// Takes in again what was taken in since the last durable commit.
+fn restore(database: &Database, unflushed: &[(Vec<Record>, u64)]) -> Result<(), Failure> {
+    if unflushed.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = database.begin_write()?;
+    // A disk that is still full takes this as well.
+    transaction.set_durability(Durability::None)?;
+    for (records, len) in unflushed {
+        let from = transaction.open_table(STATE)?.get("len")?.map_or(0, |len| len.value());
+        if *len > from {
+            let new = records.partition_point(|record| record.index < from);
+            take_in(&transaction, &records[new..], *len)?;
+        }
+    }
+    Ok(transaction.commit()?)
 }
 
 /// Makes the tables of a new file; of an old one, sees that they are these.
@@ -411,57 +441,24 @@ fn parse(index: u64, bytes: &[u8]) -> Result<Record, Failure> {
     Ok(Record { index, leaf, claim: Some(claim) })
 }
 
-/// Runs an operation and tells the caller what to do about its failure. A panic counts as damage:
-/// redb says that it may panic on a file that was altered behind its back.
-fn guarded<T>(
-    path: &Path,
-    operation: impl FnOnce() -> Result<T, Failure>,
-) -> Result<T, RegistryError> {
-    let failure = match catch_unwind(AssertUnwindSafe(operation)) {
-        Ok(Ok(done)) => return Ok(done),
-        Ok(Err(failure)) => failure,
-        Err(_) => damaged("reading it made the database engine panic"),
-    };
+fn told(path: &Path, fault: Fault<RegistryError>) -> RegistryError {
     let path = path.to_owned();
-    Err(match failure {
-        Failure::Refused(refused) => refused,
-        Failure::Damaged(source) => RegistryError::Unreadable { path, source },
-        Failure::Engine(error) => match error {
-            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => {
-                RegistryError::InUse { path }
-            }
-            // How redb tells a file that is cut short or is none of its own.
-            redb::Error::Io(source)
-                if matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
-            {
-                RegistryError::Unreadable { path, source: source.into() }
-            }
-            redb::Error::Io(source) => RegistryError::Io { path, source },
-            redb::Error::PreviousIo
-            | redb::Error::DatabaseClosed
-            | redb::Error::LockPoisoned(_)
-            | redb::Error::TransactionPoisoned => {
-                RegistryError::Io { path, source: io::Error::other(error) }
-            }
-            damage => RegistryError::Unreadable { path, source: damage.into() },
-        },
-    })
-}
-
-enum Failure {
-    Engine(redb::Error),
-    Damaged(Box<dyn Error + Send + Sync>),
-    Refused(RegistryError),
-}
-
-impl<E: Into<redb::Error>> From<E> for Failure {
-    fn from(error: E) -> Failure {
-        Failure::Engine(error.into())
+    match fault {
+        Fault::Refused(refused) => refused,
+        Fault::InUse => RegistryError::InUse { path },
+        Fault::Unreadable(source) => RegistryError::Unreadable { path, source },
+        Fault::Io(source) => RegistryError::Io { path, source },
     }
 }
 
+type Failure = timemark_tables::Failure<RegistryError>;
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn damaged(what: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
-    Failure::Damaged(what.into())
+    Failure::damaged(what)
 }
 
 /// redb's default is 1 GiB; the system caches the file as well.
@@ -564,6 +561,37 @@ mod tests {
         assert_eq!(read_all(&open(&crashed)).unwrap(), 3 * durable_each);
     }
 
+    /// A flush that fails once ended the registry until the next start.
+    #[test]
+    fn a_flush_on_a_full_disk_costs_nothing_that_was_taken_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut mount = std::process::Command::new("mount");
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(dir.path()).output();
+        if !mount.is_ok_and(|output| output.status.success()) {
+            return println!("NOT TESTED: a full disk, as no file system may be mounted here");
+        }
+        let registry = open(&dir);
+        fill(&registry, 0, 100);
+        registry.flush().unwrap();
+        fill(&registry, 100, 1000);
+        let mut filler = fs::File::create(dir.path().join("filler")).unwrap();
+        while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
+        let error = registry.flush().unwrap_err();
+        assert!(matches!(error, RegistryError::Io { .. }), "{error}");
+        assert!(registry.refuses().unwrap().contains("No space left"));
+        assert_eq!(read_all(&registry).unwrap(), 1000, "on the full disk");
+        fill(&registry, 1000, 1100);
+        fs::remove_file(dir.path().join("filler")).unwrap();
+        registry.flush().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert_eq!(registry.refuses(), None);
+        drop(registry);
+        let registry = open(&dir);
+        assert_eq!(read_all(&registry).unwrap(), 1100);
+        drop(registry);
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(dir.path()).status();
+    }
+
     /// Cut short, foreign, or with pages that never reached the disk: each answer is true, or is
     /// `Unreadable`.
     #[test]
@@ -600,9 +628,11 @@ mod tests {
     fn another_version_is_unreadable() {
         let dir = tempfile::tempdir().unwrap();
         let registry = open(&dir);
-        let transaction = registry.database().unwrap().begin_write().unwrap();
-        transaction.open_table(STATE).unwrap().insert("version", VERSION + 1).unwrap();
-        transaction.commit().unwrap();
+        let changed = registry.write(|transaction| {
+            transaction.open_table(STATE)?.insert("version", VERSION + 1)?;
+            Ok(())
+        });
+        changed.unwrap();
         drop(registry);
         let error = EmbeddedRegistry::open(dir.path()).err().unwrap();
         assert!(matches!(error, RegistryError::Unreadable { .. }));

@@ -110,6 +110,11 @@ pub trait Registry: Send + Sync {
     /// Makes what was taken in durable. Without it, a crash costs a longer replay and nothing else.
     fn flush(&self) -> Result<(), RegistryError>;
 
+    /// Why its disk takes nothing at the moment, where there is such a reason.
+    fn refuses(&self) -> Option<String> {
+        None
+    }
+
     /// Whether nothing has been taken in.
     fn is_empty(&self) -> Result<bool, RegistryError> {
         Ok(self.len()? == 0)

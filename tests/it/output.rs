@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::{Desk, expect, expect_json, repository, run};
+use crate::support::{Desk, expect, expect_json, repository, run, timemark};
 
 /// A name that forges a line, one that drives a terminal, one that shows another extension, a harmless one.
 const NAMES: [&str; 4] =
@@ -202,4 +202,24 @@ fn every_field_of_the_contract_is_printed() {
     let mut verify = desk.timemark(["verify", "a.txt", "--receipt", "a.txt.timemark"]);
     let verdict = expect_json(0, &mut verify).remove(0);
     assert_eq!(verdict["timestamps"], Value::Array(vec![]), "{verdict}");
+}
+
+#[test]
+fn a_shell_completes_verbs_and_options_and_takes_the_script() {
+    let desk = Desk::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = expect(0, timemark().args(["completions", shell]));
+        for word in ["register", "completions", "scan-root", "otlp", "rotate-keys"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        let file = desk.file(&format!("timemark.{shell}"), script);
+        if shell == "bash" {
+            expect(0, Command::new("bash").arg("-n").arg(&file));
+            let ask = "source \"$1\"; COMP_WORDS=(timemark comp); COMP_CWORD=1; _timemark timemark comp timemark; \
+                       echo \"${COMPREPLY[*]}\"";
+            let said = expect(0, Command::new("bash").args(["-c", ask, "-"]).arg(&file));
+            assert_eq!(said.trim(), "completions");
+        }
+    }
+    expect(2, timemark().args(["completions", "tcsh"]));
 }

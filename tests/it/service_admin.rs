@@ -1,12 +1,16 @@
 //! The pages under accounts: who may open which, and in a browser from a fresh server to a creator's own works.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::access::{person, ruled, send};
-use crate::service::{Answer, ask, get, serve};
+use crate::service::{Answer, ask, get, request, serve};
+use crate::service_scans::many;
 use crate::support::{Desk, Server, expect, expect_json, repository, run, skip};
 
 const CHINESE: (&str, &str) = ("Accept-Language", "zh-CN,zh;q=0.9");
@@ -173,4 +177,38 @@ fn a_first_day_with_accounts_in_a_browser() {
     for action in ["account.create", "account.change", "account.password", "key.create"] {
         assert!(actions.iter().any(|acted| acted["action"] == action), "{action}");
     }
+}
+
+/// A stream of events once outlived the key that opened it by minutes.
+#[test]
+fn who_listens_is_left_soon_after_the_key_is_revoked() {
+    let (desk, boss) = ruled();
+    many(&desk, 600);
+    let server = serve(&desk, &["--scan-root", "in"]);
+    let url = &server.url;
+    let folder = desk.path("in").canonicalize().unwrap();
+    let paths = json!({ "paths": [folder.to_str().unwrap()] });
+    let scan = send(url, &boss, "POST", "/v1/scans", &paths).expect(202)["id"].clone();
+    // While it stands still there is nothing to tell.
+    let paused = send(url, &boss, "POST", &format!("/v1/scans/{scan}/pause"), &json!(null));
+    assert!(paused.status < 300, "{}", text(&paused));
+    let listener = person(url, &boss, "listener", "administrator", None);
+    let listening = |bearer: &str| {
+        let host = url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        let path = format!("/v1/scans/{scan}/events");
+        stream.write_all(&request(host, "GET", &path, &[("Authorization", bearer)], b"")).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(6))).unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        stream
+    };
+    let ends = |mut stream: TcpStream| stream.read_to_end(&mut Vec::new()).is_ok();
+    let (left, stays) = (listening(&listener.bearer), listening(&boss));
+    let id = listener.bearer.split('_').nth(1).unwrap();
+    let revoked = send(url, &boss, "DELETE", &format!("/v1/keys/{id}"), &json!(null));
+    assert_eq!(revoked.status, 204);
+    assert!(ends(left), "it goes on");
+    assert!(!ends(stays), "nothing was taken from this one");
 }

@@ -518,3 +518,18 @@ fn bad_requests_about_webhooks_are_told_so() {
     );
     assert_eq!(mode.trim(), "600", "it holds secrets");
 }
+
+/// They are kept with the secrets that sign them.
+#[test]
+fn webhooks_are_in_a_backup_with_its_keys_alone() {
+    let (desk, server) = serving(&[PRIVATE]);
+    hook(&server.url, "http://127.0.0.1:1/", &["work.registered"]);
+    assert!(server.stop().success());
+    expect(0, &mut desk.timemark(["log", "backup", "copy"]));
+    assert!(!desk.path("copy/hooks.redb").exists());
+    expect(0, &mut desk.timemark(["log", "backup", "copy", "--with-keys"]));
+    let read = |path: &str| std::fs::read(desk.path(path)).unwrap();
+    assert!(read("copy/hooks.redb") == read("archive/hooks.redb"));
+    let rights = std::fs::metadata(desk.path("copy/hooks.redb")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&rights) & 0o777, 0o600);
+}

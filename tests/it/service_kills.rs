@@ -1,11 +1,12 @@
 //! The service killed under load, ten times: whatever it answered holds, and it comes up again.
 //!
-//! `TIMEMARK_KILL_ROUNDS` sets another number of rounds. `crash.rs` does the same to the command line.
+//! A scan that ends it each time is given up. `TIMEMARK_KILL_ROUNDS` sets another number of rounds. `crash.rs` does the same to the command line.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -15,7 +16,8 @@ use serde_json::Value;
 use timemark_verify::{Policy, Receipt, WorkDigests, verify};
 
 use crate::service::{Answer, FORM, form, get, request, sample};
-use crate::support::{Desk, Server, expect};
+use crate::service_scans::{scan, wait_for};
+use crate::support::{Desk, Server, expect, run, skip};
 
 /// Clients that register at a time.
 const CLIENTS: usize = 16;
@@ -119,4 +121,43 @@ fn check(url: &str, registered: &Registered, policy: &Policy) {
     assert_eq!(receipt.status, 200, "entry {} is lost", registered.index);
     let receipt = Receipt::parse(&receipt.body).unwrap();
     verify(&WorkDigests::of(&registered.work), &receipt, policy).unwrap();
+}
+
+/// A suspect that ends the process once ended it at every start.
+#[test]
+fn a_suspect_that_ends_the_service_each_time_is_named_and_left_alone() {
+    if run(Command::new("sh").args(["-c", "command -v strace"])).stdout.is_empty() {
+        return skip("strace is not installed");
+    }
+    let desk = Desk::new();
+    expect(0, &mut desk.timemark(["init"]));
+    let picture = sample("suspects/mirrored-harbour.jpg");
+    for number in 0..40 {
+        desk.file(&format!("in/{number:02}.jpg"), [&picture[..], &[number]].concat());
+    }
+    let bad = desk.file("in/25-bad.jpg", [&picture[..], b"bad"].concat()).canonicalize().unwrap();
+    let serve = desk.timemark(["serve", "--listen", "127.0.0.1:0", "--scan-root", "in"]);
+    // Killed where it reads on in this file, whose beginning was looked at before.
+    let mut killed = Command::new("strace");
+    killed.args(["-D", "-f", "-qq", "-o", "/dev/null", "-P"]).arg(&bad);
+    killed.args(["-e", "trace=read", "-e", "inject=read:signal=KILL:when=2"]);
+    killed.arg(serve.get_program()).args(serve.get_args()).current_dir(desk.path(""));
+    let mut id = 0;
+    for start in 0..9 {
+        let server = Server::start(&mut killed);
+        if start == 0 {
+            let folder = desk.path("in").canonicalize().unwrap();
+            id = scan(&server.url, &serde_json::json!({ "paths": [folder.to_str().unwrap()] }));
+        }
+        if server.ends_within(Duration::from_secs(20)) {
+            continue;
+        }
+        let job = wait_for(&server.url, id, |job| job["state"] == "failed");
+        let why = job["error"].as_str().unwrap();
+        assert!(why.contains("25-bad.jpg") && why.contains("3 times"), "{why}");
+        assert!(start >= 3, "it was given up after {start} starts");
+        assert!(job["suspects"].as_u64() >= Some(25), "what came before it was told of: {job}");
+        return;
+    }
+    panic!("it was taken up for ever");
 }

@@ -86,7 +86,7 @@ fn results(url: &str, id: u64) -> Vec<String> {
 }
 
 /// Many suspects: the same pictures with other bytes behind them, some the same as others.
-fn many(desk: &Desk, count: usize) {
+pub fn many(desk: &Desk, count: usize) {
     let samples: Vec<Vec<u8>> = fs::read_dir(repository("samples/suspects"))
         .unwrap()
         .filter_map(|file| fs::read(file.unwrap().path()).ok())

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -125,6 +126,19 @@ impl Server {
         }
         let _ = child.wait();
         panic!("{command:?} did not come up");
+    }
+
+    /// Whether it ends by itself in that time.
+    pub fn ends_within(&self, time: Duration) -> bool {
+        let begun = Instant::now();
+        // An answer by anybody is one: what is traced ends a moment before what traces it.
+        while begun.elapsed() < time {
+            if TcpStream::connect(self.url.strip_prefix("http://").unwrap()).is_err() {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
     }
 
     /// Asks it to stop as systemd does, and waits until it has.

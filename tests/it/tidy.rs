@@ -10,12 +10,13 @@ use serde_json::Value;
 use crate::support::{expect, repository};
 
 /// Who may use whom; design.md section 1. An arrow that is not here is refused.
-const EDGES: [(&str, &[&str]); 16] = [
-    ("timemark-accounts", &[]),
+const EDGES: [(&str, &[&str]); 17] = [
+    ("timemark-accounts", &["timemark-tables"]),
+    ("timemark-tables", &[]),
     ("timemark-verify", &[]),
     ("timemark-tlog", &["timemark-verify"]),
     ("timemark-certificate", &["timemark-verify"]),
-    ("timemark-store", &["timemark-verify"]),
+    ("timemark-store", &["timemark-tables", "timemark-verify"]),
     ("timemark-vision", &["timemark-verify"]),
     ("timemark-index", &["timemark-verify", "timemark-vision"]),
     (
@@ -29,7 +30,10 @@ const EDGES: [(&str, &[&str]); 16] = [
             "timemark-vision",
         ],
     ),
-    ("timemark-review", &["timemark-ingest", "timemark-verify", "timemark-vision"]),
+    (
+        "timemark-review",
+        &["timemark-ingest", "timemark-tables", "timemark-verify", "timemark-vision"],
+    ),
     // Works, registry and index it reaches through ingest::Engine alone.
     (
         "timemark-api",
@@ -43,7 +47,7 @@ const EDGES: [(&str, &[&str]); 16] = [
         ],
     ),
     ("timemark-bundle", &["timemark-verify"]),
-    ("timemark-hooks", &[]),
+    ("timemark-hooks", &["timemark-tables"]),
     ("timemark-neural", &[]),
     ("timemark-samples", &[]),
     ("timemark-tsa", &["timemark-verify"]),
@@ -176,6 +180,7 @@ fn words_stand_only_where_they_belong() {
                 "neural/",
                 "review/",
                 "samples/",
+                "tables/",
                 "verify/src/main.rs",
             ],
             "the verifying library does no I/O, and the log does it through one door",
@@ -255,6 +260,7 @@ fn sources() -> Vec<PathBuf> {
         "review",
         "samples",
         "store",
+        "tables",
         "tlog",
         "tsa",
         "verify",

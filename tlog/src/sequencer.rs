@@ -13,6 +13,7 @@ use std::thread;
 
 use timemark_verify::merkle::{self, Hash, leaf_hash};
 use timemark_verify::{Action, Checkpoint, Claim, FormatError, Leaf, Note, Receipt};
+use tracing::info_span;
 
 use crate::claims::{Checkpoints, Claims};
 use crate::disk::{Disk, Folder};
@@ -471,6 +472,7 @@ impl Log {
         entries: Vec<BatchEntry>,
     ) -> Result<Sequenced, LogError> {
         writer.reserve.hold()?;
+        let flushing = info_span!("flush", entries = entries.len() as i64).entered();
         (self.flush_works)().map_err(LogError::Works)?;
         match check_edge(&self.disk, &self.dir, &writer.edge, &writer.entries) {
             Err(error @ LogError::Damaged { .. }) => return Err(stop(writer, error)),
@@ -490,7 +492,9 @@ impl Log {
             Err(AppendError::Unknown(error)) => return Err(stop(writer, error)),
         }
         // The batch is durable from here on.
-        let published = self.put_in_place(writer, &batch, growth);
+        drop(flushing);
+        let published =
+            info_span!("publish").in_scope(|| self.put_in_place(writer, &batch, growth));
         let note = match published {
             Ok(note) => note,
             Err(error) => {

@@ -224,6 +224,30 @@ impl Access {
         permission(operation)
     }
 
+    /// Whether somebody who was let in still would be, as the same: for what is told over a time. What it costs does not block
+    /// long.
+    pub fn still(&self, caller: &Caller) -> Result<bool, Problem> {
+        let known = match caller {
+            Caller::Somebody(known) => known,
+            Caller::Anybody => return Ok(!self.accounts.any()),
+            Caller::Nobody => return Ok(true),
+        };
+        let account = match (&known.key, &known.session) {
+            (Some(key), _) => match self.accounts.key(&key.id)? {
+                Some(key) if key.expires.is_none_or(|expires| now() < expires) => {
+                    self.accounts.account(&key.account)?
+                }
+                _ => None,
+            },
+            (None, Some(session)) => self.accounts.by_session(session, now())?,
+            (None, None) => None,
+        };
+        let was = &known.account;
+        Ok(account.is_some_and(|is| {
+            !is.disabled && (is.role, &is.organisation) == (was.role, &was.organisation)
+        }))
+    }
+
     /// The account that something opens.
     fn opened(&self, brought: Brought) -> Result<(Account, Option<Key>, Option<String>), Problem> {
         let no = || unauthorized("this key or session opens nothing, or no more");

@@ -53,7 +53,7 @@ struct Page<'a> {
 /// How the service is.
 struct Status {
     /// Why works are not taken in.
-    refuses: Option<&'static str>,
+    refuses: Option<String>,
     size: String,
     scans: String,
     witnesses: Vec<Watcher>,
@@ -65,9 +65,10 @@ fn status(service: &Service, frame: &Frame) -> Result<Status, Problem> {
     let w = frame.words().access;
     let refuses = match readiness(service)? {
         Readiness::Ready => None,
-        Readiness::Failing => Some(w.status_failing),
-        Readiness::Behind => Some(w.status_behind),
-        Readiness::Lags => Some(w.status_lags),
+        Readiness::Refused(why) => Some(say(w.status_refused, &[&why])),
+        Readiness::Failing => Some(w.status_failing.to_owned()),
+        Readiness::Behind => Some(w.status_behind.to_owned()),
+        Readiness::Lags => Some(w.status_lags.to_owned()),
     };
     let (witnesses, authorities) = watchers(service, frame)?;
     Ok(Status {

@@ -4,7 +4,6 @@ use askama::Template;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use timemark_ingest::registrations;
 use timemark_review::{
     Act, AllowedDomain, Happened, Match, MatchId, Sighting, Standing, Verdict, host, utc,
 };

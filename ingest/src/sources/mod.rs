@@ -29,7 +29,6 @@ mod zip;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,8 +39,9 @@ pub use name::{Captured, SuspectName};
 pub use stream::{UNPACKED_BYTES_FREE, UNPACKED_RATIO_MAX};
 pub use unpack::ZSTD_WINDOW_BYTES_MAX;
 
+use crate::beneath::Beneath;
 use crate::media::{FILE_BYTES_MAX, START_BYTES, has_picture_signature};
-use crate::walk::{Sighting, WalkError, walk, walk_without_links};
+use crate::walk::{Sighting, WalkError, walk, walk_beneath};
 use archive::{Kind, Visit};
 use stream::{Budget, Counted, FileReader};
 
@@ -50,8 +50,13 @@ use stream::{Budget, Counted, FileReader};
 pub enum Source {
     /// A file, or all files below a folder; of archives what is within them as well.
     Path(PathBuf),
-    /// The same, for a path that is the same by every name ([`std::fs::canonicalize`]); no symbolic link leads away from it.
-    Below(PathBuf),
+    /// The same, for a path in a folder into which others may write: nobody is led out of it, whatever they exchange meanwhile.
+    Below {
+        /// The folder.
+        folder: Beneath,
+        /// The path, which begins with that of the folder.
+        path: PathBuf,
+    },
     /// A file, which is called something else wherever it lies.
     Called {
         /// Where it lies.
@@ -79,7 +84,13 @@ impl Source {
         };
         match self {
             Source::Path(path) => Some(sum(&mut walk(path))),
-            Source::Below(path) => Some(sum(&mut walk_without_links(path))),
+            Source::Below { folder, path } => {
+                let found = walk_beneath(folder, path).filter_map(|sighting| match sighting {
+                    Ok(Sighting::File(found)) => folder.length(&found.path).ok(),
+                    _ => None,
+                });
+                Some(found.fold(0, u64::saturating_add))
+            }
             Source::Called { path, .. } => path.metadata().ok().map(|metadata| metadata.len()),
             Source::List(_) | Source::ListFromStdin | Source::Stdin => None,
         }
@@ -146,9 +157,9 @@ pub fn visit(
 ) -> ControlFlow<()> {
     match source {
         Source::Path(path) => visit_path(path, progress, take),
-        Source::Below(path) => {
-            let sightings = walk_without_links(path);
-            visit_all(sightings, &OpenFile::open_without_links, progress, take)
+        Source::Below { folder, path } => {
+            let open = |path: &Path| OpenFile::of(path, folder.open(path)?);
+            visit_all(walk_beneath(folder, path), &open, progress, take)
         }
         Source::Called { path, name } => {
             let open = OpenFile::open(path).map(|open| OpenFile { path: name.into(), ..open });
@@ -247,21 +258,14 @@ impl OpenFile {
         Content::read(self.start, &mut rest, Some(self.length))
     }
 
-    /// As [`OpenFile::open`], if nothing on the way became a symbolic link since it was seen.
-    fn open_without_links(path: &Path) -> io::Result<OpenFile> {
-        let open = OpenFile::open(path)?;
-        let (there, here) = (path.symlink_metadata()?, open.file.metadata()?);
-        let is_same = (there.dev(), there.ino()) == (here.dev(), here.ino());
-        if is_same && path.canonicalize()? == path {
-            return Ok(open);
-        }
-        Err(io::Error::other("a symbolic link came in its place"))
+    pub(crate) fn open(path: &Path) -> io::Result<OpenFile> {
+        OpenFile::of(path, File::open(path)?)
     }
 
-    pub(crate) fn open(path: &Path) -> io::Result<OpenFile> {
-        let file = File::open(path)?;
+    fn of(path: &Path, file: File) -> io::Result<OpenFile> {
         let length = file.metadata()?.len();
-        let mut start = Vec::new();
+        // In one piece: without room it would be asked for bit by bit.
+        let mut start = Vec::with_capacity(START_BYTES);
         (&file).take(START_BYTES as u64).read_to_end(&mut start)?;
         Ok(OpenFile { path: path.to_owned(), file, start, length })
     }

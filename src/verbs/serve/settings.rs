@@ -25,6 +25,7 @@ struct Settings {
     scan_root: Vec<PathBuf>,
     webhooks_to_private: bool,
     log: bool,
+    otlp: Option<String>,
 }
 
 impl Serve {
@@ -73,6 +74,7 @@ impl Serve {
             behind_proxy: self.behind_proxy || settings.behind_proxy,
             webhooks_to_private: self.webhooks_to_private || settings.webhooks_to_private,
             log: self.log || settings.log,
+            otlp: self.otlp.or(settings.otlp),
             scan_root,
             ..self
         })
@@ -103,7 +105,7 @@ mod tests {
 
     #[test]
     fn the_file_says_what_the_command_line_does_not() {
-        let text = "listen = '0.0.0.0:443'\nupload-max = 9\nlog = true\nscan-root = ['crawls', '/srv']\n\
+        let text = "listen = '0.0.0.0:443'\nupload-max = 9\nlog = true\notlp = 'http://collector:4318'\nscan-root = ['crawls', '/srv']\n\
                     public-host = 'archive.example'\ntls-cert = 'tls/cert.pem'\ntls-key = '/k.pem'\n";
         let serve = told(text, &["--upload-max", "3", "--public-host", "other.example"]).unwrap();
         assert_eq!(serve.listen, Some("0.0.0.0:443".parse().unwrap()));
@@ -111,6 +113,7 @@ mod tests {
             (serve.upload_max, serve.public_host.as_deref()),
             (Some(3), Some("other.example"))
         );
+        assert_eq!(serve.otlp.as_deref(), Some("http://collector:4318"));
         assert!(serve.log && !serve.behind_proxy && !serve.webhooks_to_private);
         assert!(serve.scan_root[0].is_absolute() && serve.scan_root[0].ends_with("crawls"));
         assert_eq!(serve.scan_root[1], Path::new("/srv"));
