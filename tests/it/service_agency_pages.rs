@@ -163,6 +163,7 @@ fn the_queue_of_an_agency_leads_from_its_own_to_its_own() {
         );
         assert!(text.contains("<form id=\"bundle\""), "{text}");
         assert_eq!(text.contains("name=\"bundle\""), may_bundle, "{text}");
+        assert_eq!(text.contains("no original for a bundle"), !may_bundle, "{text}");
     }
 }
 
@@ -170,12 +171,15 @@ fn the_queue_of_an_agency_leads_from_its_own_to_its_own() {
 fn earliest_proofs_of_both_sides_tell_of_registrations_that_are_seen() {
     let Scanned { town, .. } = scanned();
     let (url, north) = (&town.server.url, &town.north);
-    let path = format!("/review/{}", north.ids(url)[0]);
+    let mirrored = sample("suspects/mirrored-harbour.jpg");
+    let content = json!(timemark_verify::ContentId::of(&mirrored).to_string());
+    let matches = north.list(url, "/v1/matches", "matches");
+    let found = matches.iter().find(|found| found["suspect"]["content"] == content).unwrap();
+    let path = format!("/review/{}", found["id"].as_str().unwrap());
     let registered = "The suspect&#39;s own registration";
     assert!(!north.page(url, &path).contains(registered));
     // Its bytes become a work of the other side: North is not told, and the staff is.
     let creator = person(url, &town.boss, "of the South", "creator", Some("South"));
-    let mirrored = sample("suspects/mirrored-harbour.jpg");
     let said = [("title", "Mirror"), ("claimant", "South")];
     let made = register_as(url, &creator.bearer, &mirrored, &said).expect(201);
     assert!(!north.page(url, &path).contains(registered));
@@ -189,8 +193,7 @@ fn earliest_proofs_of_both_sides_tell_of_registrations_that_are_seen() {
     // A claim of the same work that others made does not count as a proof of one's own.
     let work = sample("works/harbour-at-dusk.jpg");
     let also = register_as(url, &creator.bearer, &work, &said).expect(201);
-    let south = format!("/review/{}", north.ids(url)[0]);
-    let text = town.south.page(url, &south);
+    let text = town.south.page(url, &path);
     assert!(text.contains(&format!("The work, No. {}", also["index"])), "{text}");
     assert!(!text.contains("Picture of North"), "{text}");
 }

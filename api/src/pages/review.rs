@@ -81,6 +81,8 @@ pub(super) struct Card {
     pub met: Option<String>,
     /// Whether it may be chosen for a bundle.
     pub may_bundle: bool,
+    /// Why it may not, where others may be.
+    pub no_bundle: Option<&'static str>,
 }
 
 fn listed<'a>(
@@ -134,7 +136,8 @@ fn listed<'a>(
     let last = found.last().filter(|_| is_more).map(|told| told.found.id.to_string());
     let cards = found.iter().map(|told| {
         let card = Card::of(told, frame);
-        Card { may_bundle: may_bundle && !told.is_withheld, ..card }
+        let no_bundle = (may_bundle && told.is_withheld).then_some(r.withheld_original);
+        Card { may_bundle: may_bundle && !told.is_withheld, no_bundle, ..card }
     });
     let parts = [
         which.scan.map(|scan| say(r.review_of_scan, &[&scan])),
@@ -201,6 +204,7 @@ impl Card {
             met: (found.sightings > 1)
                 .then(|| say(w.reviewing.met_more, &[&grouped(found.sightings)])),
             may_bundle: false,
+            no_bundle: None,
         }
     }
 }

@@ -86,6 +86,7 @@ pub(crate) static CHINESE: Reviewing = Reviewing {
     unsure: "不确定",
     met_more: "出现 {0} 次",
     withheld: "他人扫描中的图片",
+    withheld_original: "原图属于扫描者，不能放入证据包",
     withheld_hint: "只有他人的扫描发现了这张图片。因其涉及您的作品，故向您告知此匹配；图片的名称和出处属于扫描者，不予显示。",
     choose: "放入证据包",
     bundle_title: "证据包",

@@ -86,6 +86,7 @@ pub(crate) static ENGLISH: Reviewing = Reviewing {
     unsure: "unsure",
     met_more: "met {0} times",
     withheld: "a picture in a scan of somebody else",
+    withheld_original: "no original for a bundle: it is of whoever scanned",
     withheld_hint: "Only scans of others met this picture. You are told of the match, as it is about a work of yours; what the picture is called and where it was met belongs to whoever scanned.",
     choose: "into the bundle",
     bundle_title: "Evidence bundle",

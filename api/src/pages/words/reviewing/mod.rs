@@ -96,6 +96,7 @@ pub(crate) struct Reviewing {
     pub met_more: &'static str,
     pub withheld: &'static str,
     pub withheld_hint: &'static str,
+    pub withheld_original: &'static str,
     pub choose: &'static str,
     pub bundle_title: &'static str,
     pub bundle_hint: &'static str,
