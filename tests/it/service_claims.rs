@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use timemark_verify::escape;
 
-use crate::access::{person, register_as, ruled, send};
+use crate::access::{person, register_as, ruled, scan_as, send};
 use crate::service::{Answer, FORM, ask, digests_of, form, get, register, sample, serve, serving};
 use crate::service_pages::page;
 use crate::support::{Desk, expect, expect_json, run};
@@ -343,6 +343,30 @@ fn what_was_withdrawn_stays_so_when_whoever_withdrew_it_is_forgotten() {
         }
     }
     expect(0, &mut desk.timemark(["log", "audit"]));
+}
+
+#[test]
+fn what_scans_told_forgets_the_words_of_an_erased_claim() {
+    let (desk, boss) = ruled();
+    let server = serve(&desk, &[]);
+    let url = &server.url;
+    let said = [("title", "Secretharbour"), ("claimant", "Forgotten Mei")];
+    let work = sample("works/harbour-at-dusk.jpg");
+    let index = index_of(&register_as(url, &boss, &work, &said).expect(201));
+    let scan = scan_as(url, &boss, &sample("suspects/mirrored-harbour.jpg"));
+    let told = |path: &str| send(url, &boss, "GET", path, &Value::Null).expect(200);
+    let results = format!("/v1/scans/{scan}/results");
+    for path in ["/v1/matches", &results] {
+        assert!(told(path).to_string().contains("Secretharbour"), "{path}");
+    }
+    erase(url, &boss, index).expect(200);
+    for path in ["/v1/matches", &results] {
+        let told = told(path).to_string();
+        assert!(!told.contains("Secretharbour") && !told.contains("Forgotten"), "{told}");
+    }
+    let matches = told("/v1/matches");
+    assert_eq!(matches["matches"].as_array().unwrap().len(), 1, "that something was found stays");
+    assert_eq!(told(&results)["results"][0]["status"], "match");
 }
 
 /// The files below a folder that hold a text.
