@@ -55,6 +55,8 @@ mkdir "$work/$name"
 install -s -m 755 "$built/timemark" "$built/timemark-verify" "$work/$name/"
 cp LICENSE README.md CHANGELOG.md packaging/timemark.service "$work/third-party.txt" certificate/fonts/OFL.txt "$work/$name/"
 if [ -f target/page/verify.html ]; then cp target/page/verify.html "$work/$name/"; fi
+mkdir "$work/$name/completions"
+for shell in bash zsh fish; do "$built/timemark" completions $shell > "$work/$name/completions/timemark.$shell"; done
 packed() { # everything that would differ from one run to the next left out
     tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C "$work" -cf - "$1" | gzip -9n
 }
@@ -64,8 +66,12 @@ packed "$name" > "$out/$name.tar.gz"
 root=$work/deb
 doc=$root/usr/share/doc/timemark
 install -d "$root/DEBIAN" "$root/etc/default" "$root/usr/bin" "$root/usr/lib/systemd/system" "$root/usr/lib/sysusers.d" \
-    "$root/usr/share/man/man1" "$root/usr/share/timemark" "$doc"
+    "$root/usr/share/man/man1" "$root/usr/share/timemark" "$root/usr/share/bash-completion/completions" \
+    "$root/usr/share/zsh/vendor-completions" "$root/usr/share/fish/vendor_completions.d" "$doc"
 install -m 755 "$work/$name/timemark" "$work/$name/timemark-verify" "$root/usr/bin/"
+install -m 644 "$work/$name/completions/timemark.bash" "$root/usr/share/bash-completion/completions/timemark"
+install -m 644 "$work/$name/completions/timemark.zsh" "$root/usr/share/zsh/vendor-completions/_timemark"
+install -m 644 "$work/$name/completions/timemark.fish" "$root/usr/share/fish/vendor_completions.d/timemark.fish"
 install -m 644 packaging/timemark.service "$root/usr/lib/systemd/system/"
 install -m 644 packaging/sysusers.conf "$root/usr/lib/sysusers.d/timemark.conf"
 install -m 644 packaging/default "$root/etc/default/timemark"
