@@ -444,7 +444,7 @@ pub(crate) mod tests {
         let job = review.job(id).unwrap().0;
         assert_eq!((job.suspects, job.copies, job.matches), (2, 1, 1));
         assert_eq!(job.transforms["mirrored"], 1);
-        let filter = Filter { scan: Some(id), standing: None };
+        let filter = Filter { scan: Some(id), ..Filter::default() };
         let found = || review.matches(filter, 0, 9).unwrap().items;
         assert_eq!((found().len(), found()[0].sightings), (1, 1));
         assert_eq!(found()[0].no_picture.as_deref(), Some(NOT_TO_BE_HAD));

@@ -566,7 +566,7 @@ mod tests {
     fn a_flush_on_a_full_disk_costs_nothing_that_was_taken_in() {
         let dir = tempfile::tempdir().unwrap();
         let mut mount = std::process::Command::new("mount");
-        let mount = mount.args(["-t", "tmpfs", "-o", "size=8m", "tmpfs"]).arg(dir.path()).output();
+        let mount = mount.args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"]).arg(dir.path()).output();
         if !mount.is_ok_and(|output| output.status.success()) {
             return println!("NOT TESTED: a full disk, as no file system may be mounted here");
         }
@@ -580,8 +580,8 @@ mod tests {
         assert!(matches!(error, RegistryError::Io { .. }), "{error}");
         assert!(registry.refuses().unwrap().contains("No space left"));
         assert_eq!(read_all(&registry).unwrap(), 1000, "on the full disk");
-        fill(&registry, 1000, 1100);
         fs::remove_file(dir.path().join("filler")).unwrap();
+        fill(&registry, 1000, 1100);
         registry.flush().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(1100));
         assert_eq!(registry.refuses(), None);
