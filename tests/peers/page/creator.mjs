@@ -221,12 +221,7 @@ await check('a claim is corrected, withdrawn and erased by the keyboard, and eac
   await page.goto(`${address}?lang=en`);
   const last = cards.last();
   await open(last);
-  await page.screenshot({ path: path.join(shots, 'amending-360.png'), fullPage: true });
-  const width = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(width[0] <= width[1], `the form is wider than a phone: ${width}`);
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run());
-  assert.deepEqual(violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)).map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), []);
+  await browsing.held(page, 'amending-360');
   const number = await last.getAttribute('id');
   const claim = `${url}/v1/receipts/${number}/claim`;
   const { etag } = (await page.request.get(claim)).headers();
@@ -252,7 +247,7 @@ await check('a claim is corrected, withdrawn and erased by the keyboard, and eac
   await page.goto(`${address}?lang=en`);
   await open(cards.last());
   assert.equal(await cards.last().locator('[data-act=correction]').count(), 0);
-  await page.screenshot({ path: path.join(shots, 'erasing-1280.png'), fullPage: true });
+  await page.screenshot({ path: browsing.shot('erasing-1280.png'), fullPage: true });
   await cards.last().locator('[data-act=erasure] [type=checkbox]').check();
   await cards.last().getByRole('button', { name: 'Erase for good' }).click();
   await page.waitForFunction(() => !document.body.innerText.includes('Mei'));
