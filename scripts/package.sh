@@ -1,9 +1,10 @@
 #!/bin/sh
 # Release packages into target/packages: an archive (.tar.gz) with the programs, and a .deb with service and manual.
 #
-# The programs are static where Rust's musl target is installed: `rustup target add x86_64-unknown-linux-musl`, and musl-gcc (Debian:
-# musl-tools) for what is C in them. That takes a network. Otherwise they need glibc, and the lowest version is printed. A glibc that
-# is linked statically is no way out: it looks up names with what the machine's glibc has, and may crash with another one.
+# The programs of the archive are static: by Rust's musl target where it is installed (`rustup target add x86_64-unknown-linux-musl`,
+# which takes a network, and Debian's musl-tools), otherwise with glibc linked into them, which scripts/static-check.sh proves in an
+# empty root. docs/operations.md says what that means for looking up names. The programs of the .deb need glibc, whose lowest version
+# is printed.
 set -eu
 . "$(dirname "$0")/setup.sh"
 need_build
@@ -19,20 +20,11 @@ export SOURCE_DATE_EPOCH
 rm -rf "$out"
 mkdir -p "$out"
 
-if rustup target list --installed 2>/dev/null | grep -qx "$musl" && command -v musl-gcc >/dev/null; then
-    cargo build --release --locked --target "$musl" --package timemark --package timemark-verify
-    built=$target/$musl/release
-    kind=linux-musl
-    depends=
-else
-    echo "no static programs: the target $musl or musl-gcc is missing; these need glibc"
-    cargo build --release --locked --package timemark --package timemark-verify
-    built=$target/release
-    kind=linux-gnu
-    glibc=$(objdump -T "$built/timemark" "$built/timemark-verify" | sed -n 's/.*GLIBC_\([0-9.]*\).*/\1/p' | sort -uV | tail -n 1)
-    echo "lowest glibc: $glibc"
-    depends="libc6 (>= $glibc), libgcc-s1, "
-fi
+programs() { # arguments of cargo, then of rustc
+    for program in timemark timemark-verify; do
+        cargo rustc --release --locked --package "$program" --bin "$program" "$@"
+    done
+}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -50,6 +42,20 @@ manual() { # program, section, description
 }
 
 # The archive.
+if rustup target list --installed 2>/dev/null | grep -qx "$musl" && command -v musl-gcc >/dev/null; then
+    programs --target "$musl"
+    built=$target/$musl/release
+    kind=linux-musl
+else
+    programs -- -C target-feature=+crt-static
+    built=$target/release
+    kind=linux-static
+fi
+if [ "$(id -u)" = 0 ]; then
+    scripts/static-check.sh "$built"
+else
+    echo "not root: the programs were not tried in an empty root"
+fi
 name=timemark-$version-$(uname -m)-$kind
 mkdir "$work/$name"
 install -s -m 755 "$built/timemark" "$built/timemark-verify" "$work/$name/"
@@ -63,12 +69,16 @@ packed() { # everything that would differ from one run to the next left out
 packed "$name" > "$out/$name.tar.gz"
 
 # The package.
+programs
+built=$target/release
+glibc=$(objdump -T "$built/timemark" "$built/timemark-verify" | sed -n 's/.*GLIBC_\([0-9.]*\).*/\1/p' | sort -uV | tail -n 1)
+echo "lowest glibc: $glibc"
 root=$work/deb
 doc=$root/usr/share/doc/timemark
 install -d "$root/DEBIAN" "$root/etc/default" "$root/usr/bin" "$root/usr/lib/systemd/system" "$root/usr/lib/sysusers.d" \
     "$root/usr/share/man/man1" "$root/usr/share/timemark" "$root/usr/share/bash-completion/completions" \
     "$root/usr/share/zsh/vendor-completions" "$root/usr/share/fish/vendor_completions.d" "$doc"
-install -m 755 "$work/$name/timemark" "$work/$name/timemark-verify" "$root/usr/bin/"
+install -s -m 755 "$built/timemark" "$built/timemark-verify" "$root/usr/bin/"
 install -m 644 "$work/$name/completions/timemark.bash" "$root/usr/share/bash-completion/completions/timemark"
 install -m 644 "$work/$name/completions/timemark.zsh" "$root/usr/share/zsh/vendor-completions/_timemark"
 install -m 644 "$work/$name/completions/timemark.fish" "$root/usr/share/fish/vendor_completions.d/timemark.fish"
@@ -93,7 +103,7 @@ Version: $version
 Architecture: $arch
 Maintainer: $maintainer
 Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f 1)
-Depends: ${depends}passwd
+Depends: libc6 (>= $glibc), libgcc-s1, passwd
 Section: utils
 Priority: optional
 Description: copyright timestamps in a log that anyone can check

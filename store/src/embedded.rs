@@ -580,6 +580,7 @@ mod tests {
         assert!(matches!(error, RegistryError::Io { .. }), "{error}");
         assert!(registry.refuses().unwrap().contains("No space left"));
         assert_eq!(read_all(&registry).unwrap(), 1000, "on the full disk");
+        drop(filler); // or its bytes stay
         fs::remove_file(dir.path().join("filler")).unwrap();
         fill(&registry, 1000, 1100);
         registry.flush().unwrap();
