@@ -494,7 +494,7 @@ pub(crate) async fn suspect_picture(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = read_id(&id?)?;
-    let jpeg = blocking(move || suspect_jpeg(&service, &seen(&id, &caller, &service)?.found));
+    let jpeg = blocking(move || suspect_jpeg(&service, &seen(&id, &caller, &service)?));
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
 }
 
@@ -518,7 +518,7 @@ pub(crate) async fn work_picture(
     let turn = service.turn_to_compare().await?;
     let jpeg = blocking(move || {
         let _turn = turn;
-        work_jpeg(&service, &looked_at(&id, &caller, &service)?.found)
+        work_jpeg(&service, &looked_at(&id, &caller, &service)?)
     });
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
 }
@@ -545,12 +545,12 @@ pub(crate) async fn overlay(
     let turn = service.turn_to_compare().await?;
     let svg = blocking(move || {
         let _turn = turn;
-        let Told { found, .. } = looked_at(&id, &caller, &service)?;
-        let geometry = found.geometry.as_ref().map(GeometryJson::geometry);
+        let told = looked_at(&id, &caller, &service)?;
+        let geometry = told.found.geometry.as_ref().map(GeometryJson::geometry);
         let geometry =
             geometry.ok_or_else(|| nothing("how they lie on each other is not known"))?;
-        let work = BASE64.encode(&work_jpeg(&service, &found)?);
-        let suspect = BASE64.encode(&suspect_jpeg(&service, &found)?);
+        let work = BASE64.encode(&work_jpeg(&service, &told)?);
+        let suspect = BASE64.encode(&suspect_jpeg(&service, &told)?);
         drawing::standalone(&geometry, &work, &suspect)
             .ok_or_else(|| nothing("they do not lie on each other so that it could be drawn"))
     });
@@ -559,18 +559,27 @@ pub(crate) async fn overlay(
     Ok(response)
 }
 
-fn suspect_jpeg(service: &Service, found: &Match) -> Result<Vec<u8>, Problem> {
+fn suspect_jpeg(service: &Service, told: &Told) -> Result<Vec<u8>, Problem> {
+    let found = drawn(told)?;
     let jpeg = service.review.picture(&found.suspect)?;
     jpeg.ok_or_else(|| nothing(found.no_picture.as_deref().unwrap_or("it was not drawn")))
 }
 
-fn work_jpeg(service: &Service, found: &Match) -> Result<Vec<u8>, Problem> {
-    let work: ContentId = found.finding.work.parse().map_err(Problem::internal)?;
+fn work_jpeg(service: &Service, told: &Told) -> Result<Vec<u8>, Problem> {
+    let work: ContentId = drawn(told)?.finding.work.parse().map_err(Problem::internal)?;
     if !service.engine.works.has(&work).map_err(Problem::internal)? {
         return Err(nothing("the work is not kept here"));
     }
     let jpeg = service.engine.preview(&work, THUMBNAIL_SIDE_MAX);
     jpeg.map_err(|error| nothing(&error.to_string()))
+}
+
+/// A match whose pictures the caller may see.
+fn drawn(Told { found, is_undrawn, .. }: &Told) -> Result<&Match, Problem> {
+    match is_undrawn {
+        true => Err(nothing(found.no_picture.as_deref().unwrap_or("it is not drawn for you"))),
+        false => Ok(found),
+    }
 }
 
 fn nothing(why: &str) -> Problem {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::access::{Person, person, register_as, ruled, scan_as, scan_called, send};
-use crate::service::{Answer, ask, sample, serve};
+use crate::service::{Answer, ask, digests_of, sample, serve};
 use crate::service_review_pages::record;
 use crate::support::{Desk, Server};
 
@@ -305,6 +305,60 @@ fn a_bundle_of_an_agency_has_nothing_of_others() {
     assert_eq!(north.bundle(url, &order).status, 404);
     let order = json!({ "works": [north.work], "profile": "cn-court" });
     assert_eq!(north.bundle(url, &order).status, 200);
+}
+
+#[test]
+fn who_registers_by_digests_alone_gets_neither_the_work_nor_its_picture() {
+    let town = town();
+    let (url, north, south) = (&town.server.url, &town.north, &town.south);
+    let work = sample("works/harbour-at-dusk.jpg");
+    // The digests stand in every receipt of the work.
+    let mut digests = digests_of(&work, "harbour.jpg");
+    (digests["claimant"], digests["media_type"]) = ("South".into(), "image/jpeg".into());
+    let body = json!({ "works": [digests] });
+    let told = send(url, &south.agency.bearer, "POST", "/v1/works/digests", &body).expect(200);
+    let entry = told["results"][0]["registered"]["index"].clone();
+    let holds =
+        |answer: &Answer, bytes: &[u8]| answer.body.windows(bytes.len()).any(|w| w == bytes);
+    let part = &work[work.len() / 2..][..256];
+    for named in [entry, json!(north.work)] {
+        let mut order = json!({ "works": [named], "profile": "cn-court" });
+        let refused = south.bundle(url, &order).expect(422);
+        assert!(refused["type"].as_str().unwrap().ends_with(":no-evidence"), "{refused}");
+        assert!(refused["detail"].as_str().unwrap().contains("hash_only"), "{refused}");
+        order["hash_only"] = true.into();
+        let made = south.bundle(url, &order);
+        assert_eq!((made.status, holds(&made, part)), (200, false));
+    }
+    let made = north.bundle(url, &json!({ "works": [north.work], "profile": "cn-court" }));
+    assert_eq!((made.status, holds(&made, part)), (200, true), "who had it has it in a bundle");
+    // Of what is no picture nothing shows who had it.
+    let text = register_as(url, &north.creator.bearer, b"no picture", &[]).expect(201);
+    let mut order = json!({ "works": [text["work"]], "profile": "cn-court" });
+    assert_eq!(north.bundle(url, &order).status, 422);
+    order["hash_only"] = true.into();
+    assert_eq!(north.bundle(url, &order).status, 200);
+
+    // That somebody's scan met the very bytes is told, and shows no picture either.
+    scan_as(url, &north.agency.bearer, &work);
+    let found = south.list(url, "/v1/matches", "matches");
+    assert_eq!((found.len(), &found[0]["finding"]["method"]), (1, &json!("exact")));
+    assert_eq!(
+        (&found[0]["suspect"]["withheld"], &found[0]["suspect"]["picture"]),
+        (&json!(true), &Value::Null)
+    );
+    let id = found[0]["id"].as_str().unwrap();
+    let pictures = |side: &Side| {
+        let status = |part| side.get(url, &format!("/v1/matches/{id}/{part}")).status;
+        ["suspect.jpg", "work.jpg"].map(status)
+    };
+    assert_eq!(south.get(url, &format!("/v1/matches/{id}")).status, 200);
+    assert_eq!(south.get(url, &format!("/v1/matches/{id}/overlay.svg")).status, 404);
+    assert_eq!((pictures(north), pictures(south)), ([200, 200], [404, 404]));
+    // Whose own scan meets them had them.
+    scan_as(url, &south.agency.bearer, &work);
+    assert_eq!(pictures(south), [200, 200]);
+    assert_eq!(south.bundle(url, &json!({ "matches": [id], "profile": "cn-court" })).status, 200);
 }
 
 #[test]
