@@ -362,6 +362,25 @@ fn who_registers_by_digests_alone_gets_neither_the_work_nor_its_picture() {
 }
 
 #[test]
+fn what_a_claim_showed_is_forgotten_with_it() {
+    let town = town();
+    let (url, north) = (&town.server.url, &town.north);
+    let crawl = record("https://a.example/1", &sample("suspects/mirrored-harbour.jpg"));
+    let scan = scan_called(url, &north.agency.bearer, "crawl.warc", &crawl);
+    let counted = || {
+        let told = north.get(url, &format!("/v1/scans/{scan}/domains")).expect(200);
+        let listed = north.list(url, "/v1/matches", "matches");
+        (told["all"].as_u64().unwrap(), listed.len())
+    };
+    assert_eq!(counted(), (1, 1));
+    let path = format!("/v1/receipts/{}/claim", north.index);
+    let tag = send(url, &town.boss, "GET", &path, &Value::Null).headers["etag"].clone();
+    let headers = [("Authorization", &*town.boss), ("If-Match", &tag)];
+    ask(url, "DELETE", &path, &headers, b"").expect(200);
+    assert_eq!(counted(), (0, 0), "what is counted is listed");
+}
+
+#[test]
 fn what_a_scan_counts_for_an_agency_is_its_own() {
     let town = town();
     let (url, north, south) = (&town.server.url, &town.north, &town.south);

@@ -146,9 +146,14 @@ impl Access {
         }
         Ok(Works(works))
     }
+
+    /// Forgets what the claims of entries said that were erased.
+    pub fn forget_claims(&self, erased: &[u64]) {
+        self.contents.forget(erased);
+    }
 }
 
-/// Of which work entries are, so that each is looked up once: it never changes.
+/// Of which work entries are, so that each is looked up once: it changes only where a claim is erased.
 #[derive(Default)]
 pub(super) struct Contents(Mutex<HashMap<u64, ([u8; 32], bool)>>);
 
@@ -168,6 +173,13 @@ impl Contents {
         }
         known.insert(index, content);
         Ok(Some(content))
+    }
+
+    fn forget(&self, entries: &[u64]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for index in entries {
+            known.remove(index);
+        }
     }
 }
 
