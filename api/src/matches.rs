@@ -10,7 +10,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use timemark_review::{
     Act, Decision, Filter, GeometryJson, Happened, Match, MatchId, MatchJson, Page, ReviewError,
-    Sighting, Standing, THUMBNAIL_SIDE_MAX, Verdict, Wish, drawing, host, is_on, site, utc,
+    Sighting, Standing, THUMBNAIL_SIDE_MAX, Verdict, Wish, drawing, site, utc,
 };
 use timemark_verify::ContentId;
 use utoipa::{IntoParams, ToSchema};
@@ -210,8 +210,10 @@ pub(crate) async fn list(
     let after = which.cursor.as_deref().map(read_cursor).transpose()?.unwrap_or(0);
     let domain = which.domain.as_deref().map(site).transpose()?;
     let page = blocking(move || {
-        let filter = Filter { scan: which.scan, standing, site: domain.as_deref(), seen: None };
-        page(filter, after, limit, &Viewer::of(&caller, &service)?, &caller, &service)
+        let viewer = Viewer::of(&caller, &service)?;
+        let on = domain.map(|site| viewer.met_on(&site, which.scan)).transpose()?;
+        let filter = Filter { scan: which.scan, standing, site: on.as_ref(), seen: None };
+        page(filter, after, limit, &viewer, &caller, &service)
     });
     let page = page.await??;
     let matches = page.items.into_iter().map(Card::of).collect();
@@ -236,13 +238,7 @@ pub(crate) fn page(
         let page = viewer
             .looking(|seen| service.review.matches(Filter { seen, ..filter }, after, wanted))?;
         for found in page.items {
-            let told = viewer.tell(found)?;
-            // Where others met it is not theirs to ask for.
-            let is_met = |told: &Told| match filter.site {
-                Some(site) if viewer.is_narrow() => told.is_met_on(site),
-                _ => true,
-            };
-            items.extend(told.filter(is_met));
+            items.extend(viewer.tell(found)?);
         }
         match page.next {
             Some(next) if viewer.is_narrow() && items.len() < limit => after = next,
@@ -250,14 +246,6 @@ pub(crate) fn page(
         }
     }
     Ok(Page { items, next: Some(after) })
-}
-
-impl Told {
-    /// Whether one of the places that are told is on a site.
-    fn is_met_on(&self, site: &str) -> bool {
-        let mut hosts = self.places.iter().filter_map(|place| host(place.url.as_deref()?));
-        hosts.any(|host| is_on(&host, site))
-    }
 }
 
 /// A match that the caller sees and looks at, which is entered into the log where the work is somebody else's, with the first

@@ -381,6 +381,24 @@ fn what_a_claim_showed_is_forgotten_with_it() {
 }
 
 #[test]
+fn a_site_is_found_however_often_a_suspect_was_met_before() {
+    let town = town();
+    let (url, south) = (&town.server.url, &town.south);
+    let fruit = sample("suspects/brightened-fruit.jpg");
+    let mut crawl = Vec::new();
+    for n in 0..100 {
+        crawl.extend(record(&format!("https://a.example/{n}"), &fruit));
+    }
+    crawl.extend(record("https://late.example/", &fruit));
+    scan_called(url, &south.agency.bearer, "crawl.warc", &crawl);
+    scan_called(url, &town.boss, "other.warc", &record("https://others.example/", &fruit));
+    for (site, count) in [("late.example", 1), ("a.example", 1), ("others.example", 0)] {
+        let path = format!("/v1/matches?domain={site}");
+        assert_eq!(south.list(url, &path, "matches").len(), count, "{site}");
+    }
+}
+
+#[test]
 fn what_a_scan_counts_for_an_agency_is_its_own() {
     let town = town();
     let (url, north, south) = (&town.server.url, &town.north, &town.south);

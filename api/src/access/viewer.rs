@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use timemark_ingest::{Engine, Method};
-use timemark_review::{Brief, Job, Lens, Match, ReviewError, Sighting};
+use timemark_review::{Brief, Job, Lens, Match, OnSite, ReviewError, Sighting};
 use timemark_verify::ContentId;
 
 use super::sight::was_seen;
@@ -118,6 +118,11 @@ impl<'a> Viewer<'a> {
             found.no_picture = Some(UNDRAWN.to_owned());
         }
         Ok(Some(Told { found, places: met.places, first_scan: None, is_withheld, is_undrawn }))
+    }
+
+    /// The matches whose suspect was met on a site by scans that they see; by this one, where it is named.
+    pub fn met_on(&self, site: &str, scan: Option<u64>) -> Result<OnSite, Problem> {
+        Ok(self.service.review.met_on(site, scan, self.owners.as_ref())?)
     }
 
     fn works(&self) -> Result<Option<&Works>, Problem> {
