@@ -176,6 +176,7 @@ impl ProfileName {
 ///
 /// The file verifies without this server. Its manifest is registered. A profile's facts that are needed and missing are
 /// named; nothing is invented. An agency has bundles of what it sees: the suspects of its own scans, and no works of others.
+/// Of a work that it registered by its digests alone, and of one that is no picture, it has them with `hash_only`.
 #[utoipa::path(
     post, path = "/v1/bundles", tag = "bundles", operation_id = "bundle",
     request_body = ToBundle,
@@ -254,6 +255,9 @@ impl Order {
         let found = self.matches.iter().map(|id| seen(&read_id(id)?, caller, service));
         let found = found.collect::<Result<Vec<_>, Problem>>()?;
         let receipts = self.receipts(service, caller)?;
+        if !self.hash_only {
+            refuse_unseen(receipts.values(), service, caller)?;
+        }
         service.bundler.check(self.profile, &self.facts)?;
         theirs_alone(&found)?;
         let suspects = suspects(service, &found)?;
@@ -339,6 +343,31 @@ fn theirs_alone(found: &[Told]) -> Result<(), Problem> {
     let detail = format!(
         "only scans of others met the suspect, whose original is theirs; scan it, or ask who runs this archive; matches {}",
         ids.join(", ")
+    );
+    Err(Problem::new(Kind::NoEvidence, detail))
+}
+
+/// Refuses the bytes of works that a caller may have registered by their digests alone. Whoever has a receipt of a work has
+/// its digests.
+fn refuse_unseen<'a>(
+    receipts: impl Iterator<Item = &'a Receipt>,
+    service: &Service,
+    caller: &Caller,
+) -> Result<(), Problem> {
+    let mut unseen = Vec::new();
+    for receipt in receipts {
+        let work = receipt.claim.work.content();
+        if !service.access.had(caller, &work, &service.engine)? {
+            unseen.push(work.to_string());
+        }
+    }
+    if unseen.is_empty() {
+        return Ok(());
+    }
+    let detail = format!(
+        "no registration that you see shows that whoever made it had the work, which a bundle holds; hash_only bundles its \
+         digests; works {}",
+        unseen.join(", ")
     );
     Err(Problem::new(Kind::NoEvidence, detail))
 }

@@ -223,6 +223,7 @@ pub(crate) async fn erase(
         let erasure = erase_whole(index, &service.engine, &*service.disown)?;
         service.note_behind_if(&erasure.behind, false);
         seen.inherit(&erasure.withdrawals, &service);
+        service.access.forget_claims(&erasure.erased);
         service.review.forget_words(&erasure.erased)?;
         Ok(Json(ClaimErased { erased: erasure.erased, withdrawn_by: erasure.withdrawals }))
     })

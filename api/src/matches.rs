@@ -10,7 +10,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use timemark_review::{
     Act, Decision, Filter, GeometryJson, Happened, Match, MatchId, MatchJson, Page, ReviewError,
-    Sighting, Standing, THUMBNAIL_SIDE_MAX, Verdict, Wish, drawing, host, is_on, site, utc,
+    Sighting, Standing, THUMBNAIL_SIDE_MAX, Verdict, Wish, drawing, site, utc,
 };
 use timemark_verify::ContentId;
 use utoipa::{IntoParams, ToSchema};
@@ -210,8 +210,10 @@ pub(crate) async fn list(
     let after = which.cursor.as_deref().map(read_cursor).transpose()?.unwrap_or(0);
     let domain = which.domain.as_deref().map(site).transpose()?;
     let page = blocking(move || {
-        let filter = Filter { scan: which.scan, standing, site: domain.as_deref(), seen: None };
-        page(filter, after, limit, &Viewer::of(&caller, &service)?, &caller, &service)
+        let viewer = Viewer::of(&caller, &service)?;
+        let on = domain.map(|site| viewer.met_on(&site, which.scan)).transpose()?;
+        let filter = Filter { scan: which.scan, standing, site: on.as_ref(), seen: None };
+        page(filter, after, limit, &viewer, &caller, &service)
     });
     let page = page.await??;
     let matches = page.items.into_iter().map(Card::of).collect();
@@ -236,13 +238,7 @@ pub(crate) fn page(
         let page = viewer
             .looking(|seen| service.review.matches(Filter { seen, ..filter }, after, wanted))?;
         for found in page.items {
-            let told = viewer.tell(found)?;
-            // Where others met it is not theirs to ask for.
-            let is_met = |told: &Told| match filter.site {
-                Some(site) if viewer.is_narrow() => told.is_met_on(site),
-                _ => true,
-            };
-            items.extend(told.filter(is_met));
+            items.extend(viewer.tell(found)?);
         }
         match page.next {
             Some(next) if viewer.is_narrow() && items.len() < limit => after = next,
@@ -250,14 +246,6 @@ pub(crate) fn page(
         }
     }
     Ok(Page { items, next: Some(after) })
-}
-
-impl Told {
-    /// Whether one of the places that are told is on a site.
-    fn is_met_on(&self, site: &str) -> bool {
-        let mut hosts = self.places.iter().filter_map(|place| host(place.url.as_deref()?));
-        hosts.any(|host| is_on(&host, site))
-    }
 }
 
 /// A match that the caller sees and looks at, which is entered into the log where the work is somebody else's, with the first
@@ -494,7 +482,7 @@ pub(crate) async fn suspect_picture(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = read_id(&id?)?;
-    let jpeg = blocking(move || suspect_jpeg(&service, &seen(&id, &caller, &service)?.found));
+    let jpeg = blocking(move || suspect_jpeg(&service, &seen(&id, &caller, &service)?));
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
 }
 
@@ -518,7 +506,7 @@ pub(crate) async fn work_picture(
     let turn = service.turn_to_compare().await?;
     let jpeg = blocking(move || {
         let _turn = turn;
-        work_jpeg(&service, &looked_at(&id, &caller, &service)?.found)
+        work_jpeg(&service, &looked_at(&id, &caller, &service)?)
     });
     Ok(tagged(&headers, "image/jpeg", jpeg.await??))
 }
@@ -545,12 +533,12 @@ pub(crate) async fn overlay(
     let turn = service.turn_to_compare().await?;
     let svg = blocking(move || {
         let _turn = turn;
-        let Told { found, .. } = looked_at(&id, &caller, &service)?;
-        let geometry = found.geometry.as_ref().map(GeometryJson::geometry);
+        let told = looked_at(&id, &caller, &service)?;
+        let geometry = told.found.geometry.as_ref().map(GeometryJson::geometry);
         let geometry =
             geometry.ok_or_else(|| nothing("how they lie on each other is not known"))?;
-        let work = BASE64.encode(&work_jpeg(&service, &found)?);
-        let suspect = BASE64.encode(&suspect_jpeg(&service, &found)?);
+        let work = BASE64.encode(&work_jpeg(&service, &told)?);
+        let suspect = BASE64.encode(&suspect_jpeg(&service, &told)?);
         drawing::standalone(&geometry, &work, &suspect)
             .ok_or_else(|| nothing("they do not lie on each other so that it could be drawn"))
     });
@@ -559,18 +547,27 @@ pub(crate) async fn overlay(
     Ok(response)
 }
 
-fn suspect_jpeg(service: &Service, found: &Match) -> Result<Vec<u8>, Problem> {
+fn suspect_jpeg(service: &Service, told: &Told) -> Result<Vec<u8>, Problem> {
+    let found = drawn(told)?;
     let jpeg = service.review.picture(&found.suspect)?;
     jpeg.ok_or_else(|| nothing(found.no_picture.as_deref().unwrap_or("it was not drawn")))
 }
 
-fn work_jpeg(service: &Service, found: &Match) -> Result<Vec<u8>, Problem> {
-    let work: ContentId = found.finding.work.parse().map_err(Problem::internal)?;
+fn work_jpeg(service: &Service, told: &Told) -> Result<Vec<u8>, Problem> {
+    let work: ContentId = drawn(told)?.finding.work.parse().map_err(Problem::internal)?;
     if !service.engine.works.has(&work).map_err(Problem::internal)? {
         return Err(nothing("the work is not kept here"));
     }
     let jpeg = service.engine.preview(&work, THUMBNAIL_SIDE_MAX);
     jpeg.map_err(|error| nothing(&error.to_string()))
+}
+
+/// A match whose pictures the caller may see.
+fn drawn(Told { found, is_undrawn, .. }: &Told) -> Result<&Match, Problem> {
+    match is_undrawn {
+        true => Err(nothing(found.no_picture.as_deref().unwrap_or("it is not drawn for you"))),
+        false => Ok(found),
+    }
 }
 
 fn nothing(why: &str) -> Problem {

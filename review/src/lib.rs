@@ -48,7 +48,7 @@ pub use result::{GeometryJson, Kept, ResultJson};
 pub use review::{Live, News, Review};
 pub use roots::Roots;
 pub use seen::{Brief, Lens, Met};
-pub use sites::{Sites, is_on, site};
+pub use sites::{OnSite, Sites, site};
 pub use verdicts::{Act, Happened};
 
 /// Longer side of the thumbnails of matches in pixels: some 15 to 30 KB.

@@ -7,7 +7,7 @@ use crate::error::ReviewError;
 use crate::matches::{Match, Standing, missing};
 use crate::review::Review;
 use crate::seen::{self, Lens};
-use crate::sites;
+use crate::sites::OnSite;
 use crate::store::{BRIEFS, BriefRow, Failure, MATCHES, NUMBERS, OF_JOB, STANDINGS, parse};
 
 /// Which matches to list.
@@ -17,8 +17,8 @@ pub struct Filter<'a> {
     pub scan: Option<u64>,
     /// Those that stand so; all, where it is none.
     pub standing: Option<Wish>,
-    /// Those whose suspect was met on this host or on one below it; by that scan, where one is named.
-    pub site: Option<&'a str>,
+    /// Those whose suspect was met on a site.
+    pub site: Option<&'a OnSite>,
     /// Those that somebody sees; all, where it is none.
     pub seen: Option<Lens<'a>>,
 }
@@ -72,8 +72,7 @@ impl Review {
             let start = after.saturating_add(1);
             let mut looking = Looking::open(tx, filter, limit)?;
             let is_last = match filter {
-                Filter { site: Some(site), scan, .. } => {
-                    let all = sites::met_on(tx, site, scan)?;
+                Filter { site: Some(OnSite(all)), .. } => {
                     looking.go(all.range(start..).map(|(place, id)| Ok((*place, id.clone()))))?
                 }
                 Filter { scan: Some(scan), .. } => {

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use redb::{ReadTransaction, ReadableTable};
+use redb::ReadableTable;
 
 use crate::domains::{is_host, reversed};
 use crate::error::ReviewError;
+use crate::job::Job;
 use crate::queue::COUNTED_MAX;
 use crate::review::Review;
 use crate::seen::{self, Lens};
-use crate::store::{BRIEFS, Failure, HOSTS, OF_JOB, SITES};
+use crate::store::{BRIEFS, Failure, HOSTS, JOBS, OF_JOB, SITES, parse};
 
 /// The matches of a scan by site.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -21,6 +22,10 @@ pub struct Sites {
     /// Whether there are more than were counted.
     pub is_cut: bool,
 }
+
+/// The matches whose suspect was met on a site, by the number as which they were found: collected once, and gone through
+/// page by page.
+pub struct OnSite(pub(crate) BTreeMap<u64, String>);
 
 impl Review {
     /// The matches of a scan by site, of those that somebody sees. A suspect that was met on several counts for each.
@@ -60,6 +65,35 @@ impl Review {
             Ok(told)
         })
     }
+
+    /// The matches whose suspect was met on a host or on one below it: by that scan, where one is named, or else by scans of
+    /// these owners; by any, where neither is said.
+    pub fn met_on(
+        &self,
+        site: &str,
+        scan: Option<u64>,
+        owners: Option<&BTreeSet<String>>,
+    ) -> Result<OnSite, ReviewError> {
+        self.store.read(|tx| {
+            let (sites, mut ids) = (tx.open_table(SITES)?, BTreeSet::new());
+            match (scan, owners) {
+                (Some(scan), _) => ids_of_scan(&sites, scan, site, &mut ids)?,
+                (None, Some(owners)) => {
+                    for pair in tx.open_table(JOBS)?.iter()? {
+                        let (scan, job) = pair?;
+                        let owner = parse::<Job>(job.value())?.owner;
+                        if owner.is_some_and(|owner| owners.contains(&owner)) {
+                            ids_of_scan(&sites, scan.value(), site, &mut ids)?;
+                        }
+                    }
+                }
+                (None, None) => ids = ids_on(&tx.open_table(HOSTS)?, site)?,
+            }
+            let briefs = tx.open_table(BRIEFS)?;
+            let numbered = ids.into_iter().map(|id| Ok((seen::brief(&briefs, &id)?.number, id)));
+            Ok(OnSite(numbered.collect::<Result<_, Failure>>()?))
+        })
+    }
 }
 
 /// The one spelling of a site: of a host, which may be the only label of its name.
@@ -71,36 +105,23 @@ pub fn site(spelled: &str) -> Result<String, ReviewError> {
     Err(ReviewError::BadDomain(spelled.chars().take(100).collect()))
 }
 
-/// Whether a host is a site, or lies below it.
-pub fn is_on(host: &str, site: &str) -> bool {
-    host.strip_suffix(site).is_some_and(|before| before.is_empty() || before.ends_with('.'))
-}
-
-/// The matches whose suspect was met on a site or below it, by the number as which they were found; by that scan, where
-/// one is named.
-pub(crate) fn met_on(
-    tx: &ReadTransaction,
-    site: &str,
-    scan: Option<u64>,
-) -> Result<BTreeMap<u64, String>, Failure> {
-    let ids = match scan {
-        None => ids_on(&tx.open_table(HOSTS)?, site)?,
-        Some(scan) => {
-            let (sites, own, mut ids) = (tx.open_table(SITES)?, reversed(site), BTreeSet::new());
-            let (below, end) = (format!("{own}."), format!("{own}/"));
-            let ranges = [
-                sites.range((scan, &*own, "")..(scan, &*own, "~"))?,
-                sites.range((scan, &*below, "")..(scan, &*end, ""))?,
-            ];
-            for key in ranges.into_iter().flatten() {
-                ids.insert(key?.0.value().2.to_owned());
-            }
-            ids
-        }
-    };
-    let briefs = tx.open_table(BRIEFS)?;
-    let numbered = ids.into_iter().map(|id| Ok((seen::brief(&briefs, &id)?.number, id)));
-    numbered.collect()
+/// The ids of the matches whose suspect a scan met on a host or on one below it.
+fn ids_of_scan(
+    sites: &impl ReadableTable<(u64, &'static str, &'static str), ()>,
+    scan: u64,
+    host: &str,
+    ids: &mut BTreeSet<String>,
+) -> Result<(), Failure> {
+    let own = reversed(host);
+    let (below, end) = (format!("{own}."), format!("{own}/"));
+    let ranges = [
+        sites.range((scan, &*own, "")..(scan, &*own, "~"))?,
+        sites.range((scan, &*below, "")..(scan, &*end, ""))?,
+    ];
+    for key in ranges.into_iter().flatten() {
+        ids.insert(key?.0.value().2.to_owned());
+    }
+    Ok(())
 }
 
 /// The ids of all matches whose suspect was met on a host or on one below it.
@@ -125,16 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_site_is_its_host_and_what_lies_below_it() {
-        for (host, of, expected) in [
-            ("shop.example", "shop.example", true),
-            ("img.shop.example", "shop.example", true),
-            ("other-shop.example", "shop.example", false),
-            ("shop.example.org", "shop.example", false),
-            ("example", "shop.example", false),
-        ] {
-            assert_eq!(is_on(host, of), expected, "{host} on {of}");
-        }
+    fn a_site_is_a_host_in_lower_case() {
         assert_eq!(site("SHOP.example.").unwrap(), "shop.example");
         assert_eq!(site("127.0.0.1").unwrap(), "127.0.0.1");
         for bad in ["", "a b", "http://a.example", "a.example/x", "~"] {

@@ -379,10 +379,12 @@ mod tests {
             let sites = review.sites(of_mei, None).unwrap();
             assert_eq!(sites.hosts[0], ("img.shop.example".to_owned(), 2));
             assert_eq!((sites.hosts.len(), sites.elsewhere), (3, 1));
-            let on = |site, scan, seen| {
-                let filter = Filter { site: Some(site), scan, seen, ..Filter::default() };
+            let of = |site, scan, owners, seen| {
+                let on = review.met_on(site, scan, owners).unwrap();
+                let filter = Filter { site: Some(&on), scan, seen, ..Filter::default() };
                 review.matches(filter, 0, 9).unwrap().items.len()
             };
+            let on = |site, scan, seen| of(site, scan, None, seen);
             assert_eq!((on("shop.example", None, None), on("shop.example", None, seen)), (3, 1));
             assert_eq!(
                 (on("far.example", None, None), on("far.example", Some(of_mei), None)),
@@ -391,6 +393,12 @@ mod tests {
             assert_eq!((on("example", Some(other), None), on("op.example", None, None)), (1, 0));
 
             let owners = BTreeSet::from(["mei".to_owned()]);
+            let by_mei = |site| of(site, None, Some(&owners), None);
+            assert_eq!(
+                (by_mei("shop.example"), by_mei("far.example"), by_mei("op.example")),
+                (3, 1, 0)
+            );
+            assert_eq!(of("far.example", None, Some(&BTreeSet::new()), None), 0);
             let met = review.met_by(&a.id, &owners).unwrap();
             assert_eq!((met.sightings, met.scan, met.places.len()), (1, Some(of_mei), 1));
             assert_eq!(review.met_by(&a.id, &BTreeSet::new()).unwrap(), Met::default());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::access::{Person, person, register_as, ruled, scan_as, scan_called, send};
-use crate::service::{Answer, ask, sample, serve};
+use crate::service::{Answer, ask, digests_of, sample, serve};
 use crate::service_review_pages::record;
 use crate::support::{Desk, Server};
 
@@ -305,6 +305,97 @@ fn a_bundle_of_an_agency_has_nothing_of_others() {
     assert_eq!(north.bundle(url, &order).status, 404);
     let order = json!({ "works": [north.work], "profile": "cn-court" });
     assert_eq!(north.bundle(url, &order).status, 200);
+}
+
+#[test]
+fn who_registers_by_digests_alone_gets_neither_the_work_nor_its_picture() {
+    let town = town();
+    let (url, north, south) = (&town.server.url, &town.north, &town.south);
+    let work = sample("works/harbour-at-dusk.jpg");
+    // The digests stand in every receipt of the work.
+    let mut digests = digests_of(&work, "harbour.jpg");
+    (digests["claimant"], digests["media_type"]) = ("South".into(), "image/jpeg".into());
+    let body = json!({ "works": [digests] });
+    let told = send(url, &south.agency.bearer, "POST", "/v1/works/digests", &body).expect(200);
+    let entry = told["results"][0]["registered"]["index"].clone();
+    let holds =
+        |answer: &Answer, bytes: &[u8]| answer.body.windows(bytes.len()).any(|w| w == bytes);
+    let part = &work[work.len() / 2..][..256];
+    for named in [entry, json!(north.work)] {
+        let mut order = json!({ "works": [named], "profile": "cn-court" });
+        let refused = south.bundle(url, &order).expect(422);
+        assert!(refused["type"].as_str().unwrap().ends_with(":no-evidence"), "{refused}");
+        assert!(refused["detail"].as_str().unwrap().contains("hash_only"), "{refused}");
+        order["hash_only"] = true.into();
+        let made = south.bundle(url, &order);
+        assert_eq!((made.status, holds(&made, part)), (200, false));
+    }
+    let made = north.bundle(url, &json!({ "works": [north.work], "profile": "cn-court" }));
+    assert_eq!((made.status, holds(&made, part)), (200, true), "who had it has it in a bundle");
+    // Of what is no picture nothing shows who had it.
+    let text = register_as(url, &north.creator.bearer, b"no picture", &[]).expect(201);
+    let mut order = json!({ "works": [text["work"]], "profile": "cn-court" });
+    assert_eq!(north.bundle(url, &order).status, 422);
+    order["hash_only"] = true.into();
+    assert_eq!(north.bundle(url, &order).status, 200);
+
+    // That somebody's scan met the very bytes is told, and shows no picture either.
+    scan_as(url, &north.agency.bearer, &work);
+    let found = south.list(url, "/v1/matches", "matches");
+    assert_eq!((found.len(), &found[0]["finding"]["method"]), (1, &json!("exact")));
+    assert_eq!(
+        (&found[0]["suspect"]["withheld"], &found[0]["suspect"]["picture"]),
+        (&json!(true), &Value::Null)
+    );
+    let id = found[0]["id"].as_str().unwrap();
+    let pictures = |side: &Side| {
+        let status = |part| side.get(url, &format!("/v1/matches/{id}/{part}")).status;
+        ["suspect.jpg", "work.jpg"].map(status)
+    };
+    assert_eq!(south.get(url, &format!("/v1/matches/{id}")).status, 200);
+    assert_eq!(south.get(url, &format!("/v1/matches/{id}/overlay.svg")).status, 404);
+    assert_eq!((pictures(north), pictures(south)), ([200, 200], [404, 404]));
+    // Whose own scan meets them had them.
+    scan_as(url, &south.agency.bearer, &work);
+    assert_eq!(pictures(south), [200, 200]);
+    assert_eq!(south.bundle(url, &json!({ "matches": [id], "profile": "cn-court" })).status, 200);
+}
+
+#[test]
+fn what_a_claim_showed_is_forgotten_with_it() {
+    let town = town();
+    let (url, north) = (&town.server.url, &town.north);
+    let crawl = record("https://a.example/1", &sample("suspects/mirrored-harbour.jpg"));
+    let scan = scan_called(url, &north.agency.bearer, "crawl.warc", &crawl);
+    let counted = || {
+        let told = north.get(url, &format!("/v1/scans/{scan}/domains")).expect(200);
+        let listed = north.list(url, "/v1/matches", "matches");
+        (told["all"].as_u64().unwrap(), listed.len())
+    };
+    assert_eq!(counted(), (1, 1));
+    let path = format!("/v1/receipts/{}/claim", north.index);
+    let tag = send(url, &town.boss, "GET", &path, &Value::Null).headers["etag"].clone();
+    let headers = [("Authorization", &*town.boss), ("If-Match", &tag)];
+    ask(url, "DELETE", &path, &headers, b"").expect(200);
+    assert_eq!(counted(), (0, 0), "what is counted is listed");
+}
+
+#[test]
+fn a_site_is_found_however_often_a_suspect_was_met_before() {
+    let town = town();
+    let (url, south) = (&town.server.url, &town.south);
+    let fruit = sample("suspects/brightened-fruit.jpg");
+    let mut crawl = Vec::new();
+    for n in 0..100 {
+        crawl.extend(record(&format!("https://a.example/{n}"), &fruit));
+    }
+    crawl.extend(record("https://late.example/", &fruit));
+    scan_called(url, &south.agency.bearer, "crawl.warc", &crawl);
+    scan_called(url, &town.boss, "other.warc", &record("https://others.example/", &fruit));
+    for (site, count) in [("late.example", 1), ("a.example", 1), ("others.example", 0)] {
+        let path = format!("/v1/matches?domain={site}");
+        assert_eq!(south.list(url, &path, "matches").len(), count, "{site}");
+    }
 }
 
 #[test]

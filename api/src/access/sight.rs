@@ -173,6 +173,12 @@ impl Access {
         Ok(None)
     }
 
+    /// Whether a caller is known to have had a work: they see every one, or a registration of theirs shows what it looks like.
+    pub fn had(&self, caller: &Caller, work: &ContentId, engine: &Engine) -> Result<bool, Problem> {
+        Ok(!Access::is_narrow(caller)
+            || self.seen_entry(caller, work, false, u64::MAX, engine)?.is_some())
+    }
+
     /// Notes durably that a caller is about to register a work.
     pub fn intend(
         &self,

@@ -8,8 +8,9 @@ use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, PoisonError};
 
-use timemark_ingest::Engine;
-use timemark_review::{Brief, Job, Lens, Match, ReviewError, Sighting};
+use timemark_ingest::{Engine, Method};
+use timemark_review::{Brief, Job, Lens, Match, OnSite, ReviewError, Sighting};
+use timemark_verify::ContentId;
 
 use super::sight::was_seen;
 use super::{Access, Caller};
@@ -35,6 +36,8 @@ pub(crate) struct Told {
     pub first_scan: Option<u64>,
     /// Whether only scans of others met it: then it has no name, no address and no scan.
     pub is_withheld: bool,
+    /// Whether the pictures are withheld as well: both show the work, of which nothing tells that they had it.
+    pub is_undrawn: bool,
 }
 
 /// The works of which somebody sees a registration, by SHA-256, and whether one of those showed what the work looks like.
@@ -91,6 +94,7 @@ impl<'a> Viewer<'a> {
                 places: Vec::new(),
                 first_scan: None,
                 is_withheld: false,
+                is_undrawn: false,
             }));
         };
         let (access, engine) = (&self.service.access, &self.service.engine);
@@ -105,7 +109,20 @@ impl<'a> Viewer<'a> {
         found.sightings = met.sightings;
         found.scan = met.scan.unwrap_or(found.scan);
         let is_withheld = met.places.is_empty();
-        Ok(Some(Told { found, places: met.places, first_scan: None, is_withheld }))
+        let is_exact = found.finding.method == Method::Exact.to_string();
+        let is_undrawn = is_withheld && is_exact && {
+            let work: ContentId = found.finding.work.parse().map_err(Problem::internal)?;
+            !access.had(self.caller, &work, engine)?
+        };
+        if is_undrawn {
+            found.no_picture = Some(UNDRAWN.to_owned());
+        }
+        Ok(Some(Told { found, places: met.places, first_scan: None, is_withheld, is_undrawn }))
+    }
+
+    /// The matches whose suspect was met on a site by scans that they see; by this one, where it is named.
+    pub fn met_on(&self, site: &str, scan: Option<u64>) -> Result<OnSite, Problem> {
+        Ok(self.service.review.met_on(site, scan, self.owners.as_ref())?)
     }
 
     fn works(&self) -> Result<Option<&Works>, Problem> {
@@ -134,9 +151,14 @@ impl Access {
         }
         Ok(Works(works))
     }
+
+    /// Forgets what the claims of entries said that were erased.
+    pub fn forget_claims(&self, erased: &[u64]) {
+        self.contents.forget(erased);
+    }
 }
 
-/// Of which work entries are, so that each is looked up once: it never changes.
+/// Of which work entries are, so that each is looked up once: it changes only where a claim is erased.
 #[derive(Default)]
 pub(super) struct Contents(Mutex<HashMap<u64, ([u8; 32], bool)>>);
 
@@ -157,7 +179,17 @@ impl Contents {
         known.insert(index, content);
         Ok(Some(content))
     }
+
+    fn forget(&self, entries: &[u64]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for index in entries {
+            known.remove(index);
+        }
+    }
 }
 
+/// Why there is no picture for who registered a work by its digests alone.
+const UNDRAWN: &str = "it is the work to the byte, which only scans of others met, and no registration that you see shows \
+                       that whoever made it had the work";
 /// Entries that are remembered: some 20 MB.
 const CONTENTS_MAX: usize = 250_000;

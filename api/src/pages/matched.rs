@@ -163,7 +163,7 @@ fn seen<'a>(
                     name: outside(named.unwrap_or(w.unnamed)),
                     below: work.claimant.as_deref().map(|c| say(r.claimed_by, &[&outside(c)])),
                     link: Some(format!("/works/{}", work.work)),
-                    picture: Some(picture("work")),
+                    picture: (!told.is_undrawn).then(|| picture("work")),
                 },
             ),
             (

@@ -104,7 +104,8 @@ fn listed<'a>(
         }
     };
     let wish = (!all).then_some(Wish::Only(standing));
-    let filter = Filter { scan: which.scan, standing: wish, site: site.as_deref(), seen: None };
+    let on = site.as_deref().map(|site| viewer.met_on(site, which.scan)).transpose()?;
+    let filter = Filter { scan: which.scan, standing: wish, site: on.as_ref(), seen: None };
     let mut rest = Some(start(which, filter, caller, service)?);
     let mut found = Vec::new();
     // One more shows whether there are more.
