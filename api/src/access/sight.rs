@@ -4,7 +4,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use timemark_accounts::{Access as Level, AccountsError, Intention, Owned, Role};
+use timemark_accounts::{Access as Level, AccountsError, Entered, Intention, Owned, Role};
 use timemark_ingest::{Engine, Method, Registrations};
 use timemark_review::{Match, MatchJson};
 use timemark_verify::{Claim, ContentId};
@@ -193,9 +193,10 @@ impl Access {
         &self,
         caller: &Caller,
         intention: &Intention,
-        (index, is_new): (u64, bool),
+        index: u64,
+        entered: Entered,
     ) -> Result<(), Problem> {
-        let owned = self.accounts.registered(intention, Some((index, is_new)))?;
+        let owned = self.accounts.registered(intention, Some(entered))?;
         if owned == Owned::Foreign && self.sight(caller, index)? == Sight::Hidden {
             return Err(Problem::new(
                 Kind::RegisteredElsewhere,
@@ -228,7 +229,8 @@ impl Access {
                 (other.content, &other.claimant) == (intention.content, &intention.claimant)
             };
             let found = found.filter(|_| all.iter().filter(same).count() == 1);
-            self.accounts.registered(intention, found.map(|record| (record.index, true)))?;
+            let entered = found.map(|record| Entered::New(record.index));
+            self.accounts.registered(intention, entered)?;
         }
         Ok(())
     }
