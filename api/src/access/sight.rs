@@ -150,8 +150,8 @@ impl Access {
         Ok((seen, hidden))
     }
 
-    /// The first registration of a work below `below` that a caller sees. What is told of a work is its first registration;
-    /// theirs may be a later one.
+    /// The first registration of a work below `below` that a caller sees and that stands, in the words that stand. What is
+    /// told of a work is its first registration; theirs may be a later one.
     pub(super) fn seen_entry(
         &self,
         caller: &Caller,
@@ -166,8 +166,13 @@ impl Access {
             if record.index >= below {
                 break;
             }
-            if is_exact || was_seen(record.claim.as_ref()) {
-                return Ok(Some(Entry::of(record.index, work.to_string(), record.claim.as_ref())));
+            // What was withdrawn accuses nobody.
+            let now = engine.registry.standing(record.index).map_err(Problem::internal)?;
+            let Some(now) = now else { continue };
+            if is_exact || was_seen(now.claim.as_ref()) {
+                let mut entry = Entry::of(record.index, work.to_string(), now.claim.as_ref());
+                entry.corrected_by = Some(now.index).filter(|by| *by != record.index);
+                return Ok(Some(entry));
             }
         }
         Ok(None)
