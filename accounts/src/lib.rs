@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 pub use accounts::{Account, Change, Key, NewAccount, NewKey, check};
 pub use file::Accounts;
-pub use ownership::{Intention, Owned, Possession};
+pub use ownership::{Entered, Intention, Owned, Possession};
 pub use role::{Access, PERMISSIONS, Permission, Role, Scope, permission};
 pub use secret::{PASSWORD_CHARS_MIN, SECRET_BYTES_MAX, check_password, is_key, setup_token};
 

@@ -46,6 +46,17 @@ pub enum Owned {
     Foreign,
 }
 
+/// What a registration came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// An entry of its own.
+    New(u64),
+    /// An entry that was there.
+    Known(u64),
+    /// An entry that was there and amends a claim: it is of whoever has that claim, and of nobody where that is nobody's.
+    Amendment(u64),
+}
+
 impl Accounts {
     /// Notes that an account is about to register a work. Durable when it returns.
     pub fn intend(&self, intention: &Intention) -> Result<(), AccountsError> {
@@ -61,11 +72,11 @@ impl Accounts {
         })
     }
 
-    /// Says what came of an intention: the number of the entry, and whether it is new, or nothing.
+    /// Says what came of an intention: an entry, or nothing.
     pub fn registered(
         &self,
         intention: &Intention,
-        entry: Option<(u64, bool)>,
+        entry: Option<Entered>,
     ) -> Result<Owned, AccountsError> {
         let Intention { content, claimant, account, size } = intention;
         self.commit(|tables| {
@@ -76,7 +87,11 @@ impl Accounts {
             let mut becomes = None;
             let owned = match entry {
                 None => Owned::Foreign,
-                Some((index, is_new)) => {
+                Some(entered) => {
+                    let (Entered::New(index) | Entered::Known(index) | Entered::Amendment(index)) =
+                        entered;
+                    let is_new = matches!(entered, Entered::New(_));
+                    let amends = matches!(entered, Entered::Amendment(_));
                     // An entry that was there may be that of another account which has not said so yet.
                     let mut others = intended.range((content, &**claimant, "")..)?;
                     let other = others
@@ -89,7 +104,7 @@ impl Accounts {
                     drop(owners);
                     match owner {
                         Some(owner) if owner == *account => Owned::Own,
-                        None if index >= since && !may_be_theirs => {
+                        None if index >= since && !may_be_theirs && !amends => {
                             own(tables, index, account, content)?;
                             becomes = Some(index);
                             Owned::Own
@@ -333,25 +348,49 @@ mod tests {
         let (mine, other) = (intention("a", 10), intention("b", 10));
         accounts.intend(&mine).unwrap();
         accounts.intend(&other).unwrap();
-        let not_yet = accounts.registered(&other, Some((10, false))).unwrap();
+        let not_yet = accounts.registered(&other, Some(Entered::Known(10))).unwrap();
         assert_eq!(not_yet, Owned::Foreign, "who comes second is not told to be first");
         accounts.intend(&other).unwrap();
-        assert_eq!(accounts.registered(&mine, Some((10, true))).unwrap(), Owned::Own);
-        assert_eq!(accounts.registered(&other, Some((10, false))).unwrap(), Owned::Foreign);
+        assert_eq!(accounts.registered(&mine, Some(Entered::New(10))).unwrap(), Owned::Own);
+        assert_eq!(accounts.registered(&other, Some(Entered::Known(10))).unwrap(), Owned::Foreign);
         assert_eq!(accounts.owner(10).unwrap(), Some("a".to_owned()));
         accounts.intend(&intention("a", 11)).unwrap();
         assert_eq!(
-            accounts.registered(&intention("a", 11), Some((10, false))).unwrap(),
+            accounts.registered(&intention("a", 11), Some(Entered::Known(10))).unwrap(),
             Owned::Own
         );
         // What was in the log before there were accounts is nobody's.
         accounts.intend(&intention("b", 11)).unwrap();
         assert_eq!(
-            accounts.registered(&intention("b", 11), Some((3, false))).unwrap(),
+            accounts.registered(&intention("b", 11), Some(Entered::Known(3))).unwrap(),
             Owned::Foreign
         );
         assert_eq!(accounts.owner(3).unwrap(), None);
         assert_eq!(accounts.intentions().unwrap(), []);
+    }
+
+    #[test]
+    fn an_amendment_is_never_given_to_who_registers_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let accounts = Accounts::open(dir.path()).unwrap();
+        accounts.registered(&intention("a", 0), Some(Entered::New(9))).unwrap();
+        // Somebody else was about to register the same before 9 was corrected by 10, which nobody has inherited yet.
+        for amended_by in [10, 11] {
+            accounts.intend(&intention("b", 10)).unwrap();
+            let entered = Some(Entered::Amendment(amended_by));
+            let owned = accounts.registered(&intention("b", 10), entered).unwrap();
+            assert_eq!(owned, Owned::Foreign);
+            assert_eq!(accounts.owner(amended_by).unwrap(), None);
+        }
+        let [(index, account)] = &accounts.heirs(&[(9, 10), (8, 11)]).unwrap()[..] else {
+            panic!()
+        };
+        assert_eq!((*index, &**account), (10, "a"), "what amends nobody's claim stays nobody's");
+        accounts
+            .own(&[Possession { index: 10, account: "a".to_owned(), content: [7; 32] }])
+            .unwrap();
+        let own = accounts.registered(&intention("a", 10), Some(Entered::Amendment(10))).unwrap();
+        assert_eq!(own, Owned::Own);
     }
 
     #[test]
@@ -366,7 +405,7 @@ mod tests {
         let accounts = Accounts::open(crashed.path()).unwrap();
         assert_eq!(accounts.intentions().unwrap(), [intention("a", 10)]);
         assert_eq!(
-            accounts.registered(&intention("a", 12), Some((11, false))).unwrap(),
+            accounts.registered(&intention("a", 12), Some(Entered::Known(11))).unwrap(),
             Owned::Own
         );
         assert_eq!(accounts.registered(&intention("a", 12), None).unwrap(), Owned::Foreign);
@@ -376,8 +415,8 @@ mod tests {
     fn what_became_of_a_claim_is_of_who_has_the_claim() {
         let dir = tempfile::tempdir().unwrap();
         let accounts = Accounts::open(dir.path()).unwrap();
-        accounts.registered(&intention("a", 0), Some((1, true))).unwrap();
-        accounts.registered(&intention("b", 0), Some((6, true))).unwrap();
+        accounts.registered(&intention("a", 0), Some(Entered::New(1))).unwrap();
+        accounts.registered(&intention("b", 0), Some(Entered::New(6))).unwrap();
         // 1 was corrected by 4 and that by 9; 2 is nobody's; 6 is somebody else's whatever it amends.
         let heirs = accounts.heirs(&[(1, 4), (2, 5), (4, 9), (5, 6)]).unwrap();
         assert_eq!(heirs, [(4, "a".to_owned()), (9, "a".to_owned())]);
@@ -395,7 +434,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let accounts = Accounts::open(dir.path()).unwrap();
         for (account, index) in [("a", 1), ("b", 2), ("a", 5), ("aa", 10)] {
-            accounts.registered(&intention(account, 0), Some((index, true))).unwrap();
+            accounts.registered(&intention(account, 0), Some(Entered::New(index))).unwrap();
         }
         assert_eq!(accounts.owned_of("a", &[7; 32], 0, 9).unwrap(), [1, 5]);
         assert_eq!(accounts.owned_of("a", &[7; 32], 2, 9).unwrap(), [5]);
@@ -421,7 +460,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let accounts = Accounts::open(dir.path()).unwrap();
         for (account, index) in [("a", 1), ("b", 2), ("a", 5), ("a", 9), ("aa", 10)] {
-            accounts.registered(&intention(account, 0), Some((index, true))).unwrap();
+            accounts.registered(&intention(account, 0), Some(Entered::New(index))).unwrap();
         }
         assert_eq!(accounts.owned("a", u64::MAX, 2).unwrap(), [9, 5]);
         assert_eq!(accounts.owned("a", 5, 9).unwrap(), [1]);

@@ -1,6 +1,8 @@
 //! `/v1/receipts/{index}/claim`: what an entry claims, as it stands now. It is corrected and withdrawn by an entry of its own,
 //! and what it says is erased.
 
+use std::error::Error;
+
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
@@ -10,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use timemark_ingest::{AmendError, AmendedClaim, Correction, Engine, EraseError, erase_whole};
+use timemark_review::Review;
 use timemark_tlog::LogError;
 use timemark_verify::{Act, ContentId};
 use utoipa::ToSchema;
@@ -217,17 +220,36 @@ pub(crate) async fn erase(
 ) -> Result<Json<ClaimErased>, Problem> {
     let index = read_index(index)?;
     blocking(move || {
+        service.access.may_see(&caller, index)?;
+        // What was erased before this and is still told by scans: whoever asks again is not told that all is done.
+        settle_erased(&service.review, &service.engine).map_err(Problem::internal)?;
         let seen = Seen::of(index, &caller, &service)?;
         expect_unchanged(&headers, &seen.body()?)?;
         seen.record(&caller, "claim.erase", &service)?;
-        let erasure = erase_whole(index, &service.engine, &*service.disown)?;
-        service.note_behind_if(&erasure.behind, false);
+        let erasure = erase_whole(index, &service.engine, &|entries| {
+            service.review.note_erasing(entries)?;
+            (service.disown)()
+        })?;
         seen.inherit(&erasure.withdrawals, &service);
         service.access.forget_claims(&erasure.erased);
         service.review.forget_words(&erasure.erased)?;
+        if let Some(failed) = erasure.failed {
+            return Err(failed.into());
+        }
         Ok(Json(ClaimErased { erased: erasure.erased, withdrawn_by: erasure.withdrawals }))
     })
     .await?
+}
+
+/// Has scans forget the words of what was erased when the service had no time to see to that.
+pub(crate) fn settle_erased(
+    review: &Review,
+    engine: &Engine,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    review.settle_erased(|index| {
+        let record = engine.registry.by_index(index)?;
+        Ok(record.is_some_and(|record| record.claim.is_none()))
+    })
 }
 
 /// An entry as somebody sees it who asks about its claim.

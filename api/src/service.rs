@@ -28,6 +28,7 @@ use utoipa_axum::routes;
 
 use crate::access::{self, Access, admit, admit_page};
 use crate::bundles::Bundler;
+use crate::claims::settle_erased;
 use crate::events::LISTENERS_MAX;
 use crate::guard::{Reach, guard, guard_page};
 use crate::idempotency::Keys;
@@ -161,6 +162,7 @@ pub fn router(archive: Archive) -> Result<Router, Box<dyn std::error::Error + Se
     access.settle_works(&archive.engine)?;
     access.settle_intentions(&archive.engine)?;
     access.settle_amendments(&archive.engine)?;
+    settle_erased(&archive.review, &archive.engine)?;
     let service = Arc::new(Service {
         access,
         policy: Policy::parse(archive.trust.as_bytes())?,

@@ -119,7 +119,7 @@ pub(crate) struct Entry {
 /// Tells of another registration of the same work.
 pub(crate) fn tell_of(one: &mut MatchJson, entry: Entry) {
     one.index = entry.index;
-    one.corrected_by = None;
+    one.corrected_by = entry.corrected_by;
     one.file = entry.file;
     one.title = entry.title;
     one.claimant = entry.claimant;

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use timemark_accounts::Entered;
 use timemark_ingest::{
     Engine, Record, RegisterError, Registration, Status, Submission, check_texts, register,
 };
@@ -150,8 +151,19 @@ pub(crate) fn register_for(
     service.note_behind_if(&registration.behind, registration.status == Status::Registered);
     let mut registered = Registered::of(name, &registration, engine);
     if let Some(intention) = intention {
-        let is_new = registration.status == Status::Registered;
-        access.registered(caller, &intention, (registered.index, is_new))?;
+        let (index, is_new) = (registered.index, registration.status == Status::Registered);
+        let amends = registration.receipt.claim.amends;
+        if let Some(amends) = amends {
+            // Whoever amended it may not have come to say whose it is yet.
+            let content = registration.receipt.claim.work.content();
+            access.inherit_now(amends.index, index, &content, engine)?;
+        }
+        let entered = match amends {
+            _ if is_new => Entered::New(index),
+            Some(_) => Entered::Amendment(index),
+            None => Entered::Known(index),
+        };
+        access.registered(caller, &intention, index, entered)?;
     }
     let similar = std::mem::take(&mut registered.similar);
     (registered.similar, registered.similar_of_others) =

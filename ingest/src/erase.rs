@@ -17,9 +17,10 @@ use crate::amend::Fate;
 use crate::derive::DeriveError;
 use crate::engine::Engine;
 
-/// Sees to it, durably, that registry and index are made anew at the next start: deleting rows could leave traces. It is
-/// done before anything goes, so that they go even if this process is killed.
-pub type Disown<'a> = &'a dyn Fn() -> Result<(), Box<dyn Error + Send + Sync>>;
+/// Sees to it, durably, that registry and index are made anew at the next start: deleting rows could leave traces; and that
+/// whatever else has the words of these entries loses them. It is done before anything goes, so that they go even if this
+/// process is killed.
+pub type Disown<'a> = &'a dyn Fn(&[u64]) -> Result<(), Box<dyn Error + Send + Sync>>;
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -28,8 +29,9 @@ pub struct Erasure {
     pub erased: Vec<u64>,
     /// The entries that withdraw, and name nobody, what would have been claimed again otherwise.
     pub withdrawals: Vec<u64>,
-    /// Erased from the log, but registry or index could not follow; they do at the next start.
-    pub behind: Option<DeriveError>,
+    /// Why it did not come to its end. What was to be erased is to be erased again: the last of `erased` may be gone from
+    /// the log alone.
+    pub failed: Option<EraseError>,
 }
 
 /// Why nothing was erased.
@@ -132,28 +134,43 @@ fn erase_all(
     {
         return Err(EraseError::Nameless { index: *index });
     }
-    disown().map_err(EraseError::Disown)?;
+    let indices: Vec<u64> = entries.iter().map(|(index, _)| *index).collect();
+    disown(&indices).map_err(EraseError::Disown)?;
     engine.erased.store(true, Ordering::Release);
     let mut erasure = Erasure::default();
     for (index, record) in entries {
-        if let Some(record) = &record
-            && let Some((_, earlier)) = amended_by(record, engine)?
-            && Fate::of(earlier.index, &*engine.registry)?.withdrawn_by.is_some()
-        {
-            erasure.withdrawals.push(withdraw_namelessly(record, &earlier, engine)?);
-        }
-        if let Some(record) = &record
-            && record.claim.as_ref().is_some_and(Claim::is_withdrawal)
-        {
-            erasure.withdrawals.push(withdraw_namelessly(record, record, engine)?);
-        }
-        engine.log.erase_claim(index)?;
-        erasure.erased.push(index);
-        if let Err(error) = engine.registry.erase(index) {
-            erasure.behind.get_or_insert(error.into());
+        if let Err(error) = erase_one(index, record.as_ref(), engine, &mut erasure) {
+            // A later one is not erased before this: it is found by those that are left.
+            if erasure.erased.is_empty() && erasure.withdrawals.is_empty() {
+                return Err(error);
+            }
+            erasure.failed = Some(error);
+            break;
         }
     }
     Ok(erasure)
+}
+
+fn erase_one(
+    index: u64,
+    record: Option<&Record>,
+    engine: &Engine,
+    erasure: &mut Erasure,
+) -> Result<(), EraseError> {
+    if let Some(record) = record
+        && let Some((_, earlier)) = amended_by(record, engine)?
+        && Fate::of(earlier.index, &*engine.registry)?.withdrawn_by.is_some()
+    {
+        erasure.withdrawals.push(withdraw_namelessly(record, &earlier, engine)?);
+    }
+    if let Some(record) = record
+        && record.claim.as_ref().is_some_and(Claim::is_withdrawal)
+    {
+        erasure.withdrawals.push(withdraw_namelessly(record, record, engine)?);
+    }
+    engine.log.erase_claim(index)?;
+    erasure.erased.push(index);
+    Ok(engine.registry.erase(index)?)
 }
 
 /// The claim that an entry amends, by the rules, and how.

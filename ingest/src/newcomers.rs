@@ -11,7 +11,7 @@ use timemark_store::RegistryError;
 use timemark_verify::{ContentId, Fingerprint};
 use timemark_vision::{Dihedral, Kind, Pdq, Upright, transposed};
 
-use crate::derive::{DeriveError, claims, record};
+use crate::derive::{DeriveError, record};
 use crate::engine::Engine;
 use crate::finding::Finding;
 use crate::glance::LUMA_BITS_MAX;
@@ -37,7 +37,8 @@ impl SuspectCodes {
     }
 }
 
-/// Works of some entries that follow each other, as far as something is claimed of them now.
+/// Works of some entries that follow each other, as far as they were not withdrawn. One whose claim was erased is told by its
+/// bytes alone.
 #[derive(Debug, Default)]
 pub struct Newcomers {
     /// Their contents, by how those begin.
@@ -77,10 +78,11 @@ impl Newcomers {
                 break;
             }
             next = entry.index + 1;
-            let Some(record) = record(entry)?.filter(claims) else { continue };
-            // What was withdrawn accuses nobody; what corrects an earlier claim is of a work that was compared.
+            let Some(record) = record(entry)? else { continue };
+            // What was withdrawn accuses nobody; what corrects an earlier claim is of a work that was compared, unless
+            // that was erased before it could be.
             let Some(standing) = engine.standing(record.index)? else { continue };
-            if standing.first.index < from {
+            if standing.first.index < from && standing.first.claim.is_some() {
                 continue;
             }
             let code = record.claim.as_ref().and_then(|claim| claim.pdq());

@@ -18,13 +18,14 @@ use timemark_verify::ContentId;
 use crate::clock::{self, utc};
 use crate::cursor;
 use crate::error::ReviewError;
+use crate::forget::scrub;
 use crate::found::MatchJson;
 use crate::job::{self, Job, JobOptions};
 use crate::matches::{Meeting, Sighting, Tables};
 use crate::priority::give_way;
 use crate::result::{GeometryJson, ResultJson};
 use crate::review::Review;
-use crate::store::{Failure, RESULTS, TRACES, damaged, parse, to_bytes};
+use crate::store::{ERASED, Failure, RESULTS, TRACES, damaged, parse, to_bytes};
 use crate::traces::{self, Kept};
 use crate::working::words;
 
@@ -301,9 +302,10 @@ impl Review {
             let mut result = read_result(tx, job.id, place)?;
             let told = result.matches.len();
             let sighting = Sighting::of(job.id, &result);
+            let erased = tx.open_table(ERASED)?;
             let mut tables = Tables::open(tx)?;
             for found in &again.findings {
-                let finding = MatchJson {
+                let mut finding = MatchJson {
                     rematched_at: Some(utc(now)),
                     by_codes_alone: again.by_codes_alone.then_some(true),
                     ..MatchJson::copy(found)
@@ -311,6 +313,7 @@ impl Review {
                 if result.tells_of(&finding.work) {
                     continue;
                 }
+                scrub(&erased, [&mut finding])?;
                 result.matches.push(finding.clone());
                 let geometry = found.geometry.as_ref().map(GeometryJson::of);
                 let (suspect, thumbnail) = (content, &again.thumbnail);

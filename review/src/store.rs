@@ -57,6 +57,8 @@ pub(crate) const REJECTED: TableDefinition<(u64, &str), ()> = TableDefinition::n
 /// the suspect is that to the byte.
 pub(crate) const BRIEFS: TableDefinition<&str, BriefRow> = TableDefinition::new("briefs");
 pub(crate) type BriefRow = (u64, &'static [u8; 32], bool);
+/// Entries whose claims are erased or about to be; whether what was told in their words is forgotten.
+pub(crate) const ERASED: TableDefinition<u64, bool> = TableDefinition::new("erased");
 /// On which hosts, the last label first, a job met the suspects of which matches.
 pub(crate) const SITES: TableDefinition<(u64, &str, &str), ()> = TableDefinition::new("sites");
 
@@ -136,11 +138,13 @@ fn prepare(database: &Database) -> Result<(), Failure> {
             let names: Vec<String> =
                 tx.list_tables()?.map(|table| table.name().to_owned()).collect();
             let has = |table: &str| names.iter().any(|name| name == table);
-            let lacks = [OF_SUSPECT.name(), BRIEFS.name(), TRACES.name()].map(|table| !has(table));
-            if lacks == [false; 3] {
+            let lacks = [OF_SUSPECT.name(), BRIEFS.name(), TRACES.name(), ERASED.name()]
+                .map(|table| !has(table));
+            if lacks == [false; 4] {
                 return Ok(tx.abort()?);
             }
-            let [no_suspects, no_briefs, no_traces] = lacks;
+            let [no_suspects, no_briefs, no_traces, _] = lacks;
+            tx.open_table(ERASED)?;
             if no_suspects {
                 know_suspects(&tx)?;
             }
@@ -173,6 +177,7 @@ fn prepare(database: &Database) -> Result<(), Failure> {
             tx.open_table(TRACES)?;
             tx.open_table(BRIEFS)?;
             tx.open_table(SITES)?;
+            tx.open_table(ERASED)?;
             Ok(tx.commit()?)
         }
     }

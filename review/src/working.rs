@@ -19,13 +19,14 @@ use crate::clock;
 use crate::cursor;
 use crate::earlier::Earlier;
 use crate::error::ReviewError;
+use crate::forget::scrub;
 use crate::job::{self, Job, JobSource, JobState, Wanted};
 use crate::matches::Tables;
 use crate::one_by_one::OneByOne;
 use crate::priority::give_way;
 use crate::result::ResultJson;
 use crate::review::{Review, Running};
-use crate::store::{Failure, JOBS, RESULTS, parse, to_bytes};
+use crate::store::{ERASED, Failure, JOBS, RESULTS, parse, to_bytes};
 use crate::traces;
 
 impl Review {
@@ -358,6 +359,7 @@ pub(crate) fn take_in(
         cursor::note(tx, batch)?;
     }
     let mut results = tx.open_table(RESULTS)?;
+    let erased = tx.open_table(ERASED)?;
     let mut tables = Tables::open(tx)?;
     for scanned in batch {
         job.count(&scanned.outcome);
@@ -365,6 +367,8 @@ pub(crate) fn take_in(
         if let Some(kept) = &mut result.kept {
             kept.geometry.clear(); // the match has it
         }
+        // What a scan had at hand may be of before it was erased.
+        scrub(&erased, result.matches.iter_mut().chain(&mut result.related))?;
         tables.take_in(&mut job, scanned, &result, now)?;
         if let (true, Some(content)) = (scanned.trace.is_repeat, &scanned.content) {
             let told = result.matches.len();

@@ -90,15 +90,21 @@ impl Log {
 
 fn erase_claim(archive: &Path, index: u64) -> Result<()> {
     let engine = open::open_without_signing(archive)?;
+    // What scans of the service told of it goes as well.
+    let dir = open::review_dir(archive);
+    let review = if dir.is_dir() { Some(Review::open(&dir, Roots::of(&[])?)?) } else { None };
     // What was derived from the claim goes with it, whole: deleting rows could leave traces. From here on
     // it is not believed any more, so that it goes at the next start even if this one is killed.
-    let erasure = erase(index, &engine, &|| Ok(open::disown_derived(archive)?))?;
+    let erasure = erase(index, &engine, &|entries| {
+        review.iter().try_for_each(|review| review.note_erasing(entries))?;
+        Ok(open::disown_derived(archive)?)
+    })?;
     drop(engine);
-    // What scans of the service told of it goes as well.
-    let review = open::review_dir(archive);
-    if review.is_dir() {
-        Review::open(&review, Roots::of(&[])?)?.forget_words(&erasure.erased)?;
+    if let Some(failed) = erasure.failed.filter(|_| erasure.erased.is_empty()) {
+        return Err(failed.into());
     }
+    review.iter().try_for_each(|review| review.forget_words(&erasure.erased))?;
+    drop(review);
     for entry in erasure.withdrawals {
         print_line(&format!("entry {entry} withdraws in its place, and names nobody"))?;
     }

@@ -369,6 +369,31 @@ fn what_scans_told_forgets_the_words_of_an_erased_claim() {
     assert_eq!(told(&results)["results"][0]["status"], "match");
 }
 
+#[test]
+fn who_sees_their_own_alone_is_told_in_the_words_that_stand() {
+    let (desk, boss) = ruled();
+    let server = serve(&desk, &[]);
+    let url = &server.url;
+    let mei = person(url, &boss, "mei", "creator", None).bearer;
+    let work = sample("works/harbour-at-dusk.jpg");
+    let said = [("title", "Harbor"), ("claimant", "Mei")];
+    let first = index_of(&register_as(url, &mei, &work, &said).expect(201));
+    let told = |bearer: &str| {
+        let headers = [FORM, ("Authorization", bearer)];
+        let body = form(&[("picture", "p.jpg", &work)], &[]);
+        let found = ask(url, "POST", "/v1/search", &headers, &body).expect(200);
+        let one = &found["matches"][0];
+        json!([one["index"], one["corrected_by"], one["title"]])
+    };
+    let right = json!({"title": "Harbour"});
+    let second = index_of(&correct(url, &mei, first, &right, &[]).expect(201));
+    assert_eq!(told(&mei), json!([first, second, "Harbour"]));
+    assert_eq!(told(&mei), told(&boss));
+    withdraw(url, &mei, second, &[]).expect(201);
+    let anew = index_of(&register_as(url, &mei, &work, &said).expect(201));
+    assert_eq!(told(&mei), json!([anew, null, "Harbor"]));
+}
+
 /// The files below a folder that hold a text.
 fn files_with(dir: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();

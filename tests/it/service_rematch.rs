@@ -237,6 +237,25 @@ fn what_the_command_line_registered_meanwhile_is_found_by_codes_where_the_suspec
 }
 
 #[test]
+fn what_was_erased_before_it_was_compared_is_found_by_its_bytes() {
+    let desk = desk();
+    desk.file("in/poem.txt", "a poem");
+    let server = serve(&desk);
+    let id = finish_scan(&server.url, &desk, "full");
+    assert!(server.stop().success());
+    desk.file("poem.txt", "a poem");
+    expect(0, &mut desk.timemark(["register", "poem.txt", "--title", "Forgotten"]));
+    expect(0, &mut desk.timemark(["log", "erase-claim", "0"]));
+
+    let server = serve(&desk);
+    wait_until_compared(&server.url);
+    let found = list(&server.url, &format!("/v1/matches?scan={id}"), "matches");
+    assert_eq!(found.len(), 1);
+    let finding = &found[0]["finding"];
+    assert_eq!((&finding["method"], &finding["title"]), (&json!("exact"), &Value::Null));
+}
+
+#[test]
 fn killed_while_it_compares_nothing_is_skipped_and_nothing_doubled() {
     let desk = desk();
     let harbour = sample("suspects/mirrored-harbour.jpg");

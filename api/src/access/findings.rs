@@ -38,7 +38,7 @@ impl Access {
             let entry = self.seen_entry(caller, &finding.work, is_exact, u64::MAX, engine)?;
             let Some(entry) = entry else { return Ok(None) };
             finding.index = entry.index;
-            finding.corrected_by = None;
+            finding.corrected_by = entry.corrected_by;
             (finding.file, finding.title, finding.claimant) =
                 (entry.file, entry.title, entry.claimant);
         }

@@ -102,6 +102,24 @@ impl Access {
         self.accounts.own(&entries.iter().map(of).collect::<Vec<_>>())
     }
 
+    /// As [`Access::inherit`], of an entry that amends a claim, unless it is somebody's already.
+    pub fn inherit_now(
+        &self,
+        claim: u64,
+        by: u64,
+        content: &ContentId,
+        engine: &Engine,
+    ) -> Result<(), Problem> {
+        if self.accounts.owner(by)?.is_some() {
+            return Ok(());
+        }
+        let amended = engine.registry.amended(claim).map_err(Problem::internal)?;
+        if amended.is_some_and(|amended| amended.by == by) {
+            self.inherit(claim, &[by], content)?;
+        }
+        Ok(())
+    }
+
     /// As [`Access::inherit`], of whatever was amended on the command line while nobody was served, or just before a crash.
     pub fn settle_amendments(&self, engine: &Engine) -> Result<(), Box<dyn Error + Send + Sync>> {
         let mut from = 0;

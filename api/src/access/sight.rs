@@ -4,7 +4,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use timemark_accounts::{Access as Level, AccountsError, Intention, Owned, Role};
+use timemark_accounts::{Access as Level, AccountsError, Entered, Intention, Owned, Role};
 use timemark_ingest::{Engine, Method, Registrations};
 use timemark_review::{Match, MatchJson};
 use timemark_verify::{Claim, ContentId};
@@ -150,8 +150,8 @@ impl Access {
         Ok((seen, hidden))
     }
 
-    /// The first registration of a work below `below` that a caller sees. What is told of a work is its first registration;
-    /// theirs may be a later one.
+    /// The first registration of a work below `below` that a caller sees and that stands, in the words that stand. What is
+    /// told of a work is its first registration; theirs may be a later one.
     pub(super) fn seen_entry(
         &self,
         caller: &Caller,
@@ -166,8 +166,13 @@ impl Access {
             if record.index >= below {
                 break;
             }
-            if is_exact || was_seen(record.claim.as_ref()) {
-                return Ok(Some(Entry::of(record.index, work.to_string(), record.claim.as_ref())));
+            // What was withdrawn accuses nobody.
+            let now = engine.registry.standing(record.index).map_err(Problem::internal)?;
+            let Some(now) = now else { continue };
+            if is_exact || was_seen(now.claim.as_ref()) {
+                let mut entry = Entry::of(record.index, work.to_string(), now.claim.as_ref());
+                entry.corrected_by = Some(now.index).filter(|by| *by != record.index);
+                return Ok(Some(entry));
             }
         }
         Ok(None)
@@ -199,9 +204,10 @@ impl Access {
         &self,
         caller: &Caller,
         intention: &Intention,
-        (index, is_new): (u64, bool),
+        index: u64,
+        entered: Entered,
     ) -> Result<(), Problem> {
-        let owned = self.accounts.registered(intention, Some((index, is_new)))?;
+        let owned = self.accounts.registered(intention, Some(entered))?;
         if owned == Owned::Foreign && self.sight(caller, index)? == Sight::Hidden {
             return Err(Problem::new(
                 Kind::RegisteredElsewhere,
@@ -234,7 +240,8 @@ impl Access {
                 (other.content, &other.claimant) == (intention.content, &intention.claimant)
             };
             let found = found.filter(|_| all.iter().filter(same).count() == 1);
-            self.accounts.registered(intention, found.map(|record| (record.index, true)))?;
+            let entered = found.map(|record| Entered::New(record.index));
+            self.accounts.registered(intention, entered)?;
         }
         Ok(())
     }
