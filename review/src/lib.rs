@@ -44,7 +44,7 @@ pub use listing::{Filter, Page, Wish};
 pub use matches::{Decision, Match, MatchId, Sighting, Standing, Verdict};
 pub use priority::give_way;
 pub use queue::{COUNTED_MAX, Place};
-pub use result::{GeometryJson, Kept, ResultJson};
+pub use result::{Before, GeometryJson, Kept, ResultJson};
 pub use review::{Live, News, Review};
 pub use roots::Roots;
 pub use seen::{Brief, Lens, Met};

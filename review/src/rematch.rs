@@ -343,8 +343,7 @@ fn put_back(
         return Ok(());
     }
     job.recount(&result.status);
-    "match".clone_into(&mut result.status);
-    result.error = None;
+    result.becomes_match();
     tx.open_table(RESULTS)?.insert((job.id, place), &to_bytes(&result)?[..])?;
     cursor::add_found(tx, more)?;
     job::put(tx, &job)
@@ -488,11 +487,15 @@ pub(crate) mod tests {
         let batch = outcomes.map(|o| Scanned { outcome: Arc::new(o), ..scanned("a", 5, false) });
         let job = take(&review, id, &batch);
         assert_eq!((job.undecidable, job.errors, job.copies), (1, 1, 0));
-        for place in [1, 2] {
+        for (place, status, error) in [(1, "undecidable", None), (2, "error", Some("x"))] {
             review.take_in_later(id, place, &ContentId::of(b"a"), &again("work", 7)).unwrap();
-            assert_eq!(review.result(id, place).unwrap().error, None);
+            let result = review.result(id, place).unwrap();
+            assert_eq!((&*result.status, result.error), ("match", None));
+            let before = result.kept.unwrap().before.unwrap();
+            assert_eq!((&*before.status, before.error.as_deref()), (status, error));
         }
+        // Who does not see the work sees no count change.
         let job = review.job(id).unwrap().0;
-        assert_eq!((job.undecidable, job.errors, job.copies, job.suspects), (0, 0, 2, 2));
+        assert_eq!((job.undecidable, job.errors, job.copies, job.suspects), (1, 1, 2, 2));
     }
 }

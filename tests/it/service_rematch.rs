@@ -380,3 +380,30 @@ fn a_work_that_is_found_later_is_told_to_whoever_sees_the_work_and_to_nobody_els
     );
     assert_eq!(send(url, &south.bearer, "GET", &one, &Value::Null).status, 200);
 }
+
+#[test]
+fn whose_suspect_could_not_be_compared_does_not_learn_that_somebody_registered_it() {
+    let (desk, boss) = ruled();
+    let server = crate::service::serve(&desk, &[]);
+    let url = &server.url;
+    let north = person(url, &boss, "north", "agency", Some("North"));
+    let creator = person(url, &boss, "creator", "creator", Some("South"));
+    let flat = desk.path("flat.png");
+    image::RgbImage::from_pixel(200, 200, image::Rgb([200, 30, 30])).save(&flat).unwrap();
+    let flat = fs::read(flat).unwrap();
+    let id = scan_as(url, &north.bearer, &flat);
+    let told = |bearer: &str| {
+        let path = format!("/v1/scans/{id}");
+        let job = send(url, bearer, "GET", &path, &Value::Null).expect(200);
+        let results = send(url, bearer, "GET", &format!("{path}/results"), &Value::Null);
+        let result = &results.expect(200)["results"][0];
+        let counts = ["undecidable", "errors", "matches"].map(|name| job[name].clone());
+        (counts, result["status"].clone(), result["error"].clone())
+    };
+    let before = told(&north.bearer);
+    assert_eq!(before, ([1, 0, 0].map(Value::from), json!("undecidable"), Value::Null));
+    register_as(url, &creator.bearer, &flat, &[("title", "Red")]).expect(201);
+    wait_until_compared_by(url, &boss);
+    assert_eq!(told(&north.bearer), before);
+    assert_eq!(told(&boss), ([1, 0, 1].map(Value::from), json!("match"), Value::Null));
+}
