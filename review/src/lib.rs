@@ -7,6 +7,7 @@
 
 mod clock;
 mod cursor;
+mod cut_off;
 mod domains;
 pub mod drawing;
 mod earlier;
@@ -31,6 +32,7 @@ mod suspects;
 pub mod table;
 mod traces;
 mod verdicts;
+mod warnings;
 mod working;
 
 pub use clock::utc;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::access::{person, register_as, ruled, scan_as, send};
 use crate::service::{FORM, ask, form, get, register, sample};
 use crate::service_scans::{is_done, scan, wait_for};
+use crate::storage::blobs;
 use crate::support::{Desk, Server, expect, repository};
 
 /// An archive without works, and a folder `in` to scan.
@@ -234,6 +236,36 @@ fn what_the_command_line_registered_meanwhile_is_found_by_codes_where_the_suspec
     assert!(found[0]["finding"]["rematched_at"].is_string(), "it was found later all the same");
     assert_eq!(found[0]["finding"]["by_codes_alone"], Value::Null);
     assert!(found[0]["suspect"]["picture"].is_string());
+}
+
+#[test]
+fn a_work_that_cannot_be_read_holds_up_no_other() {
+    let desk = desk();
+    suspect(&desk, "mirrored-harbour.jpg", "in/a-harbour.jpg");
+    suspect(&desk, "rotated-wave.jpg", "in/b-wave.jpg");
+    let server = serve(&desk);
+    let id = finish_scan(&server.url, &desk, "full");
+    assert!(server.stop().success());
+    for name in ["harbour-at-dusk.jpg", "the-wave.jpg"] {
+        let work = desk.file(name, sample(&format!("works/{name}")));
+        expect(0, desk.timemark(["register"]).arg(work));
+    }
+    // Its disk fails there: what lies there is not missing, and cannot be read.
+    let harbour = sample("works/harbour-at-dusk.jpg");
+    let blob = blobs(&desk).into_iter().find(|path| fs::read(path).unwrap() == harbour).unwrap();
+    fs::remove_file(&blob).unwrap();
+    symlink(&blob, &blob).unwrap();
+    let server = serve(&desk);
+    let url = &server.url;
+    wait_until_compared(url);
+    let found = list(url, &format!("/v1/matches?scan={id}"), "matches");
+    let by_codes = |name: &str| {
+        let is_it = |m: &&Value| m["finding"]["file"].as_str().unwrap().ends_with(name);
+        found.iter().find(is_it).unwrap()["finding"]["by_codes_alone"].clone()
+    };
+    assert_eq!((found.len(), by_codes("the-wave.jpg")), (2, Value::Null));
+    assert_eq!(by_codes("harbour-at-dusk.jpg"), true);
+    assert!(server.stop().success());
 }
 
 #[test]
