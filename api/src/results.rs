@@ -83,8 +83,7 @@ fn tell(
     loop {
         let page = service.review.results(id, after, AT_ONCE)?;
         for result in page.items {
-            let plain = ResultJson { kept: None, ..result };
-            let told = service.access.told_result(caller, plain, &service.engine);
+            let told = service.access.told_result(caller, result, &service.engine);
             text += &form.text(&told.map_err(|problem| format!("{problem:?}"))?)?;
         }
         if !text.is_empty() && sender.blocking_send(Ok(mem::take(&mut text).into())).is_err() {

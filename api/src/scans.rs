@@ -98,9 +98,9 @@ pub(crate) struct Scan {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     copies: Option<u64>,
-    /// Suspects with too little detail to tell.
+    /// Suspects with too little detail to tell when they were compared, also where one was found to be a copy since.
     undecidable: u64,
-    /// Suspects that could not be compared.
+    /// Suspects that could not be compared then.
     errors: u64,
     /// Receipts and archives of Timemark that were passed over; known at the end.
     skipped: u64,
@@ -528,11 +528,8 @@ pub(crate) async fn results(
     let page = blocking(move || {
         seen(id, &caller, &service)?;
         let page = service.review.results(id, after.unwrap_or(0), limit)?;
-        let results = page.items.into_iter().map(|result| {
-            // What is kept for going on is nobody's business.
-            let plain = ResultJson { kept: None, ..result };
-            service.access.told_result(&caller, plain, &service.engine)
-        });
+        let told = |result| service.access.told_result(&caller, result, &service.engine);
+        let results = page.items.into_iter().map(told);
         let results = results.collect::<Result<_, Problem>>()?;
         Ok::<ResultsPage, Problem>(ResultsPage { results, next: page.next.map(cursor) })
     });

@@ -26,8 +26,8 @@ pub struct MatchJson {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub rematched_at: Option<String>,
-    /// `true` where the suspect was not to be had any more when the work was found, so that nobody looked at it again: what
-    /// was kept of its codes shows it.
+    /// `true` where the suspect was not to be had any more when the work was found, or could not be looked at, so that nobody
+    /// looked at it again: what was kept of its codes shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub by_codes_alone: Option<bool>,

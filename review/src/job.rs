@@ -58,9 +58,9 @@ pub struct Job {
     pub suspects: u64,
     /// Suspects that are copies.
     pub copies: u64,
-    /// Suspects with too little detail.
+    /// Suspects with too little detail when they were compared, also where one was found to be a copy since.
     pub undecidable: u64,
-    /// Suspects that could not be compared.
+    /// Suspects that could not be compared then.
     pub errors: u64,
     /// Receipts and archives that were passed over; known at the end.
     pub skipped: u64,
@@ -303,15 +303,10 @@ impl Job {
         *self.transforms.entry(transform(finding).to_owned()).or_default() += 1;
     }
 
-    /// Counts a suspect anew that had this status and is a copy now.
+    /// Counts a suspect that had this status and is a copy now. It stays what it was beside that: whose scan it is would learn
+    /// otherwise that somebody registered those bytes.
     pub(crate) fn recount(&mut self, status: &str) {
-        match status {
-            "match" => return,
-            "undecidable" => self.undecidable = self.undecidable.saturating_sub(1),
-            "error" => self.errors = self.errors.saturating_sub(1),
-            _ => {}
-        }
-        self.copies += 1;
+        self.copies += u64::from(status != "match");
     }
 
     /// Takes note of how far it is, where that is far enough from the last time.

@@ -7,6 +7,7 @@
 
 mod clock;
 mod cursor;
+mod cut_off;
 mod domains;
 pub mod drawing;
 mod earlier;
@@ -31,6 +32,7 @@ mod suspects;
 pub mod table;
 mod traces;
 mod verdicts;
+mod warnings;
 mod working;
 
 pub use clock::utc;
@@ -44,7 +46,7 @@ pub use listing::{Filter, Page, Wish};
 pub use matches::{Decision, Match, MatchId, Sighting, Standing, Verdict};
 pub use priority::give_way;
 pub use queue::{COUNTED_MAX, Place};
-pub use result::{GeometryJson, Kept, ResultJson};
+pub use result::{Before, GeometryJson, Kept, ResultJson};
 pub use review::{Live, News, Review};
 pub use roots::Roots;
 pub use seen::{Brief, Lens, Met};

@@ -17,6 +17,7 @@ use timemark_verify::ContentId;
 
 use crate::clock::{self, utc};
 use crate::cursor;
+use crate::cut_off::Looking;
 use crate::error::ReviewError;
 use crate::forget::scrub;
 use crate::found::MatchJson;
@@ -27,6 +28,7 @@ use crate::result::{GeometryJson, ResultJson};
 use crate::review::Review;
 use crate::store::{ERASED, Failure, RESULTS, TRACES, damaged, parse, to_bytes};
 use crate::traces::{self, Kept};
+use crate::warnings::{Failed, Warnings, is_full};
 use crate::working::words;
 
 impl Review {
@@ -34,9 +36,10 @@ impl Review {
     /// gives way to others. `tell` learns what went wrong on this side.
     pub fn run_rematching(&self, engine: &Engine, tell: &dyn Fn(&str)) {
         give_way();
+        let warnings = Warnings::to(tell);
         let mut last = String::new();
         while !self.is_stopping() {
-            let pause = match self.pass(engine) {
+            let pause = match self.pass(engine, &warnings) {
                 Ok(true) => continue,
                 Ok(false) => {
                     last.clear();
@@ -60,12 +63,17 @@ impl Review {
     }
 
     /// Compares some of the works that came since, with everything. Whether there may be more at once.
-    pub(crate) fn pass(&self, engine: &Engine) -> Result<bool, Failed> {
+    fn pass(&self, engine: &Engine, warnings: &Warnings<'_>) -> Result<bool, Failed> {
         let end = engine.index.len();
         let Some(from) = self.begin_pass(end)? else { return Ok(false) };
         let (newcomers, next) = Newcomers::of(from, end, engine)?;
-        if !newcomers.is_empty() && !self.compare_with_all(&newcomers, engine)? {
-            return Ok(false); // it is to stop
+        if !newcomers.is_empty() {
+            let compared = self.compare_with_all(&newcomers, engine, warnings);
+            let noted = self.end_looking();
+            if !compared? {
+                return Ok(false); // it is to stop
+            }
+            noted?;
         }
         self.end_pass(next)?;
         self.changed();
@@ -73,26 +81,32 @@ impl Review {
     }
 
     /// Compares these works with all suspects of which something is kept. Whether that came to its end.
-    fn compare_with_all(&self, newcomers: &Newcomers, engine: &Engine) -> Result<bool, Failed> {
-        let mut pass = Pass::of(self, engine, newcomers);
-        if !self.each_piece(|job, options, kept| pass.compare(job, options, kept))? {
+    fn compare_with_all(
+        &self,
+        newcomers: &Newcomers,
+        engine: &Engine,
+        warnings: &Warnings<'_>,
+    ) -> Result<bool, Failed> {
+        let mut pass = Pass::of(self, engine, newcomers, warnings);
+        if !self.each_piece(warnings, |job, options, kept| pass.compare(job, options, kept))? {
             return Ok(false);
         }
         // The same bytes may have been told of before those by which they are known.
         if pass.found.is_empty() {
             return Ok(true);
         }
-        self.each_piece(|job, _, kept| pass.join(job, kept))
+        self.each_piece(warnings, |job, _, kept| pass.join(job, kept))
     }
 
-    /// Hands out what is kept, piece by piece, so that nothing waits for a long look at everything. Whether that came to its
-    /// end.
-    fn each_piece(
+    /// Hands out what is kept, piece by piece, so that nothing waits for a long look at everything. What is damaged is told
+    /// of and left out. Whether that came to its end.
+    pub(crate) fn each_piece(
         &self,
+        warnings: &Warnings<'_>,
         mut take: impl FnMut(u64, &JobOptions, &Kept) -> Result<(), Failed>,
     ) -> Result<bool, Failed> {
         let (mut after, mut kept) = ((0, 0), Kept::default());
-        let mut of_job: Option<(u64, JobOptions)> = None;
+        let mut of_job: Option<(u64, Option<JobOptions>)> = None;
         loop {
             let pieces = self.store.read(|tx| pieces(tx, after))?;
             let Some(((job, first), _)) = pieces.last() else { return Ok(true) };
@@ -103,16 +117,26 @@ impl Review {
                 }
                 let options = match of_job {
                     Some((known, options)) if known == *job => options,
-                    _ => self.job(*job)?.0.options,
+                    _ => {
+                        let options = self.job(*job).map(|(job, _)| job.options);
+                        warnings.unless_damaged(options.map_err(Failed::from), || {
+                            format!("scan {job}")
+                        })?
+                    }
                 };
                 of_job = Some((*job, options));
-                traces::each(*first, piece, &mut kept, &mut |kept| take(*job, &options, kept))?;
+                let Some(options) = options else { continue };
+                let each = traces::each(*first, piece, &mut kept, &mut |kept| {
+                    let what = || format!("result {} of scan {job}", kept.place);
+                    warnings.unless_damaged(take(*job, &options, kept), what)?;
+                    Ok::<(), Failed>(())
+                });
+                let what = || format!("what follows result {first} of scan {job}");
+                warnings.unless_damaged(each, what)?;
             }
         }
     }
 }
-
-type Failed = Box<dyn Error + Send + Sync>;
 
 /// A pass is cut off.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +161,8 @@ struct Pass<'a> {
     review: &'a Review,
     engine: &'a Engine,
     newcomers: &'a Newcomers,
+    warnings: &'a Warnings<'a>,
+    looking: Looking<'a>,
     /// The contents in which one was found, by the job.
     found: HashSet<(u64, ContentId)>,
     /// How those begin.
@@ -151,9 +177,15 @@ struct Again {
 }
 
 impl<'a> Pass<'a> {
-    fn of(review: &'a Review, engine: &'a Engine, newcomers: &'a Newcomers) -> Pass<'a> {
+    fn of(
+        review: &'a Review,
+        engine: &'a Engine,
+        newcomers: &'a Newcomers,
+        warnings: &'a Warnings<'a>,
+    ) -> Pass<'a> {
         let (found, starts) = Default::default();
-        Pass { review, engine, newcomers, found, starts }
+        let looking = Looking::of(review);
+        Pass { review, engine, newcomers, warnings, looking, found, starts }
     }
 
     /// Compares a suspect by what is kept of it.
@@ -174,16 +206,24 @@ impl<'a> Pass<'a> {
             return Ok(()); // others begin as it does
         }
         let is_known = |work: &ContentId| result.tells_of(&work.to_string());
-        if works.iter().any(is_known) {
-            self.found(job, content); // by a pass that was cut off
+        // By a pass that was cut off; a closer look may have found another than those at hand.
+        let is_later = |found: &MatchJson| found.rematched_at.is_some();
+        if works.iter().any(is_known) || result.matches.iter().any(is_later) {
+            self.found(job, content);
         }
         if works.iter().all(is_known) {
             return Ok(());
         }
         self.check_goes_on()?;
-        let Some(again) = self.look(&content, &result, options, kept, &near)? else {
-            return Ok(());
-        };
+        let is_looked_at = self.looking.begin(job, kept.place)?;
+        if !is_looked_at {
+            self.warn(job, &result, "it ended the service each time that it was looked at");
+        }
+        let again = self.look(job, &result, options, kept, &near, is_looked_at);
+        if is_looked_at {
+            self.looking.end(job, kept.place)?;
+        }
+        let Some(again) = again? else { return Ok(()) };
         let is_new = |found: &Finding| {
             !is_known(&found.work) && (found.index >= kept.entries || works.contains(&found.work))
         };
@@ -203,27 +243,37 @@ impl<'a> Pass<'a> {
         if self.review.is_stopping() { Err(Stopped) } else { Ok(()) }
     }
 
+    /// Tells why a suspect is told of by its codes alone, or by less.
+    fn warn(&self, job: u64, result: &ResultJson, why: &str) {
+        let suspect = &result.suspect;
+        self.warnings.say(format!("{suspect:?} of scan {job} is not looked at again: {why}"));
+    }
+
     fn found(&mut self, job: u64, content: ContentId) {
         self.starts.insert((job, beginning(&content)));
         self.found.insert((job, content));
     }
 
-    /// Looks at a suspect as its job does, if it is to be had, or tells what its codes prove; nothing, where it cannot be
-    /// told.
+    /// Looks at a suspect as its job does, if it is to be had and that is wanted, or tells what its codes prove; nothing, where
+    /// it cannot be told. What fails over it costs itself, for others wait behind it.
     fn look(
         &self,
-        content: &ContentId,
+        job: u64,
         result: &ResultJson,
         options: &JobOptions,
         kept: &Kept,
         near: &[Newcomer],
+        is_wanted: bool,
     ) -> Result<Option<Again>, Failed> {
         let Pass { review, engine, .. } = *self;
+        let Some(content) = result.content() else { return Ok(None) };
+        let content = &content;
         // What lies within an archive is not called as a file is.
         let is_member = result.kept.as_ref().is_some_and(|kept| kept.member);
         let name = if is_member { "" } else { &result.suspect };
         let bytes = || review.suspect_bytes(content, name, engine);
-        if let Some(found) = bytes() {
+        let mut no_picture = if is_wanted { NOT_TO_BE_HAD } else { NOT_LOOKED_AT };
+        if is_wanted && let Some(found) = bytes() {
             let scan_options = options.scan_options();
             let compared = catch_unwind(AssertUnwindSafe(|| {
                 compare_bytes(found, content, engine, scan_options)
@@ -235,7 +285,14 @@ impl<'a> Pass<'a> {
                         && !engine.works.has(content).unwrap_or_default()
                         && let Some(bytes) = bytes()
                     {
-                        review.suspects.keep(content, &bytes)?;
+                        match review.suspects.keep(content, &bytes) {
+                            Err(error) if !is_full(&error) => {
+                                let (suspect, why) = (&result.suspect, words(&error));
+                                let warning = format!("{suspect:?} is not kept: {why}");
+                                self.warnings.say(warning);
+                            }
+                            kept => kept?,
+                        }
                     }
                     let findings = matches;
                     return Ok(Some(Again { findings, thumbnail, by_codes_alone: false }));
@@ -243,17 +300,24 @@ impl<'a> Pass<'a> {
                 Ok(Ok((Outcome::Undecidable, _))) => return Ok(None),
                 // It cannot be looked at, as if it were not there.
                 Ok(Ok((Outcome::Error(_), _))) | Err(_) => {}
-                Ok(Err(error)) => return Err(error.into()),
+                // A work cannot be read, or the store is away: what that shows may not be had for long.
+                Ok(Err(error)) => {
+                    no_picture = NOT_LOOKED_AT;
+                    self.warn(job, result, &words(&error));
+                }
             }
         }
-        let thumbnail = Some(Err(NOT_TO_BE_HAD.to_owned()));
-        if let Some(exact) = exact_finding(content, engine)? {
+        let thumbnail = Some(Err(no_picture.to_owned()));
+        let failed = |why: &dyn Error| self.warn(job, result, &words(why));
+        let exact = exact_finding(content, engine).inspect_err(|error| failed(error));
+        if let Some(exact) = exact.ok().flatten() {
             return Ok(Some(Again { findings: vec![exact], thumbnail, by_codes_alone: false }));
         }
-        let mut findings = Vec::new();
-        for near in near {
-            findings.extend(by_codes_alone(near, &kept.codes, options.radius, engine)?);
-        }
+        let by_codes = near.iter().filter_map(|near| {
+            let found = by_codes_alone(near, &kept.codes, options.radius, engine);
+            found.inspect_err(|error| failed(error)).ok().flatten()
+        });
+        let findings = by_codes.collect();
         Ok(Some(Again { findings, thumbnail, by_codes_alone: true }))
     }
 
@@ -280,7 +344,7 @@ impl<'a> Pass<'a> {
 }
 
 impl Review {
-    fn result(&self, job: u64, place: u64) -> Result<ResultJson, ReviewError> {
+    pub(crate) fn result(&self, job: u64, place: u64) -> Result<ResultJson, ReviewError> {
         self.store.read(|tx| {
             let results = tx.open_table(RESULTS)?;
             let bytes = results.get((job, place))?.ok_or_else(|| no_result(job, place))?;
@@ -346,8 +410,7 @@ fn put_back(
         return Ok(());
     }
     job.recount(&result.status);
-    "match".clone_into(&mut result.status);
-    result.error = None;
+    result.becomes_match();
     tx.open_table(RESULTS)?.insert((job.id, place), &to_bytes(&result)?[..])?;
     cursor::add_found(tx, more)?;
     job::put(tx, &job)
@@ -373,6 +436,7 @@ const PIECES_AT_ONCE: usize = 16;
 /// Beyond it so much is near that each new work would have everything looked at again.
 const RADIUS_MAX: u32 = 64;
 const NOT_TO_BE_HAD: &str = "it was not to be had any more when it was found to be a copy";
+const NOT_LOOKED_AT: &str = "it could not be looked at again when it was found to be a copy";
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -491,11 +555,15 @@ pub(crate) mod tests {
         let batch = outcomes.map(|o| Scanned { outcome: Arc::new(o), ..scanned("a", 5, false) });
         let job = take(&review, id, &batch);
         assert_eq!((job.undecidable, job.errors, job.copies), (1, 1, 0));
-        for place in [1, 2] {
+        for (place, status, error) in [(1, "undecidable", None), (2, "error", Some("x"))] {
             review.take_in_later(id, place, &ContentId::of(b"a"), &again("work", 7)).unwrap();
-            assert_eq!(review.result(id, place).unwrap().error, None);
+            let result = review.result(id, place).unwrap();
+            assert_eq!((&*result.status, result.error), ("match", None));
+            let before = result.kept.unwrap().before.unwrap();
+            assert_eq!((&*before.status, before.error.as_deref()), (status, error));
         }
+        // Who does not see the work sees no count change.
         let job = review.job(id).unwrap().0;
-        assert_eq!((job.undecidable, job.errors, job.copies, job.suspects), (0, 0, 2, 2));
+        assert_eq!((job.undecidable, job.errors, job.copies, job.suspects), (1, 1, 2, 2));
     }
 }

@@ -1,5 +1,7 @@
 //! What became of a suspect as a line of JSON: printed by a scan, kept by its report, and read again by one that goes on.
 
+use std::mem;
+
 use serde::{Deserialize, Serialize};
 use timemark_ingest::sources::SuspectName;
 use timemark_ingest::{Finding, Method, Outcome, Scanned};
@@ -47,6 +49,19 @@ pub struct Kept {
     pub no_picture: Option<String>,
     /// Of each match, then of each related work, how it lies in the suspect.
     pub geometry: Vec<Option<GeometryJson>>,
+    /// What it was, where it was found to be a copy later and could not be compared before. Who does not see the work is told
+    /// that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
+}
+
+/// What became of a suspect that could not be compared.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Before {
+    /// `undecidable` or `error`.
+    pub status: String,
+    /// Why it could not be compared.
+    pub error: Option<String>,
 }
 
 /// A [`Geometry`], with as many places as are drawn from.
@@ -90,6 +105,7 @@ impl ResultJson {
             member: scanned.name.within.is_some(),
             no_picture: no_picture.cloned(),
             geometry: findings.map(|f| f.geometry.as_ref().map(GeometryJson::of)).collect(),
+            before: None,
         };
         ResultJson { kept: Some(kept), ..self }
     }
@@ -97,6 +113,15 @@ impl ResultJson {
     /// Whether it is told to be a copy of this work.
     pub(crate) fn tells_of(&self, work: &str) -> bool {
         self.matches.iter().any(|found| found.work == work)
+    }
+
+    /// Has it be a copy, which was found after it was compared.
+    pub(crate) fn becomes_match(&mut self) {
+        let error = self.error.take();
+        let status = mem::replace(&mut self.status, "match".to_owned());
+        if let ("undecidable" | "error", Some(kept)) = (&*status, &mut self.kept) {
+            kept.before = Some(Before { status, error });
+        }
     }
 
     /// What tells it from other suspects of the same sources, but for those that are called the same.

@@ -375,7 +375,7 @@ pub(crate) fn take_in(
             tables.join(&mut job, content, &mut result, now)?;
             if result.matches.len() > told {
                 job.recount(&result.status);
-                "match".clone_into(&mut result.status);
+                result.becomes_match();
             }
         }
         results.insert((id, job.suspects), &to_bytes(&result)?[..])?;

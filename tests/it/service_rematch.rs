@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::access::{person, register_as, ruled, scan_as, send};
 use crate::service::{FORM, ask, form, get, register, sample};
 use crate::service_scans::{is_done, scan, wait_for};
+use crate::storage::blobs;
 use crate::support::{Desk, Server, expect, repository};
 
 /// An archive without works, and a folder `in` to scan.
@@ -256,6 +258,36 @@ fn what_was_erased_before_it_was_compared_is_found_by_its_bytes() {
 }
 
 #[test]
+fn a_work_that_cannot_be_read_holds_up_no_other() {
+    let desk = desk();
+    suspect(&desk, "mirrored-harbour.jpg", "in/a-harbour.jpg");
+    suspect(&desk, "rotated-wave.jpg", "in/b-wave.jpg");
+    let server = serve(&desk);
+    let id = finish_scan(&server.url, &desk, "full");
+    assert!(server.stop().success());
+    for name in ["harbour-at-dusk.jpg", "the-wave.jpg"] {
+        let work = desk.file(name, sample(&format!("works/{name}")));
+        expect(0, desk.timemark(["register"]).arg(work));
+    }
+    // Its disk fails there: what lies there is not missing, and cannot be read.
+    let harbour = sample("works/harbour-at-dusk.jpg");
+    let blob = blobs(&desk).into_iter().find(|path| fs::read(path).unwrap() == harbour).unwrap();
+    fs::remove_file(&blob).unwrap();
+    symlink(&blob, &blob).unwrap();
+    let server = serve(&desk);
+    let url = &server.url;
+    wait_until_compared(url);
+    let found = list(url, &format!("/v1/matches?scan={id}"), "matches");
+    let by_codes = |name: &str| {
+        let is_it = |m: &&Value| m["finding"]["file"].as_str().unwrap().ends_with(name);
+        found.iter().find(is_it).unwrap()["finding"]["by_codes_alone"].clone()
+    };
+    assert_eq!((found.len(), by_codes("the-wave.jpg")), (2, Value::Null));
+    assert_eq!(by_codes("harbour-at-dusk.jpg"), true);
+    assert!(server.stop().success());
+}
+
+#[test]
 fn killed_while_it_compares_nothing_is_skipped_and_nothing_doubled() {
     let desk = desk();
     let harbour = sample("suspects/mirrored-harbour.jpg");
@@ -398,4 +430,31 @@ fn a_work_that_is_found_later_is_told_to_whoever_sees_the_work_and_to_nobody_els
         "theirs is the match"
     );
     assert_eq!(send(url, &south.bearer, "GET", &one, &Value::Null).status, 200);
+}
+
+#[test]
+fn whose_suspect_could_not_be_compared_does_not_learn_that_somebody_registered_it() {
+    let (desk, boss) = ruled();
+    let server = crate::service::serve(&desk, &[]);
+    let url = &server.url;
+    let north = person(url, &boss, "north", "agency", Some("North"));
+    let creator = person(url, &boss, "creator", "creator", Some("South"));
+    let flat = desk.path("flat.png");
+    image::RgbImage::from_pixel(200, 200, image::Rgb([200, 30, 30])).save(&flat).unwrap();
+    let flat = fs::read(flat).unwrap();
+    let id = scan_as(url, &north.bearer, &flat);
+    let told = |bearer: &str| {
+        let path = format!("/v1/scans/{id}");
+        let job = send(url, bearer, "GET", &path, &Value::Null).expect(200);
+        let results = send(url, bearer, "GET", &format!("{path}/results"), &Value::Null);
+        let result = &results.expect(200)["results"][0];
+        let counts = ["undecidable", "errors", "matches"].map(|name| job[name].clone());
+        (counts, result["status"].clone(), result["error"].clone())
+    };
+    let before = told(&north.bearer);
+    assert_eq!(before, ([1, 0, 0].map(Value::from), json!("undecidable"), Value::Null));
+    register_as(url, &creator.bearer, &flat, &[("title", "Red")]).expect(201);
+    wait_until_compared_by(url, &boss);
+    assert_eq!(told(&north.bearer), before);
+    assert_eq!(told(&boss), ([1, 0, 1].map(Value::from), json!("match"), Value::Null));
 }

@@ -45,18 +45,24 @@ impl Access {
         Ok(Some(finding))
     }
 
-    /// What a scan told of a suspect, as a caller is told of it. What is a copy of nothing of theirs is `clear`.
+    /// What a scan told of a suspect, as a caller is told of it. What is a copy of nothing of theirs is `clear`, or what it was
+    /// when it was compared.
     pub fn told_result(
         &self,
         caller: &Caller,
         mut result: ResultJson,
         engine: &Engine,
     ) -> Result<ResultJson, Problem> {
+        // What is kept for going on is nobody's business.
+        let kept = result.kept.take();
         if Access::is_narrow(caller) {
             let (matches, hidden) = self.visible(caller, result.matches, u64::MAX, engine)?;
             let (related, _) = self.visible(caller, result.related, u64::MAX, engine)?;
             if matches.is_empty() && hidden > 0 {
-                "clear".clone_into(&mut result.status);
+                match kept.and_then(|kept| kept.before) {
+                    Some(before) => (result.status, result.error) = (before.status, before.error),
+                    None => "clear".clone_into(&mut result.status),
+                }
             }
             (result.matches, result.related) = (matches, related);
         }

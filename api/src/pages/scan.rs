@@ -257,7 +257,8 @@ fn errors(job: &Job, service: &Service) -> Result<Vec<[String; 2]>, Problem> {
     }
     let page = service.review.results(job.id, 0, RESULTS_LOOKED_AT)?;
     let failed = page.items.into_iter().filter_map(|result| {
-        let error = result.error?;
+        // Whoever is not to know that it was found to be a copy since is told the same as others.
+        let error = result.error.or_else(|| result.kept?.before?.error)?;
         Some([outside(&result.suspect), outside(&error)])
     });
     Ok(failed.take(ERRORS).collect())

@@ -138,7 +138,7 @@ pub(crate) static ENGLISH: Reviewing = Reviewing {
     rematched: "Found later",
     rematched_hint: "the work was registered after the scan",
     by_codes_alone: "Not looked at again",
-    by_codes_alone_hint: "The suspect was not to be had any more; its codes, kept since the scan, show the match.",
+    by_codes_alone_hint: "The suspect could not be had or looked at any more; its codes, kept since the scan, show the match.",
     first_seen_by: "by scan {0}",
     suspect_registered: "The suspect's own registration",
     row_work: "The work",
