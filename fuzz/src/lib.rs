@@ -1,6 +1,8 @@
 //! What the targets share: a small world whose every genuine statement is known, and the seal of a
 //! receipt.
 
+#[path = "../../ingest/src/beneath.rs"]
+pub mod beneath; // with `walk` and `sources`
 #[path = "../../store/src/car/mod.rs"]
 pub mod car; // with `dag`, because the rest of `store` brings clients of other stores along
 #[path = "../../store/src/dag.rs"]
